@@ -1,0 +1,1 @@
+"""Mandatory access control: one protocol, implemented by `selinux` and by `smack`."""

@@ -1,0 +1,99 @@
+"""What virtsec asks of a security module. Nothing above this protocol asks which one is running.
+
+Implementations: `virtsec.mac.selinux.module.SELinux` and `virtsec.mac.smack.module.Smack`.
+Deciding (labels, policy texts, marks) is pure; `load`, `unload` and the steps act.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import Protocol
+
+from virtsec.spec import ContainerSpec, IdRange, Label
+from virtsec.step import Step
+
+
+class Enforcement(StrEnum):
+    """Whether the kernel refuses what policy does not allow."""
+
+    ENFORCING = "enforcing"
+    PERMISSIVE = "permissive"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What one container needs loaded: `text` is a CIL module or Smack rules, one per line."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TreeMarks:
+    """Extended attributes that make a tree a container's own, by kind of inode.
+
+    Each maps an attribute's name to its value, such as
+    `{"security.selinux": b"system_u:object_r:vs1_file_t:s0:c1,c2\\0"}`. `init` is what the hook
+    puts on the file init resolves to; `rest` is what an undefined container's tree gets: a label
+    no container may use, or None where the attribute is to be removed.
+    """
+
+    files: Mapping[str, bytes]
+    directories: Mapping[str, bytes]
+    init: Mapping[str, bytes]
+    rest: Mapping[str, bytes | None]
+
+
+class MacModule(Protocol):
+    """A security module in force on this host."""
+
+    model: str  #: libvirt's name for it: 'selinux' or 'smack'
+
+    def enforcement(self) -> Enforcement:
+        """Whether it enforces now."""
+
+    def ready(self) -> str | None:
+        """None when `setup_steps` have nothing left to do, else what is missing, in one phrase."""
+
+    def label_for(self, name: str, taken: Collection[str]) -> Label:
+        """A label for container `name` that shares nothing with the labels in `taken`.
+
+        `taken` are the process labels of every domain libvirt knows, whoever made it. Raises
+        `BadInput` when the host's own policy already uses a name that `name` would lead to.
+        """
+
+    def policy_for(self, spec: ContainerSpec, label: Label, ids: IdRange | None) -> Policy:
+        """The policy that confines the container; pure."""
+
+    def load(self, policies: Sequence[Policy]) -> None:
+        """Load any number of policies in one transaction; raises `PolicyFailed`, changing nothing."""
+
+    def unload(self, names: Collection[str]) -> None:
+        """Take containers' policies out, in one transaction; names not loaded are passed over."""
+
+    def loaded(self) -> Mapping[str, str]:
+        """Policy texts as loaded now, by container name."""
+
+    def marks(self, label: Label) -> TreeMarks:
+        """The attributes of a tree labelled `label`; pure."""
+
+    def file_label(self, path: PurePosixPath) -> str | None:
+        """The label `path` carries now."""
+
+    def process_label(self, pid: int) -> str | None:
+        """The label process `pid` runs with now; None when it is gone."""
+
+    def seclabel(self, label: Label, models: Collection[str]) -> Mapping[str, str] | None:
+        """Attributes and text ('label') for `<seclabel>`, or None where libvirt knows no such model.
+
+        `models` are the security models in libvirt's host capabilities.
+        """
+
+    def setup_steps(self) -> Sequence[Step]:
+        """What makes the host ready, less what is there already (empty on a second run)."""
+
+    def remove_steps(self) -> Sequence[Step]:
+        """What undoes `setup_steps`, less what is gone already."""

@@ -1,0 +1,108 @@
+"""What a container is to be: the first stage of spec, plan, apply.
+
+A `ContainerSpec` says what was asked for; it comes from options, a file or a domain's metadata and
+touches nothing. An `Identity` says what the host gave it: the ranges and labels nobody else has.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+from pathlib import PurePosixPath
+
+#: Where the roots of containers live unless `--rootfs` says otherwise (NAME/rootfs beneath it).
+STORE = PurePosixPath("/var/lib/virtsec")
+#: User and group ids in one container's range; 0 to 65,535 inside.
+ID_COUNT = 65536
+
+
+class InitPolicy(StrEnum):
+    """What the hook does with init before each start."""
+
+    OWN = "own"  #: the container may replace its init; whatever is there is relabelled
+    PRISTINE = "pristine"  #: a copy kept outside the tree is put back when it differs
+
+
+class NetworkKind(StrEnum):
+    """How a container is attached; each has a network namespace of its own."""
+
+    NETWORK = "network"  #: one of libvirt's networks, by name
+    BRIDGE = "bridge"  #: a bridge of the host, by name
+    NONE = "none"  #: loopback only (libvirt's <privnet/>)
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The one network interface of a container, eth0 inside."""
+
+    kind: NetworkKind = NetworkKind.NETWORK
+    source: str = "default"
+    addresses: tuple[IPv4Interface | IPv6Interface, ...] = ()
+    gateway: IPv4Address | IPv6Address | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A directory of the host seen inside at `target` (both absolute)."""
+
+    source: PurePosixPath
+    target: PurePosixPath
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class IdRange:
+    """Host ids that a container's ids 0 to `count` - 1 are mapped to."""
+
+    start: int
+    count: int = ID_COUNT
+
+    @property
+    def stop(self) -> int:
+        """First id after the range."""
+        return self.start + self.count
+
+    def overlaps(self, other: IdRange) -> bool:
+        """Whether both ranges share an id."""
+        return self.start < other.stop and other.start < self.stop
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSpec:
+    """All that `virtsec define` was asked for."""
+
+    name: str
+    rootfs: PurePosixPath
+    source: str | None = None  #: a tree, a tar file or `debian:SUITE`; None: `rootfs` is there
+    privileged: bool = False
+    memory_mib: int = 512
+    vcpus: int = 1
+    network: Network = field(default_factory=Network)
+    mounts: tuple[Mount, ...] = ()
+    init: PurePosixPath = PurePosixPath("/sbin/init")
+    init_args: tuple[str, ...] = ()
+    init_policy: InitPolicy = InitPolicy.OWN
+    autostart: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A container's labels in the words of the security module in force.
+
+    SELinux: whole contexts. Smack: the same label three times. `model` is libvirt's name of the
+    module ('selinux' or 'smack').
+    """
+
+    model: str
+    process: str
+    file: str
+    init: str
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What is unique to one container on this host."""
+
+    label: Label
+    ids: IdRange | None  #: None for a privileged container
