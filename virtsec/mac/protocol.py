@@ -97,3 +97,6 @@ class MacModule(Protocol):
 
     def remove_steps(self) -> Sequence[Step]:
         """What undoes `setup_steps`, less what is gone already."""
+
+    def restore(self, paths: Sequence[PurePosixPath]) -> None:
+        """Put the policy's own label on files virtsec installed; raises `PolicyFailed`."""
