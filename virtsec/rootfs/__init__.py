@@ -1,0 +1,1 @@
+"""Root file systems: where they come from, how they are unpacked, shifted, labelled and removed."""
