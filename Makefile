@@ -1,0 +1,79 @@
+# The targets in short: check (seconds), test (everything), demo, and the laboratory itself.
+# tests/lab/README.md says what the laboratory is and what its options mean.
+
+# Which security modules `make test` runs the laboratory's tests under: selinux, smack or all.
+LSMS ?= selinux
+
+# Options of demo, lab and shell.
+LSM ?= selinux
+RUN ?=
+ARGS ?=
+WITH ?=
+SIZE ?=
+PERMISSIVE ?=
+SETUP ?=
+KERNEL ?=
+
+# Not whichever Python is first on PATH: this is the one that apt's packages belong to.
+PYTHON ?= /usr/bin/python3
+VENV := .venv
+# Tools whose versions agree with this tree, and the libraries that Debian 13 has. libvirt's own
+# binding has to fit the host's library: it is the host's package, see host-tools.
+TOOLS := ruff==0.17.6 mypy==2.4.1 \
+	pytest==8.3.5 hypothesis==6.130.5 lxml==5.4.0 typer==0.15.2 click==8.1.8 rich==13.9.4
+IN_VENV := $(VENV)/bin/python -m
+
+LAB := $(PYTHON) -m tests.lab.machine
+GUEST := --lsm $(LSM) $(if $(SIZE),--memory $(SIZE)) $(if $(filter-out 0,$(PERMISSIVE)),--permissive) \
+	$(if $(filter 0,$(SETUP)),--no-setup) $(if $(filter own,$(KERNEL)),--own-kernel)
+
+.DEFAULT_GOAL := help
+.PHONY: help check test demo lab shell bench stress deb images clean clean-cache
+
+help:
+	@echo 'make check                                ruff, mypy, unit tests: seconds'
+	@echo 'make test                                 check, and all tests in emulated guests'
+	@echo 'make demo  [LSM=selinux|smack]            two containers, and attacks on and from them'
+	@echo 'make lab   [LSM=selinux|smack] RUN=FILE   run a script as root in a fresh guest'
+	@echo 'make shell [LSM=selinux|smack]            a root shell in a fresh guest'
+	@echo 'make clean-cache                          forget all images and kernels'
+	@echo 'Options of the last four are in tests/lab/README.md.'
+
+check: $(VENV)/.ready
+	$(IN_VENV) ruff check
+	$(IN_VENV) ruff format --check
+	$(IN_VENV) mypy --strict --explicit-package-bases virtsec tests/unit
+	$(IN_VENV) mypy --strict tests/lab
+	$(IN_VENV) pytest -q tests/unit
+
+test: check
+	$(IN_VENV) pytest tests/lab --lsm $(LSMS)
+
+demo:
+	@$(LAB) run $(GUEST) --with tests/lab/demo tests/lab/demo/run
+
+lab:
+	@test -n '$(RUN)' || { echo 'make lab: which script? RUN=FILE' >&2; exit 2; }
+	@$(LAB) run $(GUEST) $(addprefix --with ,$(WITH)) '$(RUN)' $(ARGS)
+
+shell:
+	@$(LAB) shell $(GUEST)
+
+images:
+	@$(LAB) images
+
+bench stress deb:
+	@echo 'make $@: not there yet.' >&2; exit 1
+
+clean:
+	rm -rf $(VENV) .lab-logs .mypy_cache .pytest_cache .ruff_cache
+
+clean-cache:
+	@$(LAB) clean
+
+$(VENV)/.ready: Makefile
+	@$(LAB) host-tools
+	rm -rf $(VENV)
+	$(PYTHON) -m venv --system-site-packages $(VENV)
+	$(IN_VENV) pip --disable-pip-version-check install --quiet --ignore-installed $(TOOLS)
+	@touch $@

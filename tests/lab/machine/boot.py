@@ -1,0 +1,305 @@
+"""One running guest: qemu, its console, its agent, and how it is noticed that it died.
+
+Nothing here waits for a fixed time. An emulated machine is slow, and unevenly so, as long as other
+work shares the processors; what counts is that it still gives signs of life. While it boots that
+is its console, afterwards the agent's heartbeat.
+"""
+
+import json
+import os
+import selectors
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+from .console import Console
+from .errors import GuestDied, LabError
+from .qemu import PORTS, Hardware
+from .run import run
+from .terminal import Terminal
+
+SILENCE = 300.0
+"""Seconds without a sign of life after which a guest is taken for dead."""
+
+LAST_WORDS = 2.0
+"""Seconds that a console may go on after a fatal line: they tell why."""
+
+TICK = 1.0
+CHUNK = 65536
+
+AGENT = Path(__file__).parent / "inside/agent.py"
+
+Event = dict[str, Any]
+
+
+def job_disk(image: Path, fill: Callable[[Path], None]) -> None:
+    """Make the disk that brings the agent and whatever ``fill`` puts into an empty directory.
+
+    That directory becomes the guest's ``/root/lab``.
+    """
+    tree = image.with_suffix(".tree")
+    payload = tree / "payload"
+    payload.mkdir(parents=True)
+    shutil.copy(AGENT, tree / "agent.py")
+    fill(payload)
+    used = sum(path.lstat().st_size for path in tree.rglob("*"))
+    files = sum(1 for _ in tree.rglob("*"))
+    # Blocks and inodes are rounded up for each file; sparse, so generosity is free.
+    size = 2 * used + files * 8192 + (16 << 20)
+    options = ["-q", "-t", "ext4", "-O", "^has_journal", "-N", str(2 * files + 1024)]
+    run(["/usr/sbin/mke2fs", *options, "-E", "root_owner=0:0", "-d", tree, image, f"{size >> 10}k"])
+    shutil.rmtree(tree)
+
+
+class Machine:
+    """A guest from power-on to power-off. Use it as a context manager: leaving kills it."""
+
+    def __init__(self, hardware: Hardware, root: Path, job: Path, console_log: Path) -> None:
+        """Start qemu on ``root``, a qcow2 it may write to, with ``job`` as second disk."""
+        self._console = Console(console_log)
+        self._events: list[Event] = []
+        self._sink: Callable[[bytes], None] = lambda _: None
+        self._streamed = 0
+        self._logs: BinaryIO | None = None
+        self._logged = 0
+        self._lines = b""
+        self._alive = False  # the agent has spoken
+        self._quiet = 0.0
+        self._fatal_for = 0.0
+        self._selector = selectors.DefaultSelector()
+        self._console_socket, console_end = socket.socketpair()
+        ends = {}
+        self._sockets = {}
+        for name in PORTS:
+            self._sockets[name], ends[name] = socket.socketpair()
+        theirs = [console_end, *ends.values()]
+        command = hardware.command(
+            root, job, console_end.fileno(), {name: end.fileno() for name, end in ends.items()}
+        )
+        try:
+            self._qemu = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=[end.fileno() for end in theirs],
+                # Ctrl-C is for us; we take qemu down in order.
+                start_new_session=True,
+            )
+        except FileNotFoundError as error:
+            raise LabError(f"{command[0]}: no such command on this host") from error
+        for end in theirs:
+            end.close()
+        assert self._qemu.stdout is not None
+        self._watch(self._console_socket.fileno(), self._on_console)
+        self._watch(self._qemu.stdout.fileno(), self._on_console)
+        self._watch(self._sockets["control"].fileno(), self._on_control)
+        self._watch(self._sockets["stream"].fileno(), self._on_stream)
+        self._watch(self._sockets["logs"].fileno(), self._on_logs)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.kill()
+
+    def wait_for_agent(self) -> Event:
+        """Wait until the guest is up, and return its agent's ``hello``. Raises GuestDied."""
+        (hello,) = self._until("hello")
+        return hello
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        sink: Callable[[bytes], None],
+        on_report: Callable[[Any], None] = lambda _: None,
+        terminal: Terminal | None = None,
+    ) -> int:
+        """Run ``argv`` in the guest's ``/root/lab`` and return its exit status.
+
+        Its output goes to ``sink`` as it comes, the JSON lines it writes to ``$LAB_REPORT_FD`` to
+        ``on_report``. A status of 128+n means killed by signal n. Raises GuestDied.
+        """
+        self._sink = sink
+        before = self._streamed
+        self._tell(
+            "run", argv=[*argv], env={**(env or {})}, cwd="/root/lab", tty=terminal is not None
+        )
+        with self._typing(terminal):
+            for event in self._until("exit", "report"):
+                if event["event"] == "report":
+                    on_report(json.loads(event["line"]))
+                else:
+                    status = int(event["status"])
+                    wanted = before + int(event["bytes"])
+                    while self._streamed < wanted:
+                        self._step()
+        return status
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal to what runs in the guest."""
+        self._tell("signal", number=number)
+
+    def collect_logs(self, archive: Path) -> None:
+        """Fetch the guest's logs into ``archive``, a gzipped tar. Raises GuestDied."""
+        with archive.open("wb") as self._logs:
+            before = self._logged
+            self._tell("logs")
+            for event in self._until("logs"):
+                while self._logged < before + int(event["bytes"]):
+                    self._step()
+        self._logs = None
+
+    def halt(self, how: str = "poweroff") -> None:
+        """Take the guest down cleanly by ``poweroff`` or ``reboot``, and wait for qemu to end."""
+        self._tell("halt", how=how)
+        self._alive = False  # from here on the console is all that speaks
+        while self._qemu.poll() is None:
+            self._step(going_down=True)
+
+    def kill(self) -> None:
+        """Pull the plug."""
+        if self._qemu.poll() is None:
+            self._qemu.kill()
+        self._qemu.wait()
+        if self._qemu.stdout is not None:
+            self._qemu.stdout.close()
+        self._selector.close()
+        self._console_socket.close()
+        for end in self._sockets.values():
+            end.close()
+        self._console.close()
+
+    # What follows is one loop that reads whatever comes, and those who wait for something of it.
+
+    def _until(self, *names: str) -> Iterator[Event]:
+        """Yield events of these ``names``; the first of ``names`` is the last one yielded."""
+        while True:
+            while self._events:
+                event = self._events.pop(0)
+                if event["event"] in names:
+                    yield event
+                if event["event"] == names[0]:
+                    return
+            self._step()
+
+    def _step(self, *, going_down: bool = False) -> None:
+        """Take in what has come within a second; raise GuestDied if the guest is no more."""
+        started = time.monotonic()
+        for key, _ in self._selector.select(TICK):
+            try:
+                data = os.read(key.fd, CHUNK)
+            except ConnectionResetError:
+                data = b""
+            if data:
+                key.data(data)
+            else:
+                self._selector.unregister(key.fd)
+        # No more than two ticks: while this process itself was stopped, so was the guest.
+        passed = min(time.monotonic() - started, 2 * TICK)
+        self._quiet += passed
+        if self._console.fatal is not None:
+            self._fatal_for += passed
+        if self._qemu.poll() is not None:
+            self._drain()
+            if not going_down and not self._events:
+                self._died(self._why_qemu_ended())
+        elif self._console.fatal is not None and self._fatal_for > LAST_WORDS:
+            self._died(self._console.fatal)
+        elif self._quiet > SILENCE:
+            since = f"no sign of life for {SILENCE:.0f} s"
+            self._died(since + ("" if self._alive else " while it booted or went down"))
+
+    def _drain(self) -> None:
+        """Read what is left once qemu has ended."""
+        while self._selector.get_map() and (ready := self._selector.select(0)):
+            for key, _ in ready:
+                try:
+                    data = os.read(key.fd, CHUNK)
+                except ConnectionResetError:
+                    data = b""
+                if data:
+                    key.data(data)
+                else:
+                    self._selector.unregister(key.fd)
+
+    def _died(self, reason: str) -> None:
+        raise GuestDied(reason, self._console.tail())
+
+    def _why_qemu_ended(self) -> str:
+        if self._console.fatal is not None:
+            return self._console.fatal
+        status = self._qemu.returncode
+        if status < 0:
+            return f"qemu was killed by {signal.Signals(-status).name}"
+        return "it was powered off or reset" if status == 0 else f"qemu exited with status {status}"
+
+    def _watch(self, descriptor: int, handler: Callable[[bytes], None]) -> None:
+        self._selector.register(descriptor, selectors.EVENT_READ, handler)
+
+    def _on_console(self, data: bytes) -> None:
+        if not self._alive:
+            self._quiet = 0.0
+        self._console.feed(data)
+
+    def _on_control(self, data: bytes) -> None:
+        self._quiet = 0.0
+        *lines, self._lines = (self._lines + data).split(b"\n")
+        for line in lines:
+            event = json.loads(line)
+            if event["event"] == "hello":
+                self._alive = True
+            if event["event"] != "beat":
+                self._events.append(event)
+
+    def _on_stream(self, data: bytes) -> None:
+        self._quiet = 0.0
+        self._streamed += len(data)
+        self._sink(data)
+
+    def _on_logs(self, data: bytes) -> None:
+        self._quiet = 0.0
+        self._logged += len(data)
+        if self._logs is not None:
+            self._logs.write(data)
+
+    def _tell(self, what: str, **values: object) -> None:
+        try:
+            self._sockets["control"].sendall(json.dumps({"do": what, **values}).encode() + b"\n")
+        except BrokenPipeError:
+            # qemu is gone; the next step says how.
+            return
+
+    @contextmanager
+    def _typing(self, terminal: Terminal | None) -> Iterator[None]:
+        """Pass on what is typed at ``terminal``, and its size, while the body runs."""
+        if terminal is None:
+            yield
+            return
+
+        def typed(data: bytes) -> None:
+            self._sockets["stream"].sendall(terminal.checked(data))
+
+        self._tell("resize", rows=terminal.rows, columns=terminal.columns)
+        self._watch(terminal.descriptor, typed)
+        terminal.on_resize = lambda rows, columns: self._tell("resize", rows=rows, columns=columns)
+        try:
+            with terminal:
+                yield
+        finally:
+            if terminal.descriptor in self._selector.get_map():
+                self._selector.unregister(terminal.descriptor)

@@ -1,0 +1,50 @@
+"""The guest's console: kept whole in a file, its end in memory, watched for the ways to die."""
+
+import re
+from collections import deque
+from pathlib import Path
+from typing import BinaryIO
+
+TAIL_LINES = 40
+
+_FATAL = re.compile(
+    rb"Kernel panic - not syncing[^\r\n]*"
+    rb"|You are in (?:emergency|rescue) mode"
+    rb"|ALERT! [^\r\n]*does not exist"
+    rb"|(?:Failed to load SELinux policy|Freezing execution)[^\r\n]*"
+    rb"|lab: the agent died[^\r\n]*"
+    rb"|Failed to start lab\.service[^\r\n]*"
+)
+_ESCAPES = re.compile(rb"\x1b(?:\[[0-9;?]*[A-Za-z]|[()][A-Za-z0-9]|[=>78c])")
+
+
+class Console:
+    """What the guest's kernel and systemd print to the serial line."""
+
+    def __init__(self, log: Path) -> None:
+        self._log: BinaryIO = log.open("ab", buffering=0)
+        self._lines: deque[bytes] = deque(maxlen=TAIL_LINES)
+        self._partial = b""
+        self.fatal: str | None = None
+        """The first line that means the guest will not go on."""
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes as they come."""
+        self._log.write(data)
+        *lines, self._partial = (self._partial + data).split(b"\n")
+        for line in lines:
+            plain = _ESCAPES.sub(b"", line).strip()
+            if not plain:
+                continue
+            self._lines.append(plain)
+            if self.fatal is None and (found := _FATAL.search(plain)):
+                self.fatal = found.group().decode(errors="replace")
+
+    def tail(self) -> str:
+        """Return the last lines, without terminal escapes."""
+        lines = [*self._lines, _ESCAPES.sub(b"", self._partial).strip()]
+        return b"\n".join(filter(None, lines)).decode(errors="replace")
+
+    def close(self) -> None:
+        """Close the log file."""
+        self._log.close()

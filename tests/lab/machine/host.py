@@ -1,0 +1,72 @@
+"""What this host needs before it can run the laboratory, installed by apt where it is missing."""
+
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import LabError
+from .progress import Progress
+from .run import run
+
+
+@dataclass(frozen=True)
+class Need:
+    """A package, and a command, or pattern of a file, that is there once it is installed."""
+
+    package: str
+    sign: str
+
+    def met(self) -> bool:
+        """Tell whether the host has it; asks the file system only, so it costs nothing."""
+        if self.sign.startswith("/"):
+            return any(Path("/").glob(self.sign[1:]))
+        # /usr/sbin is not on every root's PATH.
+        path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+        return shutil.which(self.sign, path=path) is not None
+
+
+BOOT = (
+    Need("qemu-system-x86", "qemu-system-x86_64"),
+    Need("qemu-utils", "qemu-img"),
+    Need("e2fsprogs", "mke2fs"),
+    Need("python3-venv", "/usr/lib/python3.*/ensurepip"),
+    Need("git", "git"),
+)
+CHECK = (
+    Need("python3-venv", "/usr/lib/python3.*/ensurepip"),
+    Need("python3-libvirt", "/usr/lib/python3/dist-packages/libvirt.py"),
+)
+IMAGES = (
+    Need("mmdebstrap", "mmdebstrap"),
+    Need("policycoreutils", "setfiles"),
+    Need("debian-archive-keyring", "/usr/share/keyrings/debian-archive-keyring.gpg"),
+)
+KERNEL = (
+    Need("gcc", "gcc"),
+    Need("libc6-dev", "/usr/include/stdlib.h"),
+    Need("make", "make"),
+    Need("bc", "bc"),
+    Need("bison", "bison"),
+    Need("flex", "flex"),
+    Need("libelf-dev", "/usr/include/libelf.h"),
+    Need("libssl-dev", "/usr/include/openssl/ssl.h"),
+    Need("xz-utils", "xz"),
+)
+
+
+def require(needs: Iterable[Need], progress: Progress) -> None:
+    """Install what is missing of ``needs``. Raises LabError without root's rights."""
+    missing = [need.package for need in needs if not need.met()]
+    if not missing:
+        return
+    if os.geteuid() != 0:
+        raise LabError(f"run as root, or install first: apt-get install {' '.join(missing)}")
+    progress.stage(f"installing on this host: {' '.join(missing)}")
+    env = {"DEBIAN_FRONTEND": "noninteractive"}
+    run(["apt-get", "update", "-qq"], env=env)
+    run(["apt-get", "install", "-qq", "-y", "--no-install-recommends", *missing], env=env)
+    still = [need.package for need in needs if not need.met()]
+    if still:
+        raise LabError(f"installed, and yet not found on this host: {' '.join(still)}")
