@@ -2,8 +2,9 @@
 """libvirt's hook for LXC: judges a container of virtsec before it starts, and labels its init.
 
 libvirt runs `50-virtsec NAME OPERATION STAGE EXTRA` with the domain's XML on standard input and
-waits for it (https://libvirt.org/hooks.html). Status 1 stops the start; the sentence on standard
-error reaches libvirt's log and whoever asked for the start. With status 0 passes at once
+waits for it (https://libvirt.org/hooks.html); that is gate.py, which calls `main` here only where
+there may be something to judge. Status 1 stops the start; the sentence on standard error reaches
+libvirt's log and whoever asked for the start. With status 0 passes at once
 
   - everything but `prepare begin` (refusing `reconnect begin` would kill a running container);
   - every domain that is not virtsec's.
@@ -22,12 +23,14 @@ One file, standard library only, run as root for every LXC domain of the host. S
 weighed: `posix` is what `os` is made of and is loaded already, and what only virtsec's own domains
 need is imported where it is used. It never calls libvirt, which is waiting.
 """
+# ruff: noqa: PLC0415
 
 import posix
 import sys
 
 MARK = b"virtsec"  # in the XML of each of our domains: in its metadata and its emulator
 NAMESPACE, VERSION = "urn:virtsec:container", "1"  # of the metadata
+LXC_NAMESPACE = "http://libvirt.org/schemas/domain/lxc/1.0"
 STORE = "/var/lib/virtsec"
 CONTROLLERS = ("/usr/libexec/virtsec/controller",)
 TRUSTED_IDS = (0,)  # the users who may own what a start relies on
@@ -54,54 +57,66 @@ KEEP = {
 }
 KEEP_BY_KIND = {"unprivileged": frozenset(KEEP), "privileged": frozenset(KEEP)}
 
-INTERFACES = ("network", "bridge")  # those whose other end is a bridge that the host filters
+NAME_LETTERS = set("abcdefghijklmnopqrstuvwxyz0123456789-")
+INTERFACES = {"network", "bridge"}  # those whose other end is a bridge that the host filters
 LOWEST_ID, ID_COUNT = 65536, 65536  # of an unprivileged container; ids below are the host's own
 LIBVIRT_MOUNTS = ("/proc", "/sys", "/dev", "/.oldroot")  # libvirt_lxc mounts there itself
 XML_LIMIT, DEPTH_LIMIT, CPU_LIMIT = 1 << 20, 64, 2  # bytes, nested elements, seconds
-RESTORE = "put it back with 'virsh edit', or define the container anew"
+INPUT_LIMIT = 1 << 26  # bytes; libvirt itself takes no XML that would come out as long
+TEMPORARY = ".init.virtsec"  # in the tree, for as long as init is being replaced
+PUT_BACK, MEND = "put it back with 'virsh edit'", "mend the tree or unpack it anew"
 
 # Kernel constants, and the headers they stand in.
 S_IFMT, S_IFDIR, S_IFREG, S_IFLNK, S_ISVTX = 0o170000, 0o40000, 0o100000, 0o120000, 0o1000  # stat.h
 BY_OTHERS, EXECUTABLE = 0o022, 0o111  # stat.h: S_IWGRP|S_IWOTH, S_IXUSR|S_IXGRP|S_IXOTH
 SYS_openat2, AT_FDCWD = 437, -100  # asm-generic/unistd.h (on all architectures), fcntl.h
-RESOLVE_NO_XDEV, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_IN_ROOT = 1, 2, 4, 16  # openat2.h
+NO_XDEV, NO_MAGICLINKS, NO_SYMLINKS, IN_ROOT = 0x01, 0x02, 0x04, 0x10  # openat2.h: RESOLVE_*
+EAGAIN = 11  # errno.h
 O_ENTRY = posix.O_PATH | posix.O_NOFOLLOW | posix.O_CLOEXEC  # names an inode without opening it
-
-
-class Model:
-    """A security module as far as the hook must know it."""
-
-    def __init__(self, in_force: str, attribute: str, exec_attribute: str, end: bytes, *forms: str):
-        self.in_force = in_force  # a path that is there only while the module runs
-        self.attribute = attribute  # the extended attribute that holds a file's label
-        self.exec_attribute = exec_attribute  # one that changes the label of who executes the file
-        self.end = end  # what the kernel puts behind a label
-        self.forms = forms  # of the labels of processes, files and init
-
-    def labels(self, name: str, process: str) -> tuple[str, ...]:
-        """The labels of container `name`, given the one its processes are said to have."""
-        level = process[process.find(":s0:") + 1 :]
-        low, _, high = level.removeprefix("s0:c").partition(",c")
-        sane = 0 <= number(low) < number(high) < 1024 and level == f"s0:c{low},c{high}"
-        return tuple(form.format(name, level if sane else "") for form in self.forms)
-
-
-MODELS = {
-    "selinux": Model(
-        "/sys/fs/selinux/enforce", "security.selinux", "", b"\0",
-        "system_u:system_r:{}_t:{}", "system_u:object_r:{}_file_t:{}", "system_u:object_r:{}_exec_t:{}",
-    ),
-    "smack": Model(
-        "/sys/fs/smackfs/load2", "security.SMACK64", "security.SMACK64EXEC", b"", "{}", "{}", "{}",
-    ),
-}  # fmt: skip
 
 
 class Refused(Exception):
     """Why a domain is not started, and what to do about it, in one sentence."""
 
 
-# Reading
+def require(holds: object, sentence: str) -> None:
+    """Raise Refused unless it holds."""
+    if not holds:
+        raise Refused(sentence)
+
+
+class SELinux:
+    """Types named after the container, and a pair of categories no other one has."""
+
+    running = "/sys/fs/selinux/enforce"  # is there only while the module runs
+    attribute, end = "security.selinux", "\0"  # where a file's label is, and what ends it
+    exec_attribute = ""  # one that would change the label of who executes the file
+    forms = "system_r:{}_t", "object_r:{}_file_t", "object_r:{}_exec_t"
+
+    @classmethod
+    def labels(cls, name: str, process: str) -> tuple[str, ...]:
+        """Labels of processes, files and init, given what the first is said to be."""
+        low, high = (int(number) for number in process.rpartition(":c")[2].split(",c"))
+        require(0 <= low < high < 1024, f"no container has the categories of {process}; {PUT_BACK}")
+        return tuple(f"system_u:{form.format(name)}:s0:c{low},c{high}" for form in cls.forms)
+
+
+class Smack:
+    """One label, the container's name."""
+
+    running = "/sys/fs/smackfs/load2"
+    attribute, end, exec_attribute = "security.SMACK64", "", "security.SMACK64EXEC"
+
+    @classmethod
+    def labels(cls, name: str, _process: str) -> tuple[str, ...]:
+        """See `SELinux.labels`."""
+        return name, name, name
+
+
+MODELS: dict[str, type[SELinux] | type[Smack]] = {"selinux": SELinux, "smack": Smack}
+
+
+# Reading the domain.
 
 
 class Element:
@@ -122,8 +137,7 @@ class Element:
     def only(self, *path: str) -> "Element":
         """The one element at `path`, an empty one if there is none; Refused if there are more."""
         found = self.find(*path)
-        if len(found) > 1:
-            raise Refused(f"it has {len(found)} elements <{path[-1]}> where one belongs; {RESTORE}")
+        require(len(found) < 2, f"it has several elements {'/'.join(path)}; {PUT_BACK}")
         return found[0] if found else Element(path[-1], {})
 
     def get(self, attribute: str, *path: str) -> str:
@@ -140,11 +154,16 @@ def parse(data: bytes) -> Element:
     from xml.parsers import expat
 
     def start(name: str, attributes: dict[str, str]) -> None:
-        if len(nesting) > DEPTH_LIMIT:
-            raise Refused(f"its XML nests more than {DEPTH_LIMIT} elements; {RESTORE}")
+        require(len(nesting) <= DEPTH_LIMIT, f"its XML nests more than {DEPTH_LIMIT} elements")
         element = Element(name, attributes)
         nesting[-1].children.append(element)
         nesting.append(element)
+
+    def end(_: str) -> None:
+        nesting.pop()
+
+    def text(data: str) -> None:
+        nesting[-1].texts.append(data)
 
     def doctype(*_: object) -> None:
         raise Refused("its XML has a DOCTYPE, which libvirt never writes")
@@ -154,19 +173,13 @@ def parse(data: bytes) -> Element:
     parser.buffer_text = True
     parser.StartDoctypeDeclHandler = doctype
     parser.StartElementHandler = start
-    parser.EndElementHandler = lambda _: nesting.pop()
-    parser.CharacterDataHandler = lambda text: nesting[-1].texts.append(text)
+    parser.EndElementHandler = end
+    parser.CharacterDataHandler = text
     try:
         parser.Parse(data, True)
     except expat.ExpatError as error:
         raise Refused(f"its XML cannot be read ({error})") from None
     return document.children[0]
-
-
-def number(text: str) -> int:
-    """A decimal number as virtsec writes it; -1 when `text` is anything else."""
-    decimal = text.isascii() and text.isdecimal() and len(text) <= 10
-    return int(text) if decimal and text == str(int(text)) else -1
 
 
 def parts(path: str) -> list[str]:
@@ -187,11 +200,280 @@ class Start:
         def value(attribute: str, element: str) -> str:
             return metadata.get(attribute, f"{NAMESPACE} {element}")
 
-        self.name, self.domain, self.metadata = name, domain, metadata
-        self.kind = metadata.get("kind")
-        self.ids = [("0", value("start", "ids"), value("count", "ids"))]
-        self.module, self.controller = value("model", "label"), value("path", "controller")
-        self.labels = value("process", "label"), value("file", "label"), value("init", "label")
-        self.root, self.init = value("path", "root"), value("path", "init")
-        self.policy = value("policy", "init")
-        self.mounts = [Mount(element) for element in domain.find("devices", "filesystem")]
+        def sane(holds: object, what: str) -> None:
+            require(holds, f"the {what} in virtsec's metadata makes no sense; {PUT_BACK}")
+
+        self.name, self.domain, self.kind = name, domain, metadata.get("kind")
+        self.init, self.init_policy = value("path", "init"), value("policy", "init")
+        self.root, self.controller = value("path", "root"), value("path", "controller")
+        self.module, ids = value("model", "label"), (value("start", "ids"), value("count", "ids"))
+        sane(metadata.get("version") == VERSION, "version")
+        sane(self.kind in KEEP_BY_KIND, "kind")
+        sane(name[:1].isalpha() and len(name) < 24 and set(name) <= NAME_LETTERS, "name")
+        sane(self.root == "/" + "/".join(parts(self.root)) != "/", "root")
+        sane(parts(self.init) and self.init_policy in ("own", "pristine"), "init")
+        sane(self.controller in CONTROLLERS, "controller")
+        sane(self.module in MODELS, "model of the label")
+        self.model = MODELS[self.module]
+        self.labels = self.model.labels(name, value("process", "label"))
+        for label, attribute in zip(self.labels, ("process", "file", "init"), strict=True):
+            sane(label == value(attribute, "label"), f"label of {attribute}")
+        self.first_id = int(ids[0]) if self.kind == "unprivileged" else 0
+        own = self.first_id >= LOWEST_ID and ids == (str(self.first_id), str(ID_COUNT))
+        sane(own if self.kind == "unprivileged" else ids == ("", ""), "ids")
+        self.filesystems = [
+            (each.get("type"), each.get("dir", "source"), each.get("dir", "target"))
+            for each in domain.find("devices", "filesystem")
+        ]
+
+
+# Judging the XML: each check raises Refused, saying why.
+
+
+def check_values(start: Start) -> None:
+    """What stands in the XML once, with one value."""
+    domain = start.domain
+    maps = [
+        (each.name, each.get("start"), each.get("target"), each.get("count"))
+        for each in domain.only("idmap").children
+    ]
+    ids = ("0", str(start.first_id), str(ID_COUNT))
+    own_maps = [("uid", *ids), ("gid", *ids)] if start.first_id else []
+    labels = [(e.get("type"), e.get("model"), e.text("label")) for e in domain.find("seclabel")]
+    label = [("static", start.module, start.labels[0])]
+    roots = [each for each in start.filesystems if each[2] == "/"]
+    for what, found, expected in (
+        ("type", domain.get("type"), "lxc"),
+        ("name", domain.text("name"), start.name),
+        ("emulator", domain.text("devices", "emulator"), start.controller),
+        ("kind of system", domain.text("os", "type"), "exe"),
+        ("init", domain.text("os", "init"), start.init),
+        ("root", roots, [("mount", start.root, "/")]),
+        ("id map", maps, own_maps),
+        # Where libvirt does not know the module, as with Smack, the controller sets the label.
+        ("security label", labels, label if labels or start.module != "smack" else []),
+        ("policy on capabilities", domain.get("policy", "features", "capabilities"), "deny"),
+    ):
+        require(found == expected, f"its {what} is {found or 'gone'}, not {expected}; {PUT_BACK}")
+
+
+def check_capabilities(start: Start) -> None:
+    """All capabilities are dropped, but for those a container needs."""
+    for each in start.domain.only("features", "capabilities").children:
+        wanted = each.get("state") == "off" or each.name in KEEP_BY_KIND[start.kind]
+        require(wanted, f"it would keep the capability {each.name}; take it out with 'virsh edit'")
+
+
+def check_mounts(start: Start) -> None:
+    """Nothing lies over what libvirt mounts inside, and none of the host's kernel is shown."""
+    for kind, source, target in start.filesystems:
+        there = target == "/" or (parts(target) and not beneath(target, *LIBVIRT_MOUNTS))
+        here = source == "/" or (parts(source) and not beneath(source, *LIBVIRT_MOUNTS))
+        require(there, f"it may not mount anything on {target}; choose a directory inside")
+        require(here or kind == "ram", f"it may not mount {source}; choose another directory")
+        require(kind in ("mount", "bind", "ram"), f"it may not mount a {kind}; use type 'mount'")
+
+
+def check_network(start: Start) -> None:
+    """It has a network namespace of its own, with a bridge of the host at the other end."""
+    kinds = [each.get("type") for each in start.domain.find("devices", "interface")]
+    own = kinds or start.domain.find("features", "privnet")
+    require(own, "it would share the host's network; give it an <interface> or <privnet/>")
+    for kind in kinds:
+        require(kind in INTERFACES, f"its interface has type {kind}; use 'network' or 'bridge'")
+
+
+def check_nothing_shared(start: Start) -> None:
+    """No device and no namespace of the host is handed in."""
+    for path in (("devices", "disk"), ("devices", "hostdev"), (f"{LXC_NAMESPACE} namespace",)):
+        given = start.domain.find(*path)
+        require(not given, f"<{path[-1]}> would hand in what is the host's; take it out")
+
+
+def check_module(start: Start) -> None:
+    """A label confines nothing while its security module does not run."""
+    try:
+        posix.stat(start.model.running)
+    except FileNotFoundError:
+        raise Refused(f"{start.module} does not run; boot with security={start.module}") from None
+
+
+CHECKS = (
+    check_values,
+    check_capabilities,
+    check_mounts,
+    check_network,
+    check_nothing_shared,
+    check_module,
+)
+
+
+# Looking at the disk, and labelling init. Descriptors stay open: the process ends soon.
+
+
+def openat2(directory: int, path: str, resolve: int) -> int:
+    """An O_PATH descriptor of `path`, resolved as openat2(2) says; raises OSError."""
+    import ctypes
+
+    system_call = ctypes.CDLL(None, use_errno=True).syscall
+    how = (ctypes.c_uint64 * 3)(posix.O_PATH | posix.O_CLOEXEC, 0, resolve)  # struct open_how
+    name = path.encode(errors="surrogateescape")
+    for _ in range(64):
+        entry = int(system_call(SYS_openat2, directory, name, how, ctypes.sizeof(how)))
+        error = ctypes.get_errno()
+        if entry >= 0:
+            return entry
+        if error != EAGAIN:  # EAGAIN: something was renamed meanwhile
+            break
+    raise OSError(error, posix.strerror(error), path)
+
+
+def open_trusted(path: str, kind: int, owner: int) -> int:
+    """An O_PATH descriptor of `path`, no part of which anyone but root can exchange."""
+    entry = posix.open("/", O_ENTRY)
+    status = posix.fstat(entry)
+    for part in parts(path):
+        shared = status.st_mode & BY_OTHERS and not status.st_mode & S_ISVTX
+        safe = status.st_uid in TRUSTED_IDS and not shared
+        require(safe, f"others than root may exchange {part!r} in {path}; take that away from them")
+        entry = posix.open(part, O_ENTRY, dir_fd=entry)
+        status = posix.fstat(entry)
+        link = status.st_mode & S_IFMT == S_IFLNK
+        require(not link, f"{part!r} in {path} is a symbolic link; name what it points to")
+    right = status.st_mode & S_IFMT == kind and status.st_uid == owner
+    require(right, f"{path} is not what it should be, of user {owner}; {MEND}")
+    require(kind != S_IFREG or not status.st_mode & BY_OTHERS, f"others than root may write {path}")
+    return entry
+
+
+def check_mount_points(start: Start, root: int) -> None:
+    """libvirt_lxc follows links when it makes mount points, some while it sees the host's tree."""
+    places = [(root, place) for place in LIBVIRT_MOUNTS]
+    for kind, source, target in start.filesystems:
+        places += [(root, target)]
+        places += {"mount": [(AT_FDCWD, source)], "bind": [(root, source)]}.get(kind, [])
+    for directory, path in places:
+        try:
+            openat2(directory, path, NO_SYMLINKS | (IN_ROOT if directory == root else 0))
+        except FileNotFoundError:
+            require(directory == root, f"{path}, which it is to mount, is not there; make it")
+        except OSError as error:
+            raise Refused(f"{path} has a link in it or is not reached ({error.strerror})") from None
+
+
+def label_of(start: Start, inode: str) -> str:
+    """The label of a file; empty when it has none."""
+    try:
+        label = posix.getxattr(inode, start.model.attribute)
+    except OSError:
+        return ""
+    return label.decode(errors="replace").removesuffix(start.model.end)
+
+
+def find_init(start: Start, root: int) -> str:
+    """The path of a descriptor of what init is now: a program of this container, of no one else."""
+    try:
+        entry = openat2(root, start.init, IN_ROOT | NO_MAGICLINKS | NO_XDEV)
+    except OSError as error:
+        raise Refused(f"there is no init {start.init} inside ({error.strerror}); {MEND}") from None
+    status, inode = posix.fstat(entry), f"/proc/self/fd/{entry}"
+    program = status.st_mode & S_IFMT == S_IFREG and status.st_mode & EXECUTABLE
+    require(program, f"its init {start.init} is not an executable file; {MEND}")
+    own = start.first_id <= status.st_uid < start.first_id + ID_COUNT or start.kind == "privileged"
+    require(own, f"its init {start.init} belongs to user {status.st_uid} of the host; {MEND}")
+    label = label_of(start, inode)
+    own = label in start.labels[1:]
+    require(own, f"its init {start.init} has the label {label!r}; run 'virtsec label {start.name}'")
+    jumps = start.model.exec_attribute in posix.listxattr(inode)
+    require(not jumps, f"its init {start.init} has {start.model.exec_attribute}; take it away")
+    return inode
+
+
+def label_init(start: Start, inode: str) -> None:
+    """Give init its label, and see that it has it."""
+    label = start.labels[2]
+    posix.setxattr(inode, start.model.attribute, (label + start.model.end).encode())
+    require(label_of(start, inode) == label, f"its init did not take the label {label}")
+
+
+def restore_init(start: Start, root: int, inode: str) -> None:
+    """Put the copy of init that is kept outside the tree where init is, unless that is the same."""
+    kept = open_trusted(f"{STORE}/{start.name}/init.pristine", S_IFREG, TRUSTED_IDS[0])
+    copy = posix.open(f"/proc/self/fd/{kept}", posix.O_RDONLY)
+    content = posix.read(copy, posix.fstat(copy).st_size)
+    if posix.read(posix.open(inode, posix.O_RDONLY), len(content) + 1) == content:
+        return
+    place = posix.readlink(inode).removeprefix(posix.readlink(f"/proc/self/fd/{root}"))
+    folder, _, name = place.rpartition("/")
+    directory = openat2(root, folder or "/", IN_ROOT | NO_SYMLINKS | NO_XDEV)
+    if TEMPORARY in posix.listdir(f"/proc/self/fd/{directory}"):
+        posix.unlink(TEMPORARY, dir_fd=directory)  # of a start that was killed
+    flags = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC
+    new = posix.open(TEMPORARY, flags, 0o600, dir_fd=directory)
+    try:
+        require(posix.write(new, content) == len(content), "there is no room for its init")
+        posix.fchown(new, start.first_id, start.first_id)
+        posix.fchmod(new, 0o755)
+        label_init(start, f"/proc/self/fd/{new}")
+        posix.fsync(new)
+        posix.rename(TEMPORARY, name, src_dir_fd=directory, dst_dir_fd=directory)
+    except BaseException:
+        posix.unlink(TEMPORARY, dir_fd=directory)
+        raise
+
+
+def prepare(start: Start) -> None:
+    """Look at what the start relies on, then label init."""
+    open_trusted(start.controller, S_IFREG, TRUSTED_IDS[0])
+    root = open_trusted(start.root, S_IFDIR, start.first_id)
+    check_mount_points(start, root)
+    if start.init_policy == "pristine":
+        restore_init(start, root, find_init(start, root))
+    label_init(start, find_init(start, root))
+
+
+# The conversation with libvirt.
+
+
+def judge(name: str, data: bytes) -> None:
+    """Raise Refused, or leave the domain ready to start; one that is not ours is left alone."""
+    domain = parse(data)
+    nodes = [child for metadata in domain.find("metadata") for child in metadata.children]
+    ours = [node for node in nodes if node.name.startswith("urn:virtsec:")]
+    paths = ["".join(each.texts) for each in domain.find("devices", "emulator")]
+    for each in domain.find("devices", "filesystem"):
+        paths += [each.get("dir", "source")] if each.get("dir", "target") == "/" else []
+    if ours or any(beneath(path, STORE, *CONTROLLERS) for path in paths):
+        known = [node.name for node in ours] == [f"{NAMESPACE} container"]
+        require(known, f"virtsec's metadata is gone, or is not only one; {PUT_BACK}")
+        try:
+            start = Start(name, domain, ours[0])
+        except ValueError as error:
+            raise Refused(f"virtsec's metadata makes no sense ({error}); {PUT_BACK}") from None
+        for check in CHECKS:
+            check(start)
+        prepare(start)
+
+
+def main(arguments: list[str], data: bytes) -> int:
+    """Exit status for libvirt, which ran the hook with these arguments and gave it this XML."""
+    if arguments[2:4] != ["prepare", "begin"] or (MARK not in data and len(data) < INPUT_LIMIT):
+        return 0
+    try:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT, CPU_LIMIT))
+        require(len(data) <= XML_LIMIT, f"its XML is longer than {XML_LIMIT} bytes; shorten it")
+        judge(arguments[1], data)
+        return 0
+    except Refused as refusal:
+        sentence = str(refusal)
+    except BaseException as error:
+        sentence = f"it could not be judged ({type(error).__name__}: {error})"
+    line = " ".join(f"virtsec: {arguments[1]} is not started: {sentence}.".split())
+    posix.write(2, line.encode("ascii", "backslashreplace") + b"\n")
+    return 1
+
+
+if __name__ == "__main__":
+    posix._exit(main(sys.argv, sys.stdin.buffer.read(INPUT_LIMIT)))
