@@ -1,0 +1,1 @@
+"""Making a host ready for containers, and undoing that: the hook, the controller, the network."""

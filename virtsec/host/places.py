@@ -1,0 +1,82 @@
+"""Where on a host virtsec's own files are, and what of the host's it uses.
+
+A `Places` with another prefix and owner is a host inside a directory: the tests' one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from virtsec.runtime import hook
+from virtsec.spec import STORE
+
+HOOK = "/etc/libvirt/hooks/lxc.d/50-virtsec"
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Absolute paths beneath `prefix`; `uid` and `gid` own what is installed there."""
+
+    prefix: Path = Path("/")
+    uid: int = 0
+    gid: int = 0
+
+    def at(self, path: str) -> Path:
+        """`path`, which is absolute, beneath the prefix."""
+        return self.prefix / path.lstrip("/")
+
+    @property
+    def hook(self) -> Path:
+        """What libvirt runs at each start; libvirt takes the scripts of lxc.d in byte order."""
+        return self.at(HOOK)
+
+    @property
+    def hook_directory(self) -> Path:
+        """libvirt's directory of hooks for LXC (https://libvirt.org/hooks.html)."""
+        return self.hook.parent
+
+    @property
+    def controller(self) -> Path:
+        """What containers name as `<emulator>`."""
+        return self.at(hook.CONTROLLERS[0])
+
+    @property
+    def store(self) -> Path:
+        """Roots of containers."""
+        return self.at(str(STORE))
+
+    @property
+    def settings(self) -> Path:
+        """The administrator's own files."""
+        return self.at("/etc/virtsec")
+
+    @property
+    def network_template(self) -> Path:
+        """libvirt's shipped definition of its network `default`."""
+        return self.at("/usr/share/libvirt/networks/default.xml")
+
+    @property
+    def forwarding(self) -> Path:
+        """The kernel's switch for routing IPv4 (Documentation/networking/ip-sysctl)."""
+        return self.at("/proc/sys/net/ipv4/ip_forward")
+
+    @property
+    def interfaces(self) -> Path:
+        """The host's network interfaces; a bridge has a directory `bridge` in its own."""
+        return self.at("/sys/class/net")
+
+    @property
+    def dnsmasq(self) -> Path:
+        """What libvirt runs to give addresses on its networks."""
+        return self.at("/usr/sbin/dnsmasq")
+
+    @property
+    def cgroup_controllers(self) -> Path:
+        """Exists where cgroup version 2 is mounted as the one hierarchy."""
+        return self.at("/sys/fs/cgroup/cgroup.controllers")
+
+    @property
+    def user_namespaces(self) -> Path:
+        """How many user namespaces the kernel allows (namespaces(7))."""
+        return self.at("/proc/sys/user/max_user_namespaces")

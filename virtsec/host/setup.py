@@ -1,0 +1,232 @@
+"""`virtsec setup` and `virtsec setup --remove`: planned from what the host has, then applied.
+
+The policy comes first, so that files get its labels when they are installed. The controller comes
+last, after libvirt's daemon was told to look for hooks: without a controller no container of ours
+starts, so none ever starts past a hook that libvirt has not seen, wherever setup was interrupted.
+`--remove` goes the same way back.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from virtsec.domain.metadata import read
+from virtsec.errors import BadInput, Refused
+from virtsec.host import checks
+from virtsec.host.daemon import ReloadDaemon, running_unit
+from virtsec.host.files import (
+    ChangeMode,
+    Found,
+    InstallFile,
+    MakeDirectory,
+    RemoveDirectory,
+    RemoveFile,
+    check_ancestors,
+    find,
+    staging_of,
+)
+from virtsec.host.network import look, plan_network, plan_network_removal
+from virtsec.host.places import Places
+from virtsec.step import Host, Step, execute
+
+if TYPE_CHECKING:
+    from virtsec.domain.connection import Libvirt
+    from virtsec.mac.protocol import MacModule
+
+#: Root's alone to list, but to be entered by the ids of unprivileged containers: libvirt_lxc sets
+#: up their roots as the container's own root, which has no power over the host's directories.
+_STORE_MODE = 0o711
+_EXECUTABLE = 0o755
+_DIRECTORY = 0o755
+
+
+@dataclass(frozen=True, slots=True)
+class SetupResult:
+    """What setup did, or with `dry_run` would do."""
+
+    removed: bool  #: `--remove`
+    dry_run: bool
+    steps: tuple[Step, ...]  #: none: nothing was left to do
+    kept: tuple[Path, ...] = ()  #: directories that could not go: something is in them
+
+
+def setup(
+    host: Host,
+    *,
+    remove: bool = False,
+    network: bool = True,
+    dry_run: bool = False,
+    watch: Callable[[int, Step], None] | None = None,
+    places: Places | None = None,
+) -> SetupResult:
+    """Make the host ready, or undo that; a second run finds nothing to do.
+
+    With `network` false libvirt's network `default` is left as it is. `watch` is called before
+    each step. Raises `HostNotReady` for what the host lacks, `Refused` where a file that is not
+    ours is in the way or, to remove, containers are left, and whatever a step raises.
+    """
+    places = places or Places()
+    if remove:
+        steps = plan_remove(host.libvirt, host.mac, places)
+    else:
+        steps = plan_setup(host.libvirt, host.mac, places, network=network)
+    if not dry_run:
+        execute(steps, host, watch)
+    kept = [path for path in own_directories(places) if remove and not dry_run and path.exists()]
+    return SetupResult(remove, dry_run, tuple(steps), tuple(kept))
+
+
+def plan_setup(
+    libvirt: Libvirt,
+    mac: MacModule,
+    places: Places,
+    *,
+    network: bool = True,
+    unit: Callable[[], str] = running_unit,
+) -> list[Step]:
+    """The steps that are left to make this host ready; changes nothing."""
+    checks.check_kernel(places)
+    hook = _install(places, places.hook, checks.hook_content())
+    controller = _install(places, places.controller, checks.controller_content())
+    steps = list(mac.setup_steps())
+    for path, mode in _directories(places):
+        steps += _directory(places, path, mode)
+    if hook and hook.before is None and (found := find(places.controller)):
+        # Left from a host whose hook was taken away: gone until libvirt sees the new hook.
+        steps.append(RemoveFile(places.controller, found))
+        controller = _fresh(places, places.controller, checks.controller_content())
+    steps += [hook] if hook else []
+    if controller:
+        if controller.before is None:
+            steps.append(ReloadDaemon(unit()))
+        steps.append(controller)
+    if network:
+        steps += _network(libvirt, places)
+    return steps
+
+
+def plan_remove(
+    libvirt: Libvirt,
+    mac: MacModule,
+    places: Places,
+    *,
+    unit: Callable[[], str] = running_unit,
+) -> list[Step]:
+    """The steps that undo what setup did and is still there; changes nothing.
+
+    Raises `Refused` while there are containers of ours.
+    """
+    if names := [record.name for record in libvirt.domains() if _ours(record.xml)]:
+        raise Refused(
+            f"Containers of virtsec are still defined here: {', '.join(names)}.",
+            f"Undefine them first: virtsec undefine {' '.join(names)}.",
+        )
+    steps = plan_network_removal(look(libvirt, places), places.forwarding)
+    hook, controller = _own(places.hook), _own(places.controller)
+    if hook:
+        steps.append(RemoveFile(places.hook, hook))
+    if hook or controller:
+        steps.append(ReloadDaemon(unit()))
+    if controller:
+        steps.append(RemoveFile(places.controller, controller))
+    for target in (places.hook, places.controller):
+        if left := find(staging_of(target)):  # of a setup that was killed
+            steps.append(RemoveFile(staging_of(target), left))
+    going = {step.target for step in steps if isinstance(step, RemoveFile)}
+    steps += _empty_directories(places, going)
+    return [*steps, *mac.remove_steps()]
+
+
+def own_directories(places: Places) -> list[Path]:
+    """The directories setup takes away again when nothing is in them."""
+    return [places.hook_directory, places.controller.parent, places.store, places.settings]
+
+
+def _ours(xml: str) -> bool:
+    try:
+        return read(xml) is not None
+    except BadInput:  # broken, or of a later version: still a container of virtsec
+        return True
+
+
+def _install(places: Places, target: Path, content: bytes) -> InstallFile | None:
+    """The step that puts `content` at `target`; None when it is there as it should be."""
+    check_ancestors(target, places)
+    before = find(target)
+    if before == Found(content, _EXECUTABLE, places.uid, places.gid):
+        return None
+    if before is not None and not before.ours:
+        raise Refused(
+            f"{target} is there already, and virtsec did not put it there.",
+            "Move it away, then run 'virtsec setup' again.",
+        )
+    return _fresh(places, target, content, before)
+
+
+def _fresh(
+    places: Places, target: Path, content: bytes, before: Found | None = None
+) -> InstallFile:
+    return InstallFile(
+        target, content, _EXECUTABLE, places.uid, places.gid, staging_of(target), before
+    )
+
+
+def _own(target: Path) -> Found | None:
+    """The file of ours at `target`; None when there is none, or somebody else's."""
+    try:
+        found = find(target)
+    except Refused:
+        return None
+    return found if found is not None and found.ours else None
+
+
+def _directory(places: Places, path: Path, mode: int) -> list[Step]:
+    """What makes `path` the directory it should be; those shared with others stay as they are."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return [MakeDirectory(path, mode, places.uid, places.gid)]
+    if not path.is_dir() or (path in own_directories(places) and path.is_symlink()):
+        raise Refused(
+            f"{path} is not a directory.", "Move it away, then run 'virtsec setup' again."
+        )
+    before = (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
+    if path not in own_directories(places) or before == (mode, places.uid, places.gid):
+        return []
+    return [ChangeMode(path, mode, places.uid, places.gid, before)]
+
+
+def _directories(places: Places) -> list[tuple[Path, int]]:
+    """Every directory setup needs, parents first, with the mode of those it makes."""
+    shared = [places.hook_directory.parent, places.controller.parent.parent]
+    return [
+        *((path, _DIRECTORY) for path in shared),
+        *(
+            (path, _STORE_MODE if path == places.store else _DIRECTORY)
+            for path in own_directories(places)
+        ),
+    ]
+
+
+def _empty_directories(places: Places, going: set[Path]) -> list[Step]:
+    """Steps for those of our directories that hold nothing once `going` is gone."""
+    steps: list[Step] = []
+    for path in own_directories(places):
+        if path.is_dir() and not path.is_symlink() and set(path.iterdir()) <= going:
+            status = path.stat()
+            steps.append(
+                RemoveDirectory(path, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
+            )
+    return steps
+
+
+def _network(libvirt: Libvirt, places: Places) -> list[Step]:
+    now = look(libvirt, places)
+    if not now.active:
+        checks.check_network_parts(places, defined=now.xml is not None)
+    template = places.network_template.read_text() if now.xml is None else ""
+    return plan_network(now, template, places.forwarding)
