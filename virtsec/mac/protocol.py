@@ -69,7 +69,10 @@ class MacModule(Protocol):
         """The policy that confines the container; pure."""
 
     def load(self, policies: Sequence[Policy]) -> None:
-        """Load any number of policies in one transaction; raises `PolicyFailed`, changing nothing."""
+        """Load any number of policies in one transaction.
+
+        Raises `PolicyFailed`; nothing is changed then.
+        """
 
     def unload(self, names: Collection[str]) -> None:
         """Take containers' policies out, in one transaction; names not loaded are passed over."""
@@ -87,7 +90,7 @@ class MacModule(Protocol):
         """The label process `pid` runs with now; None when it is gone."""
 
     def seclabel(self, label: Label, models: Collection[str]) -> Mapping[str, str] | None:
-        """Attributes and text ('label') for `<seclabel>`, or None where libvirt knows no such model.
+        """Attributes and text ('label') for `<seclabel>`; None where libvirt has no such model.
 
         `models` are the security models in libvirt's host capabilities.
         """

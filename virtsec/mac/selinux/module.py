@@ -1,0 +1,176 @@
+"""`MacModule` for SELinux."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from virtsec.errors import BadInput, Failed, HostNotReady
+from virtsec.mac.protocol import Enforcement, Policy, TreeMarks
+from virtsec.mac.selinux import kernel, policy, store
+from virtsec.mac.selinux.category import choose_pair
+from virtsec.mac.selinux.context import ATTRIBUTE, MODEL, label_of, types_of
+from virtsec.spec import ContainerSpec, IdRange, Label
+from virtsec.step import Host, Step
+
+RESTORECON = "/usr/sbin/restorecon"
+#: What the tree of a container that is no longer defined carries: no container may use it.
+REST = "system_u:object_r:virtsec_store_t:s0"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadBase:
+    """Load the modules every container's own module builds on."""
+
+    modules: Mapping[str, str]
+
+    def describe(self) -> str:
+        """See `Step.describe`."""
+        return f"load the policy modules {', '.join(self.modules)}"
+
+    def apply(self, host: Host) -> None:
+        """See `Step.apply`."""
+        del host
+        store.change(self.modules, ())
+
+    def undo(self, host: Host) -> None:
+        """See `Step.undo`."""
+        del host
+        store.change({}, [name for name in store.installed("virtsec") if name in self.modules])
+
+
+@dataclass(frozen=True, slots=True)
+class UnloadBase:
+    """Take the base modules out again."""
+
+    modules: tuple[str, ...]
+
+    def describe(self) -> str:
+        """See `Step.describe`."""
+        return f"take out the policy modules {', '.join(self.modules)}"
+
+    def apply(self, host: Host) -> None:
+        """See `Step.apply`."""
+        del host
+        store.change({}, [name for name in store.installed("virtsec") if name in self.modules])
+
+    def undo(self, host: Host) -> None:
+        """See `Step.undo`."""
+        del host
+        base = policy.base_modules()
+        store.change({name: base[name] for name in self.modules}, ())
+
+
+class SELinux:
+    """SELinux as this host runs it; see `virtsec.mac.protocol.MacModule` for each method."""
+
+    model = MODEL
+
+    def enforcement(self) -> Enforcement:
+        """See the protocol."""
+        return Enforcement.ENFORCING if kernel.enforcing() else Enforcement.PERMISSIVE
+
+    def ready(self) -> str | None:
+        """See the protocol."""
+        have = store.installed("virtsec")
+        missing = [name for name, text in policy.base_modules().items() if have.get(name) != text]
+        return f"policy module {', '.join(missing)} not loaded or out of date" if missing else None
+
+    def label_for(self, name: str, taken: Collection[str]) -> Label:
+        """See the protocol."""
+        if policy.module_name(name) not in store.installed(policy.module_name(name)):
+            for type_name in types_of(name).all():
+                if kernel.knows(f"system_u:object_r:{type_name}:s0"):
+                    raise BadInput(
+                        f"The host's policy already has a type {type_name}, "
+                        f"so no container can be called {name!r}.",
+                        f"Choose another name, such as '{name}1'.",
+                    )
+        return label_of(name, choose_pair(name, taken))
+
+    def policy_for(self, spec: ContainerSpec, label: Label, ids: IdRange | None) -> Policy:
+        """See the protocol."""
+        return policy.container_module(spec, label, ids)
+
+    def load(self, policies: Sequence[Policy]) -> None:
+        """See the protocol."""
+        have = self.loaded()
+        store.change(
+            {policy.module_name(p.name): p.text for p in policies if have.get(p.name) != p.text},
+            (),
+        )
+
+    def unload(self, names: Collection[str]) -> None:
+        """See the protocol."""
+        have = self.loaded()
+        store.change({}, [policy.module_name(name) for name in names if name in have])
+
+    def loaded(self) -> Mapping[str, str]:
+        """See the protocol."""
+        modules = store.installed(policy.module_name(""))
+        return {policy.container_name(module) or module: text for module, text in modules.items()}
+
+    def marks(self, label: Label) -> TreeMarks:
+        """See the protocol."""
+        file = {ATTRIBUTE: label.file.encode() + b"\0"}
+        return TreeMarks(
+            files=file,
+            directories=file,
+            init={ATTRIBUTE: label.init.encode() + b"\0"},
+            rest={ATTRIBUTE: REST.encode() + b"\0"},
+        )
+
+    def file_label(self, path: PurePosixPath) -> str | None:
+        """See the protocol."""
+        try:
+            return os.getxattr(path, ATTRIBUTE, follow_symlinks=False).rstrip(b"\0").decode()
+        except OSError:
+            return None
+
+    def process_label(self, pid: int) -> str | None:
+        """See the protocol."""
+        return kernel.process_context(pid)
+
+    def seclabel(self, label: Label, models: Collection[str]) -> Mapping[str, str] | None:
+        """See the protocol."""
+        if MODEL not in models:
+            raise HostNotReady(
+                "libvirt does not offer the security model 'selinux' for LXC.",
+                "Restart libvirtd; it looks for SELinux when it starts.",
+            )
+        return {"type": "static", "model": MODEL, "relabel": "yes", "label": label.process}
+
+    def restore(self, paths: Sequence[PurePosixPath]) -> None:
+        """See the protocol."""
+        there = [str(path) for path in paths if Path(path).exists()]
+        if not there:
+            return
+        done = subprocess.run(
+            [RESTORECON, "-F", *there],
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise Failed(
+                f"{', '.join(there)} could not be labelled: {done.stderr.strip()}",
+                "Run 'virtsec setup' again.",
+            )
+
+    def setup_steps(self) -> Sequence[Step]:
+        """See the protocol."""
+        have = store.installed("virtsec")
+        wanted = {
+            name: text for name, text in policy.base_modules().items() if have.get(name) != text
+        }
+        return [LoadBase(wanted)] if wanted else []
+
+    def remove_steps(self) -> Sequence[Step]:
+        """See the protocol."""
+        have = store.installed("virtsec")
+        there = tuple(name for name in policy.BASE if name in have)
+        return [UnloadBase(there)] if there else []

@@ -1,0 +1,53 @@
+"""The CIL text of policy modules: the base that `virtsec setup` loads, and one per container."""
+
+from __future__ import annotations
+
+import re
+
+from virtsec.mac.protocol import Policy
+from virtsec.mac.selinux.context import categories_of, types_of
+from virtsec.resources import resource
+from virtsec.spec import ContainerSpec, IdRange, Label
+
+#: Base modules, in the order a reader should meet them.
+BASE = ("virtsec", "virtsec-libvirt", "virtsec-host")
+_CONTAINER = "virtsec-container-"
+#: What a file-context pattern (PCRE) treats as more than itself.
+_SPECIAL = re.compile(r"([.^$*+?()\[\]{}|\\])")
+
+
+def module_name(container: str) -> str:
+    """The name of a container's module in the policy store."""
+    return _CONTAINER + container
+
+
+def container_name(module: str) -> str | None:
+    """The container a module belongs to, or None when it is not one of these."""
+    return module.removeprefix(_CONTAINER) if module.startswith(_CONTAINER) else None
+
+
+def base_modules() -> dict[str, str]:
+    """The base modules by name, as this version of virtsec would install them."""
+    return {name: resource("policies", "selinux", f"{name}.cil").read_text() for name in BASE}
+
+
+def container_module(spec: ContainerSpec, label: Label, ids: IdRange | None) -> Policy:
+    """The module of one container: three types, the macro, and where its files are."""
+    types = types_of(spec.name)
+    first, second = sorted(categories_of(label.file))
+    level = f"(s0 (c{first} c{second}))"
+    kind = "virtsec_privileged" if ids is None else "virtsec_unprivileged"
+    pattern = _SPECIAL.sub(r"\\\1", str(spec.rootfs)) + "(/.*)?"
+    quoted = pattern.replace('"', r"\"")
+    text = f"""\
+; Container {spec.name}, made by virtsec; `virtsec undefine {spec.name}` takes it out.
+(type {types.domain})
+(type {types.exec})
+(type {types.file})
+(call virtsec_container ({types.domain} {types.exec} {types.file}))
+(call {kind} ({types.domain}))
+
+; A relabel of the whole host leaves the tree as it is; init's label is put back at each start.
+(filecon "{quoted}" any (system_u object_r {types.file} ({level} {level})))
+"""
+    return Policy(spec.name, text)

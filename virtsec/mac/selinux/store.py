@@ -1,0 +1,87 @@
+"""The host's policy store, through `semodule`: many modules in, many out, one rebuild.
+
+A rebuild of the policy takes seconds whatever its size, so each function is one transaction; the
+store is left as it was when it fails (semodule(8)).
+"""
+
+from __future__ import annotations
+
+import bz2
+import os
+import subprocess
+import tempfile
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from virtsec.errors import HostNotReady, PolicyFailed
+
+SEMODULE = "/usr/sbin/semodule"
+CONFIG = Path("/etc/selinux/config")
+STORE = Path("/var/lib/selinux")
+#: semodule's own default for what an administrator adds.
+PRIORITY = "400"
+_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
+
+
+def policy_type() -> str:
+    """SELINUXTYPE of /etc/selinux/config, such as 'default' or 'targeted'."""
+    try:
+        lines = CONFIG.read_text().splitlines()
+    except OSError as error:
+        raise HostNotReady(
+            f"{CONFIG} cannot be read ({error.strerror}).", "Install a SELinux policy."
+        ) from error
+    for line in lines:
+        key, _, value = line.partition("=")
+        if key.strip() == "SELINUXTYPE":
+            return value.strip()
+    raise HostNotReady(f"{CONFIG} names no policy type.", "Set SELINUXTYPE in it.")
+
+
+def installed(prefix: str) -> dict[str, str]:
+    """CIL texts of the modules in the store whose names begin with `prefix`."""
+    modules = STORE / policy_type() / "active" / "modules" / PRIORITY
+    found: dict[str, str] = {}
+    try:
+        names = sorted(entry.name for entry in os.scandir(modules))
+    except FileNotFoundError:
+        return found
+    for name in names:
+        if name.startswith(prefix):
+            raw = (modules / name / "cil").read_bytes()
+            # The store keeps modules compressed unless semanage.conf says otherwise.
+            found[name] = (bz2.decompress(raw) if raw.startswith(b"BZh") else raw).decode()
+    return found
+
+
+def change(install: Mapping[str, str], remove: Collection[str]) -> None:
+    """Put modules in (name to CIL text) and take modules out, in one transaction.
+
+    Raises `PolicyFailed` with semodule's own words; the store is then unchanged.
+    """
+    if not install and not remove:
+        return
+    with tempfile.TemporaryDirectory(prefix="virtsec-policy-") as directory:
+        command = [SEMODULE, "-X", PRIORITY]
+        for name, text in install.items():
+            path = Path(directory, f"{name}.cil")
+            path.write_text(text)
+            command += ["-i", str(path)]
+        for name in remove:
+            command += ["-r", name]
+        done = subprocess.run(
+            command, env=_ENVIRONMENT, capture_output=True, text=True, check=False, cwd="/"
+        )
+    if done.returncode != 0:
+        raise PolicyFailed(
+            f"The policy was not loaded: {_reason(done.stderr)}",
+            "The store is unchanged; 'semodule -B' tells whether it is sound on its own.",
+        )
+
+
+def _reason(stderr: str) -> str:
+    """The first line of semodule's output that says what is wrong."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    # libsemanage warns about users missing from passwd on every run; that is not the reason.
+    told = [line for line in lines if "not in password file" not in line]
+    return (told or lines or ["semodule gave no reason"])[0].rstrip(".") + "."
