@@ -1,0 +1,155 @@
+#!/usr/bin/python3 -IS
+"""The <emulator> of virtsec's domains: what libvirt runs where it would run libvirt_lxc.
+
+libvirt gives it libvirt_lxc's arguments (virLXCProcessBuildControllerCmd in its lxc_process.c):
+
+    --name NAME --console FD … --passfd FD … --security=MODEL --handshakefds FD:FD --veth NAME …
+
+In this order it
+  - refuses any other argument: --share-net, --share-ipc and --share-uts would give up a namespace;
+  - closes every descriptor that no argument names, and keeps only libvirt's own environment;
+  - under Smack takes on the container's label, which is the container's name, so that init, /dev,
+    devpts and tmpfs are born with it: stock libvirt has no driver for Smack;
+  - executes libvirt_lxc through setpriv(1), without the capabilities in `DROPPED`.
+
+Whatever fails, the container does not start: status 1 and one sentence, for libvirt's log and for
+whoever asked for the start. Standard library only, and of that only what is loaded anyway: ctypes,
+for prctl(2), would cost half as much as starting Python does, where setpriv costs next to nothing.
+"""
+
+import posix
+import sys
+
+LIBVIRT_LXC = ("/usr/lib/libvirt/libvirt_lxc", "/usr/libexec/libvirt_lxc")  # Debian, Fedora
+SETPRIV = "/usr/bin/setpriv"  # util-linux, an essential package
+VALUED = ("--name", "--console", "--passfd", "--security", "--handshakefds", "--veth")
+DESCRIPTORS = ("--console", "--passfd", "--handshakefds")
+ONCE = ("--name", "--security", "--handshakefds")
+
+#: Capabilities that nothing in a container has, by setpriv's names, and why not. Those before
+#: mac_admin are the ones that libvirt's XML cannot name.
+DROPPED = {
+    "audit_read": "the audit log tells of the whole host",
+    "perfmon": "performance events see the kernel and every process",
+    "bpf": "libvirt_lxc loads its device filter by virtue of sys_admin, which covers bpf(2)",
+    "checkpoint_restore": "it opens the memory maps and process ids of others",
+    "mac_admin": "what is mounted with it is born with Smack's label `_` and not the container's",
+}
+
+ENVIRONMENT = (b"LIBVIRT_DEBUG", b"LIBVIRT_LOG_FILTERS", b"LIBVIRT_LOG_OUTPUTS")
+PATH = b"/usr/sbin:/usr/bin:/sbin:/bin"  # libvirt_lxc calls ip(8)
+
+SELINUX = "/sys/fs/selinux/enforce"  # each is there only while its module runs
+SMACK = "/sys/fs/smackfs/load2"
+SMACK_LABEL = ("/proc/self/attr/smack/current", "/proc/self/attr/current")  # Linux 5.8, before it
+LABEL_LETTERS = set("abcdefghijklmnopqrstuvwxyz0123456789-")  # what virtsec allows in a name
+
+S_IFMT, S_IFREG, BY_OTHERS = 0o170000, 0o100000, 0o022  # stat.h
+DRIVER = "security_driver in libvirt's lxc.conf must not lead to"
+LAST_DESCRIPTOR = 1 << 30  # above fs.nr_open's highest value
+
+
+class Refused(Exception):
+    """Why the container is not started, in one sentence."""
+
+
+def require(holds: object, sentence: str) -> None:
+    """Raise Refused unless it holds."""
+    if not holds:
+        raise Refused(sentence)
+
+
+def exists(path: str) -> bool:
+    """Whether there is a file; an unreadable directory above it is an error."""
+    try:
+        posix.stat(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def parse(arguments: list[str]) -> dict[str, list[str]]:
+    """The values of each option, in either of getopt's forms; Refused for what is unknown."""
+    found: dict[str, list[str]] = {option: [] for option in VALUED}
+    rest = iter(arguments)
+    for argument in rest:
+        option, given, value = argument.partition("=")
+        require(option in found, f"{option!r} has no place in it; undo the edit of its XML")
+        found[option].append(value if given else next(rest, ""))
+    for option in ONCE:
+        require(len(found[option]) == 1, f"libvirt did not give {option} once")
+    return found
+
+
+def named_descriptors(options: dict[str, list[str]]) -> set[int]:
+    """Standard input, output and error, and what the arguments hand over."""
+    words = [
+        word for option in DESCRIPTORS for value in options[option] for word in value.split(":")
+    ]
+    require(all(word.isdecimal() for word in words), "an argument names what is no descriptor")
+    return {0, 1, 2, *map(int, words)}
+
+
+def close_all_but(kept: set[int]) -> None:
+    """Close all other descriptors."""
+    first = 0
+    for descriptor in sorted(kept):
+        posix.fstat(descriptor)
+        if first < descriptor:  # closerange(0, 0) would close all there are
+            posix.closerange(first, descriptor)
+        first = descriptor + 1
+    posix.closerange(first, LAST_DESCRIPTOR)
+
+
+def take_label(name: str) -> None:
+    """Run under the Smack label `name` from here on; smack(7) has it that nobody can go back."""
+    sane = name[:1].isalpha() and len(name) < 24 and set(name) <= LABEL_LETTERS
+    require(sane, "its name is not a Smack label")  # the kernel would cut it and say nothing
+    file = posix.open(next(filter(exists, SMACK_LABEL)), posix.O_RDWR | posix.O_CLOEXEC)
+    posix.write(file, name.encode())
+    label = posix.pread(file, 256, 0).rstrip(b"\0\n").decode()
+    require(label == name, f"it got the Smack label {label!r}")
+
+
+def take_confinement(name: str, libvirt_model: str) -> None:
+    """Make sure that the security module confines what comes; SELinux's label is libvirt's task."""
+    if exists(SELINUX):
+        require(libvirt_model == "selinux", f"{DRIVER} {libvirt_model!r} under SELinux")
+    else:
+        require(exists(SMACK), "neither SELinux nor Smack runs; boot with one")
+        require(libvirt_model in ("none", "smack"), f"{DRIVER} {libvirt_model!r} under Smack")
+        take_label(name)
+
+
+def program(*paths: str) -> str:
+    """The first of these that exists, which must be a program that only root can change."""
+    path = next(filter(exists, paths), paths[0])
+    status = posix.stat(path)
+    safe = status.st_uid == 0 and not status.st_mode & BY_OTHERS
+    require(safe and status.st_mode & S_IFMT == S_IFREG, f"others than root can change {path}")
+    return path
+
+
+def main(arguments: list[str]) -> None:
+    """Become libvirt_lxc; returns never, raises when it cannot."""
+    options = parse(arguments)
+    close_all_but(named_descriptors(options))
+    environment = {name: posix.environ[name] for name in ENVIRONMENT if name in posix.environ}
+    setpriv, libvirt_lxc = program(SETPRIV), program(*LIBVIRT_LXC)
+    take_confinement(options["--name"][0], options["--security"][0])
+    dropped = ",".join(f"-{capability}" for capability in DROPPED)
+    bounds = [f"--bounding-set={dropped}", "--inh-caps=-all", "--ambient-caps=-all"]
+    command = [setpriv, *bounds, "--", libvirt_lxc, *arguments]
+    posix.execve(setpriv, command, {b"PATH": PATH, **environment})
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except Refused as refusal:
+        sentence = str(refusal)
+    except BaseException as error:
+        sentence = f"its controller failed ({type(error).__name__}: {error})"
+    line = f"virtsec: the container is not started: {sentence}.\n"
+    posix.write(2, line.encode("ascii", "backslashreplace"))
+    posix._exit(1)
