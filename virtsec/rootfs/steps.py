@@ -1,14 +1,28 @@
-"""The steps that make, label and remove a container's root."""
+"""The steps that make, label and remove a container's root.
+
+A root of virtsec's own grows as `ROOTFS.partial`, takes its name when it is whole, and is noted as
+unfinished until `KeepTree`, after the domain is defined. So a run that is killed anywhere leaves
+nothing that the next run takes for somebody's tree.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
+from virtsec.errors import Refused
 from virtsec.mac.protocol import TreeMarks
-from virtsec.rootfs.sources import Source, SourceKind, inspect_source
-from virtsec.spec import ContainerSpec, Identity, IdRange
+from virtsec.rootfs import unfinished
+from virtsec.rootfs.fill import fill, partial_of
+from virtsec.rootfs.label import forget_origin, label_tree, rest_tree, restore_tree
+from virtsec.rootfs.remove import refuse_mounts, remove_tree
+from virtsec.rootfs.sources import Source, SourceKind, default_source, inspect_source
+from virtsec.rootfs.trouble import explained, shown
+from virtsec.rootfs.trust import check_parents
+from virtsec.spec import STORE, ContainerSpec, Identity, IdRange
 from virtsec.step import Host, Step
 
 __all__ = [
@@ -20,10 +34,14 @@ __all__ = [
     "RestTree",
     "Source",
     "SourceKind",
+    "default_source",
     "inspect_source",
     "plan_keep",
     "plan_root",
 ]
+
+_STORE_MODE = 0o711
+_OWN_MODE = 0o710
 
 
 def plan_root(
@@ -34,52 +52,71 @@ def plan_root(
     `source` is what `inspect_source` found; with it unpacking reports progress against a total.
     """
     steps: list[Step] = []
+    if spec.rootfs.is_relative_to(STORE):
+        steps.append(MakeStore(spec.rootfs, identity.ids))
     if spec.source is not None:
         members = None if source is None else source.members
-        steps.append(MakeStore(spec.rootfs, identity.ids))
         steps.append(FillTree(spec.rootfs, spec.source, identity.ids, spec.init, members))
-    steps.append(
-        LabelTree(spec.rootfs, identity.ids, marks, spec.init, restore=spec.source is None)
-    )
+    there = spec.source is None
+    steps.append(LabelTree(spec.rootfs, identity.ids, marks, spec.init, restore=there))
     return steps
 
 
 def plan_keep(spec: ContainerSpec) -> list[Step]:
-    """What comes after the domain is defined: the tree is no longer an unfinished one; pure."""
-    return [] if spec.source is None else [KeepTree(spec.rootfs)]
+    """What comes after the domain is defined: the tree is the container's for good; pure."""
+    return [KeepTree(spec.rootfs, made=spec.source is not None)]
 
 
 @dataclass(frozen=True, slots=True)
 class MakeStore:
-    """Make the directory that holds a root of virtsec's own.
+    """Make the directory that holds a root of virtsec's own, or open it to its container.
 
-    Only root, and for an unprivileged container its own root, may enter it: a setuid program in
-    the tree is nothing for the host's users.
+    Only root, and for an unprivileged container its own root group, may enter it: setuid programs
+    in the tree are not for the host's users.
     """
 
     rootfs: PurePosixPath
     ids: IdRange | None
+    store: PurePosixPath = STORE
 
     def describe(self) -> str:
         """See `Step.describe`."""
         return f"make {self.rootfs.parent}"
 
-    def apply(self, host: Host) -> None:
+    def apply(self, host: Host) -> None:  # noqa: ARG002 - the protocol's
         """See `Step.apply`."""
-        raise NotImplementedError
+        own = self.rootfs.parent
+        if own.parent != self.store:
+            raise Refused(
+                f"{self.rootfs} is not a place for a root in {self.store}.",
+                f"Use {self.store}/NAME/rootfs, or a place outside of {self.store}.",
+            )
+        with explained("make", own):
+            if not Path(self.store).is_dir():
+                Path(self.store).mkdir(_STORE_MODE)
+            check_parents(self.rootfs.parent)
+            with suppress(FileExistsError):
+                Path(own).mkdir(0o700)
+            _set_access(own, self.ids)
 
-    def undo(self, host: Host) -> None:
-        """See `Step.undo`."""
-        raise NotImplementedError
+    def undo(self, host: Host) -> None:  # noqa: ARG002 - the protocol's
+        """See `Step.undo`. A directory with something in it was there before, and stays."""
+        with suppress(OSError):
+            Path(self.rootfs.parent).rmdir()
+
+
+def _set_access(own: PurePosixPath, ids: IdRange | None) -> None:
+    directory = os.open(own, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fchown(directory, 0, 0 if ids is None else ids.start)
+        os.fchmod(directory, 0o700 if ids is None else _OWN_MODE)
+    finally:
+        os.close(directory)
 
 
 @dataclass(frozen=True, slots=True)
 class FillTree:
-    """Unpack, copy or build a root, with its owners shifted from the first moment.
-
-    It grows as `ROOTFS.partial` and takes its name when it is whole; until `KeepTree` it is marked
-    as unfinished, and a later `FillTree` replaces it.
-    """
+    """Unpack, copy or build a root, with its owners shifted from the first moment."""
 
     rootfs: PurePosixPath
     source: str
@@ -93,39 +130,65 @@ class FillTree:
         return f"fill {self.rootfs} from {self.source}"
 
     def apply(self, host: Host) -> None:
-        """See `Step.apply`."""
-        raise NotImplementedError
+        """See `Step.apply`. Raises `Refused` where a tree is that virtsec did not begin."""
+        check_parents(self.rootfs)
+        for path in (self.rootfs, partial_of(self.rootfs)):
+            _clear_place(path, host)
+        with shown(host.progress, f"fill {self.rootfs}", self.members) as advance:
+            fill(self.rootfs, self.source, self.ids, self.init, advance, birth=self.birth)
 
     def undo(self, host: Host) -> None:
         """See `Step.undo`."""
-        raise NotImplementedError
+        for path in (self.rootfs, partial_of(self.rootfs)):
+            _remove_unfinished(path, host)
+
+
+def _clear_place(path: PurePosixPath, host: Host) -> None:
+    if os.path.lexists(path) and not _remove_unfinished(path, host):
+        raise Refused(
+            f"{path} is there already.", "Name another place with --rootfs, or remove it."
+        )
+
+
+def _remove_unfinished(path: PurePosixPath, host: Host) -> bool:
+    """Whether `path` was a tree that virtsec had begun, and is gone now."""
+    if not unfinished.is_unfinished(path):
+        return False
+    with shown(host.progress, f"remove {path}", None) as advance:
+        remove_tree(path, advance)
+    return True
 
 
 @dataclass(frozen=True, slots=True)
 class KeepTree:
-    """Take the mark of an unfinished tree away, once the domain is defined."""
+    """Have the tree be the container's for good, once the domain is defined."""
 
     rootfs: PurePosixPath
+    made: bool  #: whether virtsec filled it
 
     def describe(self) -> str:
         """See `Step.describe`."""
         return f"keep {self.rootfs}"
 
-    def apply(self, host: Host) -> None:
+    def apply(self, host: Host) -> None:  # noqa: ARG002 - the protocol's
         """See `Step.apply`."""
-        raise NotImplementedError
+        with explained("keep", self.rootfs):
+            unfinished.keep(self.rootfs)
+            forget_origin(self.rootfs)
 
-    def undo(self, host: Host) -> None:
+    def undo(self, host: Host) -> None:  # noqa: ARG002 - the protocol's
         """See `Step.undo`."""
-        raise NotImplementedError
+        if self.made:
+            with suppress(FileNotFoundError):
+                unfinished.begin(self.rootfs)
 
 
 @dataclass(frozen=True, slots=True)
 class LabelTree:
     """Make every inode of a tree the container's own: its owner and its label.
 
-    With `restore`, undo moves the owners back and puts `marks.rest` on: for a tree that was there
-    before virtsec.
+    With `restore`, for a tree that was there before virtsec, undo gives the owners back and puts
+    `marks.rest` on.
     """
 
     rootfs: PurePosixPath
@@ -140,38 +203,57 @@ class LabelTree:
 
     def apply(self, host: Host) -> None:
         """See `Step.apply`."""
-        raise NotImplementedError
+        label_tree(
+            self.rootfs,
+            self.ids,
+            self.marks,
+            self.init,
+            host.progress,
+            keep_origin=self.restore,
+        )
 
     def undo(self, host: Host) -> None:
         """See `Step.undo`."""
-        raise NotImplementedError
+        if self.restore:
+            restore_tree(self.rootfs, self.marks, host.progress)
 
 
 @dataclass(frozen=True, slots=True)
 class RestTree:
-    """Put `marks.rest` on every inode of a tree that no container uses any more."""
+    """Put `marks.rest` on every inode of a tree that no container uses any more.
+
+    With the container's `init`, undo labels the tree as the container's again.
+    """
 
     rootfs: PurePosixPath
     marks: TreeMarks
+    ids: IdRange | None = None
+    init: PurePosixPath | None = None
 
     def describe(self) -> str:
         """See `Step.describe`."""
         return f"take the labels off {self.rootfs}"
 
     def apply(self, host: Host) -> None:
-        """See `Step.apply`."""
-        raise NotImplementedError
+        """See `Step.apply`. A tree that is gone has no labels left."""
+        if Path(self.rootfs).is_dir():
+            rest_tree(self.rootfs, self.marks, host.progress)
 
     def undo(self, host: Host) -> None:
         """See `Step.undo`."""
-        raise NotImplementedError
+        if self.init is not None and Path(self.rootfs).is_dir():
+            label_tree(self.rootfs, self.ids, self.marks, self.init, host.progress)
 
 
 @dataclass(frozen=True, slots=True)
 class RemoveTree:
-    """Remove a tree, and the store directory it stood in when that is empty then."""
+    """Remove a tree, and the directory in the store that it stood in.
+
+    It comes last in a plan: what is removed cannot be brought back.
+    """
 
     path: PurePosixPath
+    store: PurePosixPath = STORE
 
     def describe(self) -> str:
         """See `Step.describe`."""
@@ -179,8 +261,14 @@ class RemoveTree:
 
     def apply(self, host: Host) -> None:
         """See `Step.apply`."""
-        raise NotImplementedError
+        if os.path.lexists(self.path):
+            refuse_mounts(self.path)
+            with explained("remove", self.path):
+                unfinished.begin(self.path)
+            _remove_unfinished(self.path, host)
+        if self.path.parent.parent == self.store:
+            with suppress(OSError):
+                Path(self.path.parent).rmdir()
 
     def undo(self, host: Host) -> None:
-        """See `Step.undo`."""
-        raise NotImplementedError
+        """See `Step.undo`. Before anything was removed nothing was changed."""

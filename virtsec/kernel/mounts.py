@@ -1,0 +1,76 @@
+"""Mounts: what is mounted where, detached copies and read-only views.
+
+open_tree(2), mount_setattr(2) with the constants of linux/mount.h (kernel 5.2 and 5.12), and
+/proc/self/mountinfo as in proc_pid_mountinfo(5).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from pathlib import Path, PurePosixPath
+
+from virtsec.kernel.syscall import syscall
+
+_SYS_OPEN_TREE = 428
+_SYS_MOUNT_SETATTR = 442
+
+_AT_FDCWD = -100
+_AT_EMPTY_PATH = 0x1000
+_AT_RECURSIVE = 0x8000
+_OPEN_TREE_CLONE = 0x1
+_OPEN_TREE_CLOEXEC = 0o2000000
+_MOUNT_ATTR_RDONLY = 0x1
+_MS_PRIVATE = 1 << 18
+
+_MOUNT_POINT_FIELD = 4
+_OCTAL = re.compile(r"\\([0-7]{3})")
+
+
+class _MountAttr(ctypes.Structure):
+    _fields_ = (
+        ("attr_set", ctypes.c_uint64),
+        ("attr_clr", ctypes.c_uint64),
+        ("propagation", ctypes.c_uint64),
+        ("userns_fd", ctypes.c_uint64),
+    )
+
+
+def detached_mount(directory: int) -> int:
+    """A descriptor of a new mount of `directory` that is attached nowhere.
+
+    From inside it nothing else can be reached by `..`, and it stays writable when all other mounts
+    of a process are not.
+    """
+    flags = _OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC | _AT_EMPTY_PATH
+    return syscall(_SYS_OPEN_TREE, "open_tree", directory, b"", flags)
+
+
+def make_all_read_only() -> None:
+    """Make every mount of this mount namespace private and read-only."""
+    attributes = _MountAttr(_MOUNT_ATTR_RDONLY, 0, _MS_PRIVATE, 0)
+    size = ctypes.c_size_t(ctypes.sizeof(attributes))
+    syscall(
+        _SYS_MOUNT_SETATTR,
+        "mount_setattr",
+        _AT_FDCWD,
+        b"/",
+        _AT_RECURSIVE,
+        ctypes.byref(attributes),
+        size,
+    )
+
+
+def parse_mount_points(mountinfo: str) -> list[PurePosixPath]:
+    """The mount points that the text of a mountinfo file names; pure."""
+    return [
+        PurePosixPath(_OCTAL.sub(lambda found: chr(int(found[1], 8)), fields[_MOUNT_POINT_FIELD]))
+        for fields in (line.split(" ") for line in mountinfo.splitlines())
+        if len(fields) > _MOUNT_POINT_FIELD
+    ]
+
+
+def mounted_at_or_beneath(path: PurePosixPath) -> list[PurePosixPath]:
+    """Mount points of this mount namespace that are `path` or under it; `path` without links."""
+    text = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape")
+    return [point for point in parse_mount_points(text) if point.is_relative_to(path)]

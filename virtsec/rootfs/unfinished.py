@@ -1,0 +1,32 @@
+"""Trees that are being made: told from those that are somebody's by a note on their root.
+
+The note is an attribute only root can set, so that what is removed after a failure, or replaced by
+the next run, is never a directory that was there before.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import PurePosixPath
+
+from virtsec.kernel import xattrs
+
+_UNFINISHED = "trusted.virtsec.unfinished"
+
+
+def is_unfinished(path: PurePosixPath) -> bool:
+    """Whether a directory is one that virtsec was making."""
+    try:
+        return xattrs.get(str(path), _UNFINISHED, follow=False) is not None
+    except FileNotFoundError:
+        return False
+
+
+def begin(path: PurePosixPath) -> None:
+    """Note that the directory is being made. Raises `OSError`."""
+    os.setxattr(path, _UNFINISHED, b"1", follow_symlinks=False)
+
+
+def keep(path: PurePosixPath) -> None:
+    """Take the note away: the tree is somebody's from here on. Raises `OSError`."""
+    xattrs.put(str(path), _UNFINISHED, None)
