@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, Self
 
 from .console import Console
 from .errors import GuestDied, LabError
+from .progress import Progress
 from .qemu import PORTS, Hardware
 from .run import run
 from .terminal import Terminal
@@ -30,6 +31,9 @@ SILENCE = 300.0
 
 LAST_WORDS = 2.0
 """Seconds that a console may go on after a fatal line: they tell why."""
+
+ATTEMPTS = 3
+"""How often to boot when it was the emulator that failed."""
 
 TICK = 1.0
 CHUNK = 65536
@@ -238,7 +242,8 @@ class Machine:
                     self._selector.unregister(key.fd)
 
     def _died(self, reason: str) -> None:
-        raise GuestDied(reason, self._console.tail())
+        fault = self._console.emulation_fault
+        raise GuestDied(reason, self._console.tail(), blameless=fault)
 
     def _why_qemu_ended(self) -> str:
         if self._console.fatal is not None:
@@ -303,3 +308,32 @@ class Machine:
         finally:
             if terminal.descriptor in self._selector.get_map():
                 self._selector.unregister(terminal.descriptor)
+
+
+def powered_on(
+    hardware: Hardware,
+    root: Path,
+    job: Path,
+    console_log: Path,
+    *,
+    fresh_root: Callable[[Path], None],
+    progress: Progress,
+) -> Machine:
+    """Start a guest and wait for its agent; ``fresh_root`` makes ``root`` for each attempt.
+
+    Raises GuestDied, but for the one fault that is known to be qemu's: then it tries again.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        root.unlink(missing_ok=True)
+        fresh_root(root)
+        machine = Machine(hardware, root, job, console_log)
+        try:
+            machine.wait_for_agent()
+        except BaseException as error:
+            machine.kill()
+            if not isinstance(error, GuestDied) or not error.blameless or attempt == ATTEMPTS:
+                raise
+            progress.stage(f"a known fault of qemu's emulation ({error.reason}): booting again")
+        else:
+            return machine
+    raise AssertionError("the last attempt returns or raises")

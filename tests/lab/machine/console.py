@@ -15,6 +15,8 @@ _FATAL = re.compile(
     rb"|lab: the agent died[^\r\n]*"
     rb"|Failed to start lab\.service[^\r\n]*"
 )
+# See qemu.py: what the kernel says when it was qemu that erred.
+_EMULATION_FAULT = re.compile(rb"Oops: int3")
 _ESCAPES = re.compile(rb"\x1b(?:\[[0-9;?]*[A-Za-z]|[()][A-Za-z0-9]|[=>78c])")
 
 
@@ -27,6 +29,8 @@ class Console:
         self._partial = b""
         self.fatal: str | None = None
         """The first line that means the guest will not go on."""
+        self.emulation_fault = False
+        """Whether qemu is known to be the reason."""
 
     def feed(self, data: bytes) -> None:
         """Take bytes as they come."""
@@ -37,6 +41,8 @@ class Console:
             if not plain:
                 continue
             self._lines.append(plain)
+            if _EMULATION_FAULT.search(plain):
+                self.emulation_fault = True
             if self.fatal is None and (found := _FATAL.search(plain)):
                 self.fatal = found.group().decode(errors="replace")
 

@@ -11,13 +11,15 @@ class LabError(Exception):
 class GuestDied(LabError):
     """The guest stopped by itself: a panic, a power-off, a lost heartbeat, qemu gone.
 
-    ``tail`` holds the last lines of its console.
+    ``tail`` holds the last lines of its console. ``blameless`` is true where a known fault of the
+    emulator killed it, so that a second try is fair.
     """
 
-    def __init__(self, reason: str, tail: str = "") -> None:
+    def __init__(self, reason: str, tail: str = "", *, blameless: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.tail = tail
+        self.blameless = blameless
 
     def __str__(self) -> str:
         if not self.tail:

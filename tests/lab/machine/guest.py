@@ -81,6 +81,7 @@ MASKED = (
     "getty@tty1.service",
     "logrotate.timer",
     "man-db.timer",
+    "modprobe@drm.service",
     "serial-getty@ttyS0.service",
     "systemd-networkd-wait-online.service",
     "systemd-pstore.service",

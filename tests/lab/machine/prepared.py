@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .boot import Machine, job_disk
+from .boot import job_disk, powered_on
 from .cache import Cache, digest
 from .errors import LabError
 from .guest import Guest
@@ -56,13 +56,17 @@ def prepared(
     )
 
     def build(into: Path) -> None:
-        root = into / "root.qcow2"
-        overlay(guest.image, root, base_format="raw")
         job = into / "job.img"
         job_disk(job, lambda payload: _copy(wheel.path, payload))
         progress.stage(f"booting a guest to put virtsec in ({hardware.lsm})")
-        with Machine(hardware, root, job, into / "console.log") as machine:
-            machine.wait_for_agent()
+        with powered_on(
+            hardware,
+            into / "root.qcow2",
+            job,
+            into / "console.log",
+            fresh_root=lambda root: overlay(guest.image, root, base_format="raw"),
+            progress=progress,
+        ) as machine:
             for step in todo:
                 progress.stage(step.what)
                 said = bytearray()

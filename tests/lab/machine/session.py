@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import host, wheel
-from .boot import Machine, job_disk
+from .boot import Machine, job_disk, powered_on
 from .cache import Cache
 from .errors import LabError
 from .guest import guest
@@ -60,14 +60,18 @@ class Laboratory:
                 else wheel.build(self.cache, self.progress, scratch)
             )
             base = prepared(self.cache, self.progress, image, built, hardware, setup=request.setup)
-            root = scratch / "root.qcow2"
-            overlay(base, root, base_format="qcow2")
             job = scratch / "job.img"
             job_disk(job, fill)
             mode = "permissive" if request.permissive else "enforcing"
             self.progress.stage(f"booting the guest ({request.lsm}, {mode})")
-            with Machine(hardware, root, job, console_log or scratch / "console.log") as machine:
-                machine.wait_for_agent()
+            with powered_on(
+                hardware,
+                scratch / "root.qcow2",
+                job,
+                console_log or scratch / "console.log",
+                fresh_root=lambda root: overlay(base, root, base_format="qcow2"),
+                progress=self.progress,
+            ) as machine:
                 yield machine
 
 
