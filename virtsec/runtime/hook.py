@@ -218,9 +218,10 @@ class Start:
         self.labels = self.model.labels(name, value("process", "label"))
         for label, attribute in zip(self.labels, ("process", "file", "init"), strict=True):
             sane(label == value(attribute, "label"), f"label of {attribute}")
-        self.first_id = int(ids[0]) if self.kind == "unprivileged" else 0
-        own = self.first_id >= LOWEST_ID and ids == (str(self.first_id), str(ID_COUNT))
-        sane(own if self.kind == "unprivileged" else ids == ("", ""), "ids")
+        self.mapped = self.kind == "unprivileged"
+        self.owner = int(ids[0]) if self.mapped else TRUSTED_IDS[0]  # of what is root's inside
+        own = self.owner >= LOWEST_ID and ids == (str(self.owner), str(ID_COUNT))
+        sane(own if self.mapped else ids == ("", ""), "ids")
         self.filesystems = [
             (each.get("type"), each.get("dir", "source"), each.get("dir", "target"))
             for each in domain.find("devices", "filesystem")
@@ -237,8 +238,8 @@ def check_values(start: Start) -> None:
         (each.name, each.get("start"), each.get("target"), each.get("count"))
         for each in domain.only("idmap").children
     ]
-    ids = ("0", str(start.first_id), str(ID_COUNT))
-    own_maps = [("uid", *ids), ("gid", *ids)] if start.first_id else []
+    ids = ("0", str(start.owner), str(ID_COUNT))
+    own_maps = [("uid", *ids), ("gid", *ids)] if start.mapped else []
     labels = [(e.get("type"), e.get("model"), e.text("label")) for e in domain.find("seclabel")]
     label = [("static", start.module, start.labels[0])]
     roots = [each for each in start.filesystems if each[2] == "/"]
@@ -379,7 +380,7 @@ def find_init(start: Start, root: int) -> str:
     status, inode = posix.fstat(entry), f"/proc/self/fd/{entry}"
     program = status.st_mode & S_IFMT == S_IFREG and status.st_mode & EXECUTABLE
     require(program, f"its init {start.init} is not an executable file; {MEND}")
-    own = start.first_id <= status.st_uid < start.first_id + ID_COUNT or start.kind == "privileged"
+    own = not start.mapped or start.owner <= status.st_uid < start.owner + ID_COUNT
     require(own, f"its init {start.init} belongs to user {status.st_uid} of the host; {MEND}")
     label = label_of(start, inode)
     own = label in start.labels[1:]
@@ -412,7 +413,7 @@ def restore_init(start: Start, root: int, inode: str) -> None:
     new = posix.open(TEMPORARY, flags, 0o600, dir_fd=directory)
     try:
         require(posix.write(new, content) == len(content), "there is no room for its init")
-        posix.fchown(new, start.first_id, start.first_id)
+        posix.fchown(new, start.owner, start.owner)
         posix.fchmod(new, 0o755)
         label_init(start, f"/proc/self/fd/{new}")
         posix.fsync(new)
@@ -425,7 +426,7 @@ def restore_init(start: Start, root: int, inode: str) -> None:
 def prepare(start: Start) -> None:
     """Look at what the start relies on, then label init."""
     open_trusted(start.controller, S_IFREG, TRUSTED_IDS[0])
-    root = open_trusted(start.root, S_IFDIR, start.first_id)
+    root = open_trusted(start.root, S_IFDIR, start.owner)
     check_mount_points(start, root)
     if start.init_policy == "pristine":
         restore_init(start, root, find_init(start, root))
@@ -471,6 +472,7 @@ def main(arguments: list[str], data: bytes) -> int:
     except BaseException as error:
         sentence = f"it could not be judged ({type(error).__name__}: {error})"
     line = " ".join(f"virtsec: {arguments[1]} is not started: {sentence}.".split())
+    line = line if len(line) < 600 else f"{line[:400]} ... {line[-150:]}"  # why, and the remedy
     posix.write(2, line.encode("ascii", "backslashreplace") + b"\n")
     return 1
 

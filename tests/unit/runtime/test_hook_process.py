@@ -1,0 +1,211 @@
+"""The hook as libvirt runs it: exit status, one sentence, little time, whatever comes in."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.runtime.runtime_samples import (
+    RUNTIME,
+    Container,
+    Ended,
+    changed,
+    good,
+    installed,
+    run,
+)
+from virtsec.runtime import hook
+
+PREPARE = ["vs1", "prepare", "begin", "-"]
+FOREIGN = b"<domain type='lxc'><name>old</name></domain>"
+LIBVIRT_STAGES = [
+    ("start", "begin"),
+    ("started", "begin"),
+    ("stopped", "end"),
+    ("release", "end"),
+    ("reconnect", "begin"),
+]
+
+
+@pytest.fixture(scope="module")
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The gate with the hook beside it, unchanged otherwise: nothing of ours is on this host."""
+    directory = tmp_path_factory.mktemp("libexec")
+    installed("hook.py", directory, {})
+    return installed("gate.py", directory, {'"/usr/libexec/virtsec"': repr(str(directory))})
+
+
+def assert_refused(ended: Ended) -> None:
+    """Status 1, one sentence, no traceback, in less than the two seconds of CPU it may take."""
+    assert ended.status == 1
+    assert ended.error.startswith("virtsec: vs1 is not started: ")
+    assert ended.error.endswith(".\n")
+    assert ended.error.count("\n") == 1
+    assert len(ended.error) < 1000
+    assert "Traceback" not in ended.error
+    assert ended.cpu < hook.CPU_LIMIT
+
+
+class TestWhatIsNotItsConcern:
+    def test_a_foreign_domain_starts(self, gate: Path) -> None:
+        ended = run(gate, PREPARE, FOREIGN)
+        assert (ended.status, ended.error) == (0, "")
+
+    @pytest.mark.parametrize(("operation", "stage"), LIBVIRT_STAGES)
+    def test_no_other_stage_fails_even_for_a_broken_domain_of_ours(
+        self, operation: str, stage: str, gate: Path
+    ) -> None:
+        """A refusal of 'reconnect begin' would kill a container that runs."""
+        for data in (good().encode(), b"virtsec", b"\0virtsec", b""):
+            ended = run(gate, ["vs1", operation, stage, "-"], data)
+            assert (ended.status, ended.error) == (0, "")
+
+    def test_a_foreign_domain_does_not_need_the_hook_file(self, tmp_path: Path) -> None:
+        alone = installed("gate.py", tmp_path, {'"/usr/libexec/virtsec"': "'/nowhere'"})
+        assert run(alone, PREPARE, FOREIGN).status == 0
+        ended = run(alone, PREPARE, good().encode())
+        assert ended.status == 1
+        assert "virtsec setup" in ended.error
+        assert "Traceback" not in ended.error
+
+    def test_a_long_foreign_domain_starts(self, gate: Path) -> None:
+        assert run(gate, PREPARE, FOREIGN + b" " * (4 << 20)).status == 0
+
+    def test_the_environment_changes_nothing(self, gate: Path, tmp_path: Path) -> None:
+        (tmp_path / "posix.py").write_text("raise SystemExit(0)")
+        (tmp_path / "hook.py").write_text("main = lambda *_: 0")
+        (tmp_path / "xml.py").write_text("raise SystemExit(0)")
+        env = {"PYTHONPATH": str(tmp_path), "PYTHONSTARTUP": str(tmp_path / "hook.py")}
+        assert_refused(run(gate, PREPARE, b"<virtsec", env=env))
+
+    @given(
+        stage=st.sampled_from([("prepare", "begin"), *LIBVIRT_STAGES]),
+        data=st.sampled_from([FOREIGN, b"", b"\xff\xfe", b"<urn:virtse c"]),
+    )
+    def test_the_gate_lets_pass_what_the_hook_would_let_pass(
+        self, stage: tuple[str, str], data: bytes
+    ) -> None:
+        """Two programs, one verdict: the gate only saves reading the hook."""
+        source = (RUNTIME / "gate.py").read_text()
+        assert f"MARK = {hook.MARK!r}".replace("'", '"') in source
+        assert hook.INPUT_LIMIT == 1 << 26
+        assert "INPUT_LIMIT = 1 << 26" in source
+        assert hook.main(["50-virtsec", "vs1", *stage, "-"], data) == 0
+
+
+def nested(depth: int) -> bytes:
+    """virtsec's metadata, with elements in elements."""
+    return b"<domain xmlns:v='urn:virtsec:container'>" + b"<v:a>" * depth + b"</v:a>" * depth
+
+
+def billion_laughs() -> bytes:
+    entities = "".join(f"<!ENTITY l{index} '{f'&l{index - 1};' * 10}'>" for index in range(1, 10))
+    return f"<!DOCTYPE d [<!ENTITY l0 'virtsec'>{entities}]><domain>&l9;</domain>".encode()
+
+
+HOSTILE = {
+    "nothing but the mark": b"virtsec",
+    "external entity": b"<!DOCTYPE d [<!ENTITY x SYSTEM 'file:///etc/shadow'>]><virtsec>&x;</virtsec>",
+    "external subset": b"<!DOCTYPE d SYSTEM 'http://192.0.2.1/virtsec.dtd'><d/>",
+    "parameter entity": b"<!DOCTYPE d [<!ENTITY % x SYSTEM 'file:///dev/zero'>%x;]><virtsec/>",
+    "billion laughs": billion_laughs(),
+    "unknown entity": b"<virtsec>&x;</virtsec>",
+    "deep": nested(100_000),
+    "deep and closed": nested(100_000) + b"</domain>",
+    "NUL": good().replace("<memory", "\0<memory").encode(),
+    "NUL by reference": good().replace("<memory", "&#0;<memory").encode(),
+    "latin-1": b"<?xml version='1.0' encoding='latin-1'?>" + good().encode() + b"<!-- \xe9 -->",
+    "not UTF-8": good().replace("debian.tar", "d\udce9bian.tar").encode(errors="surrogateescape"),
+    "UTF-16 behind the mark": b"<!--virtsec-->" + good().encode("utf-16"),
+    "two megabytes": good().replace("vs1</name>", "vs1</name>" + " " * (2 << 20)).encode(),
+    "two megabytes, the mark at the end": b"<domain>" + b" " * (2 << 20) + b"<virtsec/></domain>",
+    "a megabyte of elements": b"<virtsec:x>" + b"<a/>" * 260_000,
+    "a megabyte of text": b"<virtsec>" + b"a<a/>" * 200_000,
+    "a megabyte of attributes": b"<virtsec " + b"".join(b"a%d='' " % i for i in range(90_000)),
+    "undeclared prefix": good().replace(' xmlns:virtsec="urn:virtsec:container"', "").encode(),
+    "cut off": good().encode()[:-20],
+    "two documents": good().encode() * 2,
+    "recursion in metadata": good().replace("<virtsec:init", "<virtsec:init>" * 2000).encode(),
+    "a line break in a value": good().replace("/sbin/init<", "/sbin/in&#10;\n\nit<").encode(),
+    "a long value": good().replace("/sbin/init<", f"/{'x' * 100_000}<").encode(),
+    "a thousand labels": good()
+    .replace("<clock", "<seclabel type='none'/>" * 1000 + "<clock")
+    .encode(),
+}
+
+
+@pytest.mark.parametrize("data", HOSTILE.values(), ids=HOSTILE.keys())
+def test_hostile_xml_is_refused_with_one_sentence(data: bytes, gate: Path) -> None:
+    assert_refused(run(gate, PREPARE, data))
+
+
+def test_the_hook_reads_no_file_that_the_xml_names(tmp_path: Path, gate: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("<virtsec>secret</virtsec>")
+    doctype = f"<!DOCTYPE d [<!ENTITY x SYSTEM 'file://{secret}'>]>"
+    ended = run(gate, PREPARE, f"{doctype}<virtsec>&x;</virtsec>".encode())
+    assert_refused(ended)
+    assert "secret" not in ended.error
+
+
+def test_a_closed_standard_input_is_no_way_past_it(gate: Path) -> None:
+    command = f"exec {sys.executable} -IS {gate} vs1 prepare begin - <&-"
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, check=False)
+    assert done.returncode == 1
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_loop_is_ended_by_the_kernel(tmp_path: Path) -> None:
+    """Whatever is found in it one day: two seconds of CPU, then the start fails."""
+    exchange = {"    domain = parse(data)\n": "    while True: pass\n    domain = parse(data)\n"}
+    installed("hook.py", tmp_path, exchange)
+    gate = installed("gate.py", tmp_path, {'"/usr/libexec/virtsec"': repr(str(tmp_path))})
+    ended = run(gate, PREPARE, b"virtsec")
+    assert ended.status != 0
+    assert ended.cpu < hook.CPU_LIMIT + 1.5
+
+
+@settings(max_examples=60, deadline=None)
+@given(noise=st.binary(max_size=300), place=st.integers(0, 300))
+def test_arbitrary_bytes_with_a_trace_of_ours_never_pass(noise: bytes, place: int) -> None:
+    """Bytes around the mark are not a domain; the process itself, not a function in it."""
+    data = noise[:place] + b"virtsec" + noise[place:]
+    done = subprocess.run(
+        [sys.executable, "-IS", str(RUNTIME / "hook.py"), *PREPARE],
+        input=data,
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"virtsec: vs1 is not started: ")
+    assert b"Traceback" not in done.stderr
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_a_good_start_ends_well_and_says_nothing(stopped: Container) -> None:
+    ended = stopped.start()
+    assert (ended.status, ended.error) == (0, "")
+
+
+def test_an_edit_is_refused_and_put_back_it_starts(stopped: Container) -> None:
+    before = stopped.xml
+    stopped.edit("<mac_admin state='off'/>", "<mac_admin state='on'/>")
+    ended = stopped.start()
+    assert_refused(ended)
+    assert "mac_admin" in ended.error
+    stopped.xml = before
+    assert stopped.start().status == 0
+
+
+def test_the_sentence_is_one_line_of_ascii(stopped: Container) -> None:
+    stopped.xml = changed(stopped.xml, "<init>/sbin/init", "<init>/\u009b31m\u2028&#10;/init")
+    ended = stopped.start()
+    assert_refused(ended)
+    assert ended.error.isascii()
+    assert ended.error.rstrip("\n").isprintable()
