@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,12 +11,6 @@ from virtsec.host.places import Places
 
 if TYPE_CHECKING:
     from virtsec.step import Host
-
-
-def check_root() -> None:
-    """Raise `HostNotReady` for anybody but root."""
-    if os.geteuid():
-        raise HostNotReady("This needs root.", "Run it again with sudo.")
 
 
 def check_kernel(places: Places) -> None:

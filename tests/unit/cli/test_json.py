@@ -1,0 +1,93 @@
+"""The documents that `--json` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.unit.cli.library import LABEL, Library, Said
+
+Virtsec = Callable[..., Said]
+
+
+@pytest.mark.parametrize("words", [("--json", "list"), ("list", "--json")])
+def test_json_is_asked_for_before_or_after_the_command(
+    virtsec: Virtsec, words: tuple[str, ...]
+) -> None:
+    assert virtsec(*words).json["enforcement"] == "enforcing"
+
+
+def test_list(virtsec: Virtsec, library: Library) -> None:
+    document = virtsec("list", "--json").json
+    assert library.asked == [("listing", False)]
+    assert document["containers"][0] == {
+        "name": "vs1",
+        "state": "running",
+        "ours": True,
+        "confinement": "confined",
+        "label": LABEL.process,
+        "kind": "unprivileged",
+        "addresses": ["192.168.122.10"],
+    }
+
+
+def test_info(virtsec: Virtsec) -> None:
+    document = virtsec("info", "vs1", "--json").json
+    assert document["enforcement"] == "enforcing"
+    assert document["label"]["file"] == LABEL.file
+    assert document["ids"] == {"start": 1048576, "count": 65536}
+    assert document["source"] is None
+
+
+def test_define(virtsec: Virtsec) -> None:
+    document = virtsec("define", "vs1", "--json").json
+    assert document["name"] == "vs1"
+    assert document["kind"] == "unprivileged"
+    assert document["rootfs"] == "/var/lib/virtsec/vs1/rootfs"
+
+
+def test_define_dry_run(virtsec: Virtsec) -> None:
+    document = virtsec("define", "vs1", "--dry-run", "--json").json
+    assert document["xml"] == "<domain/>\n"
+    assert document["policy"] == "(type vs1_t)\n"
+    assert document["steps"][0]["step"] == "LabelTree"
+    assert document["spec"]["memory_mib"] == 512
+
+
+def test_several_names_give_results_and_errors_and_the_status_of_the_worst(
+    virtsec: Virtsec, library: Library
+) -> None:
+    said = virtsec("start", "missing", "edited", "broken", "vs1", "--json")
+    assert said.status == 3
+    assert [result["name"] for result in said.json["results"]] == ["vs1"]
+    assert [entry["name"] for entry in said.json["errors"]] == ["missing", "edited", "broken"]
+    assert [entry["error"]["status"] for entry in said.json["errors"]] == [2, 3, 1]
+    assert said.err == ""
+
+
+@pytest.mark.parametrize("command", ["shutdown", "reboot", "destroy"])
+def test_actions(virtsec: Virtsec, library: Library, command: str) -> None:
+    document = virtsec(command, "vs1", "vs2", "vs1", "--json").json
+    assert document["errors"] == []
+    assert [result["action"] for result in document["results"]] == [command, command]
+    assert library.asked == [(command, "vs1"), (command, "vs2")]
+
+
+def test_undefine_keeps_storage_unless_told(virtsec: Virtsec, library: Library) -> None:
+    assert virtsec("undefine", "vs1", "--json").json["results"][0]["removed"] is False
+    assert virtsec("undefine", "vs1", "--storage", "--json").json["results"][0]["removed"] is True
+    assert library.asked == [("undefine", ("vs1", False)), ("undefine", ("vs1", True))]
+
+
+def test_label(virtsec: Virtsec) -> None:
+    (result,) = virtsec("label", "vs1", "--json").json["results"]
+    assert result["label"]["file"] == LABEL.file
+
+
+def test_an_argument_of_init_that_looks_like_ours_is_not(
+    virtsec: Virtsec, library: Library
+) -> None:
+    said = virtsec("define", "vs1", "--init-arg=--json")
+    assert said.out.startswith("Defined vs1")
+    assert library.asked[0][1].init_args == ("--json",)

@@ -1,0 +1,91 @@
+"""Words of the command line as parts of a spec."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ipaddress import ip_address, ip_interface
+from pathlib import PurePosixPath
+
+import pytest
+
+from tests.unit.cli.library import Library, Said
+from virtsec.cli import parse
+from virtsec.errors import BadInput
+from virtsec.spec import ContainerSpec, InitPolicy, Mount, Network, NetworkKind
+
+
+@pytest.mark.parametrize(
+    ("text", "mib"),
+    [("512M", 512), ("1G", 1024), ("2GiB", 2048), ("512", 512), ("1048576k", 1024), ("1t", 2**20)],
+)
+def test_memory_is_read_in_the_units_people_write(text: str, mib: int) -> None:
+    assert parse.memory(text) == mib
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1G", "1.5G", "1X", "1k", "G", "1 G 2", "٣G"])
+def test_what_is_no_amount_of_whole_mib_is_refused(text: str) -> None:
+    with pytest.raises(BadInput):
+        parse.memory(text)
+
+
+def test_mounts() -> None:
+    here, there = PurePosixPath("/srv/a"), PurePosixPath("/mnt")
+    assert parse.mount("/srv/a:/mnt") == Mount(here, there)
+    assert parse.mount("/srv/a:/mnt:rw") == Mount(here, there)
+    assert parse.mount("/srv/a:/mnt:ro") == Mount(here, there, read_only=True)
+
+
+@pytest.mark.parametrize(
+    "text", ["/a", "a:/b", "/a:b", "/a:/b:rx", "/a:/b:ro:ro", "", ":/b", "/a:ro"]
+)
+def test_what_is_no_mount_is_refused(text: str) -> None:
+    with pytest.raises(BadInput):
+        parse.mount(text)
+
+
+def test_one_way_to_the_network() -> None:
+    assert parse.network(None, None, False, (), None) == Network()
+    assert parse.network(None, None, True, (), None).kind is NetworkKind.NONE
+    assert parse.network(None, "br0", False, (), None) == Network(NetworkKind.BRIDGE, "br0")
+    assert parse.network("lan", None, False, ["fd00::2/64"], "fd00::1") == Network(
+        NetworkKind.NETWORK, "lan", (ip_interface("fd00::2/64"),), ip_address("fd00::1")
+    )
+
+
+def test_every_option_of_define_reaches_the_spec(
+    virtsec: Callable[..., Said], library: Library
+) -> None:
+    words = (
+        "define vs1 --from debian:trixie --rootfs /srv/vs1 --privileged --memory 1G --vcpus 2 "
+        "--bridge br0 --address 10.0.0.2/8 --address fd00::2/64 --gateway 10.0.0.1 "
+        "--mount /srv/a:/mnt:ro --mount /srv/b:/b --init /bin/init --init-arg a --init-arg=-b "
+        "--init-policy pristine --autostart"
+    )
+    assert virtsec(*words.split()).status == 0
+    assert library.asked == [
+        (
+            "define",
+            ContainerSpec(
+                name="vs1",
+                rootfs=PurePosixPath("/srv/vs1"),
+                source="debian:trixie",
+                privileged=True,
+                memory_mib=1024,
+                vcpus=2,
+                network=Network(
+                    NetworkKind.BRIDGE,
+                    "br0",
+                    (ip_interface("10.0.0.2/8"), ip_interface("fd00::2/64")),
+                    ip_address("10.0.0.1"),
+                ),
+                mounts=(
+                    Mount(PurePosixPath("/srv/a"), PurePosixPath("/mnt"), read_only=True),
+                    Mount(PurePosixPath("/srv/b"), PurePosixPath("/b")),
+                ),
+                init=PurePosixPath("/bin/init"),
+                init_args=("a", "-b"),
+                init_policy=InitPolicy.PRISTINE,
+                autostart=True,
+            ),
+        )
+    ]

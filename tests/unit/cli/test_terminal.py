@@ -1,0 +1,160 @@
+"""What depends on the terminal and the shell: progress, console, completion."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.unit.cli.library import Library, Said
+from virtsec.cli import complete
+from virtsec.cli.interrupt import signals_interrupt
+from virtsec.cli.output import Output
+from virtsec.cli.progress import Lines, progress_for
+from virtsec.errors import HostNotReady
+from virtsec.step import Silent
+
+Virtsec = Callable[..., Said]
+TREE = Path(__file__).parents[3]
+
+
+def test_without_a_terminal_each_stage_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = progress_for(Output())
+    assert isinstance(progress, Lines)
+    for _ in range(2):
+        progress.begin("label /srv/vs1", 3)
+        progress.advance()
+        progress.advance(2)
+        progress.end()
+    assert capsys.readouterr().err == "label /srv/vs1: 3\n" * 2
+
+
+def test_with_json_and_without_a_terminal_there_is_no_progress() -> None:
+    output = Output()
+    output.json = True
+    assert isinstance(progress_for(output), Silent)
+
+
+def on_a_terminal(code: str, **environment: str) -> str:
+    """What `code` writes to a terminal on standard error."""
+    leader, follower = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=TREE,
+        stderr=follower,
+        env={"TERM": "xterm", "LANG": "C.UTF-8", **environment},
+    ) as child:
+        os.close(follower)
+        written = b""
+        try:
+            while part := os.read(leader, 4096):
+                written += part
+        except OSError:  # Linux ends the reading of a terminal without a writer like this
+            pass
+    os.close(leader)
+    assert child.returncode == 0
+    return written.decode()
+
+
+BAR = (
+    "from virtsec.cli.run import _prepare_streams; _prepare_streams();"
+    "from virtsec.cli.output import Output; from virtsec.cli.progress import progress_for;"
+    "p = progress_for(Output()); p.begin('label [/srv/vs1]', 1000);"
+    "[p.advance() for _ in range(999)]; p.end(); p.begin('again', None); p.end()"
+)
+
+
+def test_on_a_terminal_there_is_a_bar() -> None:
+    written = on_a_terminal(BAR)
+    assert "label [/srv/vs1]" in written
+    assert "999/1000" in written
+
+
+@pytest.mark.parametrize(
+    "environment", [{"COLUMNS": "20"}, {"NO_COLOR": "1"}, {"LC_ALL": "C"}, {"TERM": "dumb"}]
+)
+def test_the_bar_does_with_narrow_and_plain_terminals(environment: dict[str, str]) -> None:
+    written = on_a_terminal(BAR, **environment)
+    if "LC_ALL" in environment:
+        assert written.isascii()
+    if "NO_COLOR" in environment:
+        assert "\x1b[3" not in written
+
+
+def test_console_becomes_virshs(
+    virtsec: Virtsec, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library.init_pid = 4711
+    became: list[list[str]] = []
+    monkeypatch.setattr(os, "execve", lambda _path, words, _environment: became.append(words))
+    assert virtsec("console", "vs1").status == 0
+    assert became == [["/usr/bin/virsh", "-c", "lxc:///", "console", "--", "vs1"]]
+
+
+def test_console_of_a_container_that_does_not_run_says_how_to_start_it(virtsec: Virtsec) -> None:
+    said = virtsec("console", "vs1")
+    assert said == Said(1, "", "error: vs1 does not run.\nStart it first: virtsec start vs1.\n")
+
+
+def test_completion_offers_what_the_command_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect() -> Any:
+        return SimpleNamespace(
+            domains=lambda xml: [
+                SimpleNamespace(name="vs1", active=True),
+                SimpleNamespace(name="vs2", active=False),
+                SimpleNamespace(name="other", active=True),
+            ],
+            networks=lambda: {"default": None, "lan": None},
+        )
+
+    monkeypatch.setattr("virtsec.domain.connection.Libvirt.connect", connect)
+    assert complete.containers("vs") == ["vs1", "vs2"]
+    assert complete.running("vs") == ["vs1"]
+    assert complete.inactive("") == ["vs2"]
+    assert complete.networks("d") == ["default"]
+    assert complete.init_policies("p") == ["pristine"]
+
+
+def test_completion_is_silent_without_libvirt(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def connect() -> Any:
+        raise HostNotReady("libvirt cannot be reached.")
+
+    monkeypatch.setattr("virtsec.domain.connection.Libvirt.connect", connect)
+    assert complete.containers("") == complete.networks("") == []
+    assert capfd.readouterr() == ("", "")
+
+
+def test_bash_asks_for_commands_and_gets_them() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from virtsec.cli import main; main()"],
+        cwd=TREE,
+        env={
+            "_VIRTSEC_COMPLETE": "complete_bash",
+            "COMP_WORDS": "virtsec st",
+            "COMP_CWORD": "1",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split() == ["start"]
+    assert done.stderr == ""
+
+
+def test_a_hangup_ignored_by_nohup_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with signals_interrupt():
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -1,0 +1,292 @@
+"""What people read: results, errors, warnings, help."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.cli.library import Library, Said
+from virtsec.cli.app import app
+from virtsec.cli.output import Output, coloured
+from virtsec.cli.run import run
+from virtsec.errors import BadInput, Failed, HostNotReady, Refused
+from virtsec.mac.protocol import Enforcement
+
+Virtsec = Callable[..., Said]
+COMMANDS = [
+    *("setup", "define", "start", "shutdown", "reboot", "destroy"),
+    *("list", "info", "console", "label", "undefine"),
+]
+TREE = Path(__file__).parents[3]
+
+
+def test_help_lists_every_command(virtsec: Virtsec) -> None:
+    said = virtsec("--help")
+    assert said.status == 0
+    listed = [line.split()[0] for line in said.out.split("Commands:")[1].splitlines() if line]
+    assert listed == COMMANDS
+    assert "..." not in said.out.split("Commands:")[1], "a summary is cut off"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_each_command_has_an_example(virtsec: Virtsec, command: str) -> None:
+    said = virtsec(command, "--help")
+    assert said.status == 0
+    assert f"\n  Example: virtsec {command}" in said.out
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c != "console"])
+def test_every_command_that_prints_has_json(virtsec: Virtsec, command: str) -> None:
+    assert "--json" in virtsec(command, "--help").out
+
+
+def test_help_needs_neither_libvirt_nor_lxml_nor_rich(tmp_path: Path) -> None:
+    code = (
+        "import sys; from virtsec.cli.run import run; before = set(sys.modules); run(['--help']);"
+        "import virtsec.cli.app;"
+        "print(*[m for m in ('libvirt', 'lxml', 'rich.table', 'rich.progress_bar',"
+        "'virtsec.host.setup', 'virtsec.plan') if m in sys.modules and m not in TYPER],"
+        " file=sys.stderr)"
+    )
+    code = "import sys, typer; TYPER = set(sys.modules);" + code
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=TREE, capture_output=True, text=True, check=True
+    )
+    assert done.stderr.strip() == ""
+
+
+def test_alone_on_a_host_that_is_not_set_up_it_says_the_next_command(
+    virtsec: Virtsec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("virtsec.host.checks.installed", lambda _places: False)
+    said = virtsec()
+    assert said.status == 0
+    assert "Next: virtsec setup" in said.out
+    assert virtsec("--json").json == {"installed": False, "next": "virtsec setup"}
+
+
+def test_alone_on_a_host_that_is_set_up_it_says_how_to_go_on(
+    virtsec: Virtsec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("virtsec.host.checks.installed", lambda _places: True)
+    assert "Next: virtsec define vs1" in virtsec().out
+
+
+def test_define_says_what_was_made_and_what_comes_next(virtsec: Virtsec) -> None:
+    said = virtsec("define", "vs1")
+    assert said.status == 0
+    assert "Defined vs1, unprivileged, with its root in /var/lib/virtsec/vs1/rootfs." in said.out
+    assert "vs1_t" in said.out
+    assert said.out.endswith("Next: virtsec start vs1\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(Failed("It broke.", "Mend it."), 1), (BadInput("No.", "Yes."), 2), (Refused("No.", "R."), 3)],
+)
+def test_an_error_is_a_sentence_a_remedy_and_a_status(
+    virtsec: Virtsec, library: Library, error: Any, status: int
+) -> None:
+    library.failure = error
+    said = virtsec("info", "vs1")
+    assert said == Said(status, "", f"error: {error.sentence}\n{error.remedy}\n")
+
+
+def test_with_json_an_error_is_the_document_on_standard_output(
+    virtsec: Virtsec, library: Library
+) -> None:
+    library.failure = Refused("No.", "Do this.")
+    library.failure.add_note("Could not undo 'make /x'.")
+    said = virtsec("info", "vs1", "--json")
+    assert said.status == 3
+    assert said.err == ""
+    assert said.json == {
+        "error": {
+            "sentence": "No.",
+            "remedy": "Do this.",
+            "status": 3,
+            "notes": ["Could not undo 'make /x'."],
+        }
+    }
+
+
+def test_what_could_not_be_undone_is_told(virtsec: Virtsec, library: Library) -> None:
+    library.failure = Failed("It broke.")
+    library.failure.add_note("Could not undo 'make /x'.")
+    assert virtsec("info", "vs1").err == "error: It broke.\nCould not undo 'make /x'.\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("frobnicate",),
+        ("define",),
+        ("list", "--wrong"),
+        ("define", "vs1", "--vcpus", "many"),
+        ("define", "vs1", "--memory", "lots"),
+        ("define", "vs1", "--mount", "a:b"),
+        ("define", "vs1", "--address", "10.0.0.1"),
+        ("define", "vs1", "--gateway", "router"),
+        ("define", "vs1", "--init-policy", "none"),
+        ("define", "vs1", "--network", "a", "--bridge", "b"),
+        ("define", "vs1", "--no-network", "--address", "10.0.0.1/8"),
+        ("define", "Not_A_Name"),
+    ],
+)
+def test_words_that_make_no_sense_are_status_2_and_reach_nothing(
+    virtsec: Virtsec, library: Library, words: tuple[str, ...]
+) -> None:
+    said = virtsec(*words)
+    assert said.status == 2
+    assert said.out == ""
+    first, second = said.err.splitlines()
+    assert first.startswith("error: ")
+    assert second
+    assert library.asked == []
+    assert "sentence" in virtsec(*words, "--json").json["error"]
+
+
+def test_an_interrupt_ends_with_130_and_says_nothing_is_left(
+    virtsec: Virtsec, library: Library
+) -> None:
+    library.failure = KeyboardInterrupt()
+    assert virtsec("define", "vs1") == Said(130, "", "interrupted; nothing was left behind\n")
+
+
+def test_an_interrupt_that_left_something_does_not_claim_otherwise(
+    virtsec: Virtsec, library: Library
+) -> None:
+    library.failure = KeyboardInterrupt()
+    library.failure.add_note("Could not undo 'make /x'.")
+    said = virtsec("define", "vs1")
+    assert said.err == "interrupted\nCould not undo 'make /x'.\n"
+
+
+def test_sigterm_is_an_interrupt_too(virtsec: Virtsec, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: Any, **__: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("virtsec.commands.listing", killed)
+    said = virtsec("list")
+    assert said.status == 128 + signal.SIGTERM
+    assert "nothing was left behind" in said.err
+
+
+def test_a_host_that_is_not_ready_says_so_for_each_command(
+    virtsec: Virtsec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unready(_progress: Any = None) -> None:
+        raise HostNotReady("virtsec needs root.", "Run it with sudo.")
+
+    monkeypatch.setattr("virtsec.commands.open_host", unready)
+    for words in (("list",), ("start", "vs1"), ("setup",), ("console", "vs1")):
+        assert virtsec(*words) == Said(1, "", "error: virtsec needs root.\nRun it with sudo.\n")
+
+
+@pytest.mark.parametrize("words", [("list",), ("info", "vs1"), ("define", "vs1"), ("start", "vs1")])
+def test_permissive_mode_works_and_says_loudly_that_nothing_is_enforced(
+    virtsec: Virtsec, library: Library, words: tuple[str, ...]
+) -> None:
+    library.enforcement = Enforcement.PERMISSIVE
+    said = virtsec(*words)
+    assert said.status == 0
+    assert said.err.startswith("warning: SELinux is permissive")
+    assert "no container is confined" in said.err
+
+
+def test_a_system_error_is_one_sentence(virtsec: Virtsec, library: Library) -> None:
+    library.failure = PermissionError(13, "Permission denied", "/srv/x")
+    assert virtsec("label", "vs1").err == "error: The system refused: /srv/x: Permission denied.\n"
+
+
+def test_names_of_others_cannot_drive_the_terminal(virtsec: Virtsec) -> None:
+    out = virtsec("list", "--all").out
+    assert "\x1b" not in out
+    assert "evil\\x1b[31m" in out
+
+
+def test_a_list_that_is_piped_is_plain_and_whole(virtsec: Virtsec) -> None:
+    title, vs1, _ = virtsec("list", "--all").out.splitlines()
+    assert title.split() == ["Name", "State", "Confinement", "Kind", "Label", "Addresses"]
+    assert vs1.split() == [
+        "vs1",
+        "running",
+        "confined",
+        "unprivileged",
+        "system_u:system_r:vs1_t:s0:c1,c2",
+        "192.168.122.10",
+    ]
+
+
+def test_info_shows_a_line_for_each_thing(virtsec: Virtsec) -> None:
+    out = virtsec("info", "vs1").out
+    assert "Confinement:   confined\n" in out
+    assert "0 to 65535 are 1048576 to 1114111 here" in out
+    assert "None" not in out
+
+
+def test_a_dry_run_of_define_shows_steps_xml_and_policy(virtsec: Virtsec, library: Library) -> None:
+    out = virtsec("define", "vs1", "--dry-run").out
+    for part in ("- label /var/lib/virtsec/vs1/rootfs\n", "<domain/>\n", "(type vs1_t)\n"):
+        assert part in out
+    assert out.endswith("Nothing was changed.\n")
+    assert [what for what, _ in library.asked] == ["plan"]
+
+
+def test_a_reader_that_goes_away_is_no_error_and_stops_no_work(
+    library: Library, capfd: pytest.CaptureFixture[str]
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    kept = os.dup(1)
+    stdout = sys.stdout
+    try:
+        os.dup2(writing, 1)
+        sys.stdout = io.TextIOWrapper(io.FileIO(1, "w", closefd=False), write_through=True)
+        assert run(["start", "vs1", "vs2"]) == 0
+    finally:
+        sys.stdout = stdout
+        os.dup2(kept, 1)
+    assert [name for _, name in library.asked] == ["vs1", "vs2"]
+    assert capfd.readouterr().err == ""
+
+
+def test_colours_only_where_a_terminal_wants_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert coloured(Terminal(), "\x1b[33m", "x") == "\x1b[33mx\x1b[0m"
+    assert coloured(io.StringIO(), "\x1b[33m", "x") == "x"
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert coloured(Terminal(), "\x1b[33m", "x") == "x"
+
+
+def test_the_c_locale_gets_ascii() -> None:
+    code = (
+        "from virtsec.cli.run import run; from virtsec.cli import output;"
+        "import virtsec.cli.run as r; r._prepare_streams(); output.Output().say('caf\\xe9')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=TREE,
+        env={"LC_ALL": "C"},
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout == b"caf\\xe9\n"
+
+
+def test_the_app_has_no_command_without_a_test_here() -> None:
+    assert [command.name for command in app.registered_commands] == COMMANDS
+    assert Output().json is False

@@ -1,0 +1,61 @@
+"""Every command by its name, in the order `virtsec --help` shows them.
+
+`virtsec --help` and the shell's completion must be quick. So commands import what they need when
+they run, and their modules do not postpone annotations, which typer would compile one by one.
+"""
+
+import typer
+
+from virtsec.cli import look, make, power, ready
+from virtsec.cli.interrupt import interruptible
+from virtsec.cli.options import Json, output_of
+
+# Plain help: rich would take longer to import than everything else together.
+app = typer.Typer(
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def start_here(context: typer.Context, json: Json = False) -> None:
+    """Linux containers on libvirt, confined by SELinux or Smack.
+
+    \b
+    virtsec setup          make this host ready, once
+    virtsec define vs1     make a container
+    virtsec start vs1      and start it
+    """
+    output = output_of(context, json)
+    if context.invoked_subcommand is None:
+        from virtsec.host.checks import installed  # noqa: PLC0415  (slow to import)
+        from virtsec.host.places import Places  # noqa: PLC0415
+
+        ready_now = installed(Places())
+        following = "virtsec define vs1" if ready_now else "virtsec setup"
+
+        def render() -> None:
+            if not ready_now:
+                output.say("This host is not set up for containers yet.")
+            output.say(f"Next: {following}")
+            output.say()
+            output.say(context.get_help())
+
+        output.show({"installed": ready_now, "next": following}, render)
+
+
+for command in (
+    ready.setup,
+    make.define,
+    power.start,
+    power.shutdown,
+    power.reboot,
+    power.destroy,
+    look.list_,
+    look.info,
+    power.console,
+    make.label,
+    make.undefine,
+):
+    app.command(name=command.__name__.rstrip("_"))(interruptible(command))

@@ -1,0 +1,171 @@
+"""`virtsec define`, `label` and `undefine`."""
+
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from virtsec.cli.complete import init_policies
+from virtsec.cli.options import DryRun, Json, Names, NetworkName, output_of
+from virtsec.cli.session import each, open_host
+
+if TYPE_CHECKING:
+    from virtsec.commands.results import Labelled, Undefined
+
+
+def define(  # noqa: PLR0917  (typer makes each parameter an option)
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", hidden=True)],
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="TREE|TAR|debian:SUITE",
+            help="What to fill the root from; unless told otherwise the directory that is there, "
+            "else a Debian of this host's release.",
+        ),
+    ] = None,
+    rootfs: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="The root; /var/lib/virtsec/NAME/rootfs by default."),
+    ] = None,
+    privileged: Annotated[
+        bool,
+        typer.Option(
+            "--privileged",
+            help="Root inside is root outside: only the security module stands between.",
+        ),
+    ] = False,
+    memory: Annotated[
+        str, typer.Option(metavar="SIZE", show_default=False, help="Such as 1G; 512M by default.")
+    ] = "512M",
+    vcpus: Annotated[
+        int, typer.Option(metavar="N", show_default=False, help="Processors; 1 by default.")
+    ] = 1,
+    network: NetworkName = None,
+    bridge: Annotated[
+        str | None, typer.Option(metavar="BR", help="A bridge of this host, instead.")
+    ] = None,
+    no_network: Annotated[
+        bool, typer.Option("--no-network", help="Loopback only, instead.")
+    ] = False,
+    address: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="A/P", help="A static address, such as 192.168.122.10/24; repeatable."
+        ),
+    ] = None,
+    gateway: Annotated[str | None, typer.Option(metavar="A", help="The router's address.")] = None,
+    mount: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SRC:DST[:ro]", help="A directory of this host seen inside; repeatable."
+        ),
+    ] = None,
+    init: Annotated[
+        str,
+        typer.Option(
+            metavar="PATH",
+            show_default=False,
+            help="The first program, a path inside; /sbin/init by default.",
+        ),
+    ] = "/sbin/init",
+    init_arg: Annotated[
+        list[str] | None, typer.Option(metavar="ARG", help="An argument of it; repeatable.")
+    ] = None,
+    init_policy: Annotated[
+        str,
+        typer.Option(
+            metavar="own|pristine",
+            show_default=False,
+            help="Whether the container may replace its init (the default), or gets it back at "
+            "each start.",
+            autocompletion=init_policies,
+        ),
+    ] = "own",
+    autostart: Annotated[bool, typer.Option("--autostart", help="Start it with the host.")] = False,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Make a container: its root, its policy and its domain.
+
+    With no option at all it gets a Debian of this host's release, ids and labels of its own, and
+    an address from libvirt's network 'default'.
+
+    \b
+    Example: virtsec define vs1 --from /srv/images/debian.tar --memory 1G
+    """
+    from virtsec import commands  # noqa: PLC0415  (slow imports)
+    from virtsec.cli import parse, render  # noqa: PLC0415
+    from virtsec.commands.results import as_json  # noqa: PLC0415
+    from virtsec.names import check_name  # noqa: PLC0415
+    from virtsec.spec import STORE, ContainerSpec  # noqa: PLC0415
+
+    output = output_of(context, json)
+    spec = ContainerSpec(
+        name=check_name(name),
+        rootfs=PurePosixPath(rootfs) if rootfs else STORE / name / "rootfs",
+        source=source,
+        privileged=privileged,
+        memory_mib=parse.memory(memory),
+        vcpus=vcpus,
+        network=parse.network(network, bridge, no_network, address or (), gateway),
+        mounts=tuple(parse.mount(text) for text in mount or ()),
+        init=PurePosixPath(init),
+        init_args=tuple(init_arg or ()),
+        init_policy=parse.init_policy(init_policy),
+        autostart=autostart,
+    )
+    host = open_host(output)
+    if dry_run:
+        planned = commands.plan(spec, host)
+        output.show(as_json(planned), lambda: render.planned(output, planned))
+    else:
+        defined = commands.define(spec, host)
+        output.show(as_json(defined), lambda: render.defined(output, defined))
+
+
+def label(context: typer.Context, names: Names, json: Json = False) -> int:
+    """Put the right owners and labels on containers' files.
+
+    The containers must not run.
+
+    \b
+    Example: virtsec label vs1
+    """
+    from virtsec import commands  # noqa: PLC0415  (slow imports)
+
+    output = output_of(context, json)
+    host = open_host(output)
+
+    def render(labelled: "Labelled") -> None:
+        output.say(f"Labelled {labelled.rootfs}, the root of {labelled.name}.")
+
+    return each(output, names, lambda name: commands.label(name, host), render)
+
+
+def undefine(
+    context: typer.Context,
+    names: Names,
+    storage: Annotated[
+        bool, typer.Option("--storage", help="Remove the root with all its files, too.")
+    ] = False,
+    json: Json = False,
+) -> int:
+    """Forget containers; their roots stay without --storage.
+
+    The containers must not run.
+
+    \b
+    Example: virtsec undefine vs1 --storage
+    """
+    from virtsec import commands  # noqa: PLC0415  (slow imports)
+
+    output = output_of(context, json)
+    host = open_host(output)
+
+    def render(undefined: "Undefined") -> None:
+        root = "is gone" if undefined.removed else "stays, for no container to use"
+        output.say(f"Undefined {undefined.name}; {undefined.rootfs} {root}.")
+
+    return each(output, names, lambda name: commands.undefine(name, host, storage=storage), render)

@@ -1,0 +1,105 @@
+"""Words of the command line as parts of a spec. Raises `BadInput`; touches nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv6Address,
+    IPv6Interface,
+    ip_address,
+    ip_interface,
+)
+from pathlib import PurePosixPath
+
+from virtsec.errors import BadInput
+from virtsec.spec import InitPolicy, Mount, Network, NetworkKind
+
+_SIZE = re.compile(r"([0-9]+)(?:([kmgt])(?:i?b)?)?", re.IGNORECASE)
+_MIB = {"k": 1 / 1024, "m": 1, "g": 1024, "t": 1024 * 1024}
+
+
+def memory(text: str) -> int:
+    """MiB in `512M`, `1G`, `2GiB` or, as libvirt's users write it too, `512`."""
+    found = _SIZE.fullmatch(text.strip())
+    size = int(found[1]) * _MIB[(found[2] or "m").lower()] if found else 0
+    if not size or size != int(size):
+        raise BadInput(
+            f"{text!r} is not an amount of memory.", "Write whole MiB or GiB, such as 512M or 1G."
+        )
+    return int(size)
+
+
+def mount(text: str) -> Mount:
+    """`SRC:DST`, with `:ro` for one that cannot be written through."""
+    *ends, last = text.split(":")
+    parts = ends if len(ends) == 2 and last in {"ro", "rw"} else [*ends, last]
+    if len(parts) != 2 or not all(part.startswith("/") for part in parts):
+        raise BadInput(
+            f"{text!r} is not a mount.",
+            "Write SRC:DST or SRC:DST:ro with absolute paths, such as /srv/web:/var/www:ro.",
+        )
+    return Mount(
+        PurePosixPath(parts[0]), PurePosixPath(parts[1]), read_only=len(ends) == 2 and last == "ro"
+    )
+
+
+def address(text: str) -> IPv4Interface | IPv6Interface:
+    """An address with its prefix, such as `192.168.122.10/24`."""
+    try:
+        if "/" not in text:
+            raise ValueError
+        return ip_interface(text)
+    except ValueError:
+        raise BadInput(
+            f"{text!r} is not an address with a prefix.",
+            "Write it such as 192.168.122.10/24 or fd00::10/64.",
+        ) from None
+
+
+def gateway(text: str) -> IPv4Address | IPv6Address:
+    """The address of a router."""
+    try:
+        return ip_address(text)
+    except ValueError:
+        raise BadInput(
+            f"{text!r} is not an address.", "Write the router's address, such as 192.168.122.1."
+        ) from None
+
+
+def init_policy(text: str) -> InitPolicy:
+    """`own` or `pristine`."""
+    try:
+        return InitPolicy(text)
+    except ValueError:
+        raise BadInput(f"{text!r} is not an init policy.", "Choose 'own' or 'pristine'.") from None
+
+
+def network(
+    network: str | None,
+    bridge: str | None,
+    no_network: bool,
+    addresses: Sequence[str],
+    router: str | None,
+) -> Network:
+    """The interface that `--network`, `--bridge`, `--no-network` and their company ask for."""
+    if sum((network is not None, bridge is not None, no_network)) > 1:
+        raise BadInput(
+            "A container has one interface or none.",
+            "Give one of --network, --bridge and --no-network.",
+        )
+    if no_network:
+        if addresses or router:
+            raise BadInput(
+                "Without a network there is nothing to give an address to.",
+                "Leave out --address and --gateway, or --no-network.",
+            )
+        return Network(NetworkKind.NONE, "")
+    return Network(
+        NetworkKind.NETWORK if bridge is None else NetworkKind.BRIDGE,
+        bridge or network or "default",
+        tuple(address(text) for text in addresses),
+        None if router is None else gateway(router),
+    )

@@ -1,0 +1,114 @@
+"""`virtsec start`, `shutdown`, `reboot`, `destroy` and `console`: virsh's words and meanings."""
+
+import os
+from typing import TYPE_CHECKING
+
+import typer
+
+from virtsec.cli.options import (
+    InactiveNames,
+    Json,
+    RunningName,
+    RunningNames,
+    output_of,
+)
+from virtsec.cli.session import each, open_host
+
+if TYPE_CHECKING:
+    from virtsec.commands.results import Acted, Started
+
+_VIRSH = "/usr/bin/virsh"
+
+
+def start(context: typer.Context, names: InactiveNames, json: Json = False) -> int:
+    """Start containers.
+
+    \b
+    Example: virtsec start vs1 vs2
+    """
+    from virtsec import commands  # noqa: PLC0415  (slow imports)
+
+    output = output_of(context, json)
+    host = open_host(output)
+
+    def render(started: "Started") -> None:
+        output.say(f"Started {started.name} as {started.label}.")
+        output.say(f"Next: virtsec console {started.name}, or virtsec info {started.name}")
+
+    return each(output, names, lambda name: commands.start(name, host), render)
+
+
+def shutdown(context: typer.Context, names: RunningNames, json: Json = False) -> int:
+    """Ask containers to shut down.
+
+    Each stops when its init is done.
+
+    \b
+    Example: virtsec shutdown vs1
+    """
+    from virtsec import commands  # noqa: PLC0415  (slow imports)
+
+    output = output_of(context, json)
+    host = open_host(output)
+
+    def render(acted: "Acted") -> None:
+        output.say(f"Asked {acted.name} to shut down; it is {acted.state} now.")
+
+    return each(output, names, lambda name: commands.shutdown(name, host), render)
+
+
+def reboot(context: typer.Context, names: RunningNames, json: Json = False) -> int:
+    """Ask containers to shut down and start again.
+
+    \b
+    Example: virtsec reboot vs1
+    """
+    from virtsec import commands  # noqa: PLC0415  (slow imports)
+
+    output = output_of(context, json)
+    host = open_host(output)
+
+    def render(acted: "Acted") -> None:
+        output.say(f"Asked {acted.name} to reboot.")
+
+    return each(output, names, lambda name: commands.reboot(name, host), render)
+
+
+def destroy(context: typer.Context, names: RunningNames, json: Json = False) -> int:
+    """Stop containers now, without asking them; their files stay.
+
+    \b
+    Example: virtsec destroy vs1
+    """
+    from virtsec import commands  # noqa: PLC0415  (slow imports)
+
+    output = output_of(context, json)
+    host = open_host(output)
+
+    def render(acted: "Acted") -> None:
+        output.say(f"Stopped {acted.name}; it is {acted.state} now.")
+
+    return each(output, names, lambda name: commands.destroy(name, host), render)
+
+
+def console(context: typer.Context, name: RunningName) -> None:
+    """Attach to a container's console, by virsh; Ctrl-] leaves.
+
+    \b
+    Example: virtsec console vs1
+    """
+    from virtsec import commands  # noqa: PLC0415  (slow imports)
+    from virtsec.errors import Failed, HostNotReady  # noqa: PLC0415
+
+    output = output_of(context, False)
+    info = commands.info(name, open_host(output))
+    if info.init_pid is None:
+        raise Failed(f"{name} does not run.", f"Start it first: virtsec start {name}.")
+    words = [_VIRSH, "-c", "lxc:///", "console", "--", name]
+    environment = {**os.environ, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+    try:
+        os.execve(_VIRSH, words, environment)  # noqa: S606
+    except FileNotFoundError:
+        raise HostNotReady(
+            "virsh, whose console this is, is not installed.", "Run 'apt install libvirt-clients'."
+        ) from None

@@ -1,0 +1,127 @@
+"""Results for people: tables, and what was made and what to do next."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from virtsec.cli.output import Output, clean
+from virtsec.spec import IdRange, Mount, Network, NetworkKind
+
+if TYPE_CHECKING:
+    from virtsec.commands.results import Defined, Info, Listed, Planned
+
+
+def defined(output: Output, made: Defined) -> None:
+    """What `define` made, and the next command."""
+    output.say(f"Defined {made.name}, {made.kind}, with its root in {made.rootfs}.")
+    output.say(f"It will run as {made.label.process}{_as_ids(made.ids)}.")
+    output.say(f"Next: virtsec start {made.name}")
+
+
+def planned(output: Output, plan: Planned) -> None:
+    """The steps `define` would take, the domain's XML and the policy."""
+    for step in plan.steps:
+        output.say(f"- {step['does']}")
+    for title, text, language in (
+        ("The domain:", plan.xml, "xml"),
+        ("The policy:", plan.policy, "lisp"),
+    ):
+        output.say()
+        output.say(title)
+        _code(output, text, language)
+    output.say("Nothing was changed.")
+
+
+def listed(output: Output, lines: Sequence[Listed]) -> None:
+    """One line for each domain."""
+    rows = [
+        (
+            line.name,
+            line.state,
+            line.confinement,
+            line.kind or "-",
+            line.label or "-",
+            " ".join(line.addresses) or "-",
+        )
+        for line in lines
+    ]
+    _table(output, ("Name", "State", "Confinement", "Kind", "Label", "Addresses"), rows)
+
+
+def info(output: Output, found: Info) -> None:
+    """A line for each thing known of a domain, and why it is not confined."""
+    for title, text in _info_lines(found):
+        output.say(f"{title + ':':14} {clean(text)}")
+    for remark in found.remarks:
+        output.warn(clean(remark))
+
+
+def _info_lines(found: Info) -> list[tuple[str, str]]:
+    lines: list[tuple[str, object]] = [
+        ("Name", found.name),
+        ("UUID", found.uuid),
+        ("State", found.state),
+        ("Confinement", found.confinement),
+        ("Kind", found.kind),
+        ("Label", found.label and found.label.process),
+        ("Running as", found.live_label),
+        ("Init's process", found.init_pid),
+        ("Ids", found.ids and _ids(found.ids)),
+        ("Root", found.rootfs),
+        ("Made from", found.source),
+        ("Init", " ".join(map(str, filter(None, (found.init, *found.init_args)))) or None),
+        ("Init policy", found.init_policy),
+        ("Memory", found.memory_mib and f"{found.memory_mib} MiB"),
+        ("Processors", found.vcpus),
+        ("Network", found.network and _network(found.network)),
+        ("Addresses", " ".join(found.addresses) or None),
+        *(("Mount", _mount(mount)) for mount in found.mounts),
+        ("Autostart", "yes" if found.autostart else "no"),
+        ("Persistent", "yes" if found.persistent else "no"),
+    ]
+    return [(title, str(value)) for title, value in lines if value is not None]
+
+
+def _ids(ids: IdRange) -> str:
+    return f"0 to {ids.count - 1} are {ids.start} to {ids.stop - 1} here"
+
+
+def _as_ids(ids: IdRange | None) -> str:
+    if ids is None:
+        return ", its root being root of this host"
+    return f", with ids {ids.start} to {ids.stop - 1}"
+
+
+def _network(network: Network) -> str:
+    if network.kind is NetworkKind.NONE:
+        return "none"
+    gateway = f", router {network.gateway}" if network.gateway else ""
+    return f"{network.kind} {network.source}{gateway}"
+
+
+def _mount(mount: Mount) -> str:
+    return f"{mount.source} at {mount.target}{', read-only' if mount.read_only else ''}"
+
+
+def _table(output: Output, titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    from rich.table import Table  # noqa: PLC0415  (slow to import)
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for title in titles:
+        table.add_column(title, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(clean(str(cell))) for cell in row))
+    output.render(table)
+
+
+def _code(output: Output, text: str, language: str) -> None:
+    """`text` with its syntax coloured on a terminal, and as it is elsewhere."""
+    if not sys.stdout.isatty():
+        output.say(text.rstrip())
+        return
+    from rich.syntax import Syntax  # noqa: PLC0415  (slow to import)
+
+    output.render(Syntax(text.rstrip(), language, theme="ansi_dark", background_color="default"))

@@ -1,0 +1,91 @@
+"""One run of the command line: words in, exit status out.
+
+====== =================================================================
+status meaning
+====== =================================================================
+0      done
+1      it was attempted and failed; nothing was left behind
+2      what was asked for makes no sense, or the words could not be read
+3      refused: it would weaken confinement or touch what is not ours
+130    interrupted from the keyboard (143 by SIGTERM, 129 by SIGHUP)
+====== =================================================================
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from virtsec.cli.app import app
+from virtsec.cli.interrupt import Interrupted, signals_interrupt
+from virtsec.cli.output import Output, error_document, notes
+from virtsec.errors import BadInput, Failed, VirtsecError
+
+#: Base of all of typer's complaints about words. Its own base class moved when typer 0.2x took
+#: click in; this is it in every version.
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+
+def run(words: Sequence[str]) -> int:
+    """Do what `words` say and return the exit status."""
+    _prepare_streams()
+    output = Output()
+    with signals_interrupt():
+        status = _run(words, output)
+    output.flush()
+    if output.lost is not None and output.lost.errno != errno.EPIPE:
+        output.error(Failed(f"The output could not be written: {output.lost.strerror}."))
+        return status or Failed.exit_status
+    return status
+
+
+def _run(words: Sequence[str], output: Output) -> int:
+    try:
+        return app(list(words), prog_name="virtsec", standalone_mode=False, obj=output) or 0
+    except VirtsecError as error:
+        return _tell(error, output)
+    except _UsageError as error:
+        output.json = output.json or "--json" in words
+        return _tell(_usage(error), output)
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        failed = Failed(f"The system refused: {what}.")
+        for note in notes(error):
+            failed.add_note(note)
+        return _tell(failed, output)
+    except Interrupted as error:
+        output.note("interrupted" if error.left else "interrupted; nothing was left behind")
+        for line in error.left:
+            output.note(line)
+        return 128 + error.number
+
+
+def _tell(error: VirtsecError, output: Output) -> int:
+    if output.json:
+        output.show({"error": error_document(error)}, lambda: None)
+    else:
+        output.error(error)
+    return error.exit_status
+
+
+def _usage(error: Exception) -> BadInput:
+    """typer's complaint in our words."""
+    message = error.format_message() if hasattr(error, "format_message") else str(error)
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "virtsec"
+    return BadInput(
+        message if message.endswith((".", "?")) else f"{message}.", f"See '{command} --help'."
+    )
+
+
+def _prepare_streams() -> None:
+    """Have nothing fail for a character: the C locale gets ASCII, others what they can show."""
+    name = next((os.environ[v] for v in ("LC_ALL", "LC_CTYPE", "LANG") if os.environ.get(v)), "C")
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            encoding = "ascii" if name in {"C", "POSIX"} else None
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")

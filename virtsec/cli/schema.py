@@ -1,0 +1,56 @@
+"""The documents `--json` prints: one object each, whatever happens. Keys are never renamed.
+
+================================ ================================================================
+command                          document
+================================ ================================================================
+setup                            `virtsec.host.setup.SetupResult`: removed, dry_run, steps, kept
+define                           `virtsec.commands.results.Defined`
+define --dry-run                 `virtsec.commands.results.Planned`
+start                            {"results": [`Started`, …], "errors": […]}
+shutdown, destroy, reboot        {"results": [`Acted`, …], "errors": […]}
+undefine                         {"results": [`Undefined`, …], "errors": […]}
+label                            {"results": [`Labelled`, …], "errors": […]}
+list                             {"enforcement": "enforcing"|"permissive", "containers":
+                                 [`Listed`, …]}
+info                             `virtsec.commands.results.Info`, and "enforcement"
+anything that failed as a whole  {"error": {"sentence", "remedy", "status", "notes"}}
+================================ ================================================================
+
+A dataclass is an object with its fields as keys; their docstrings say what they mean. Enumerations
+are their words, paths and addresses strings, and what does not apply is null. A step is
+{"step": KIND, "does": SENTENCE}. An entry of "errors" is {"name": NAME, "error": …}, the latter as
+above; the exit status is that of the worst. "notes" are sentences on what could not be undone.
+Warnings and progress go to standard error.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from virtsec.commands.results import as_json
+from virtsec.step import as_json as step_as_json
+
+if TYPE_CHECKING:
+    from virtsec.commands.results import Info, Listed
+    from virtsec.host.setup import SetupResult
+    from virtsec.mac.protocol import Enforcement
+
+
+def setup_document(result: SetupResult) -> dict[str, Any]:
+    """What `setup` prints."""
+    return {
+        "removed": result.removed,
+        "dry_run": result.dry_run,
+        "steps": [step_as_json(step) for step in result.steps],
+        "kept": [str(path) for path in result.kept],
+    }
+
+
+def list_document(enforcement: Enforcement, listed: list[Listed]) -> dict[str, Any]:
+    """What `list` prints."""
+    return {"enforcement": enforcement.value, "containers": as_json(listed)}
+
+
+def info_document(enforcement: Enforcement, info: Info) -> dict[str, Any]:
+    """What `info` prints."""
+    return {**as_json(info), "enforcement": enforcement.value}
