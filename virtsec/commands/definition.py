@@ -1,0 +1,87 @@
+"""define, undefine, label."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from virtsec.commands.facts import gather
+from virtsec.commands.find import check_ready, find_ours
+from virtsec.commands.lock import host_lock
+from virtsec.commands.results import Defined, Kind, Labelled, Undefined
+from virtsec.errors import BadInput, NotFound
+from virtsec.plan import DefinePlan, plan_define, plan_label, plan_undefine
+from virtsec.rootfs.sources import inspect_source
+from virtsec.spec import ContainerSpec, Mount
+from virtsec.step import Host, Watcher, execute
+
+
+def plan_only(spec: ContainerSpec, host: Host) -> DefinePlan:
+    """What `define` would do now; changes nothing. Raises as `define` does."""
+    check_ready(host)
+    return _plan(spec, host)
+
+
+def define(spec: ContainerSpec, host: Host, watch: Watcher | None = None) -> Defined:
+    """Make the container `spec` describes.
+
+    Raises `BadInput` or `Refused` before anything is done, and `Failed` when a step fails; what
+    was begun is undone then.
+    """
+    check_ready(host)
+    with host_lock(host.progress):
+        plan = _plan(spec, host)
+        execute(plan.steps, host, watch)
+    spec, identity = plan.container.spec, plan.container.identity
+    return Defined(
+        name=spec.name,
+        kind=Kind.PRIVILEGED if spec.privileged else Kind.UNPRIVILEGED,
+        rootfs=spec.rootfs,
+        label=identity.label,
+        ids=identity.ids,
+        enforcement=host.mac.enforcement(),
+        autostart=spec.autostart,
+    )
+
+
+def undefine(
+    name: str, host: Host, storage: bool = False, watch: Watcher | None = None
+) -> Undefined:
+    """Take container `name` apart: its domain, policy and labels, and with `storage` its tree.
+
+    Raises `NotFound`, and `Refused` when it is running or not ours.
+    """
+    with host_lock(host.progress):
+        record, container = find_ours(name, host)
+        execute(plan_undefine(container, record, storage, host.mac), host, watch)
+    return Undefined(name=name, rootfs=container.spec.rootfs, removed=storage)
+
+
+def label(name: str, host: Host, watch: Watcher | None = None) -> Labelled:
+    """Put the labels (and owners) of container `name` on its tree again.
+
+    Raises `NotFound`, and `Refused` when it is running or not ours.
+    """
+    check_ready(host)
+    with host_lock(host.progress):
+        record, container = find_ours(name, host)
+        execute(plan_label(container, record, host.mac), host, watch)
+    return Labelled(name=name, rootfs=container.spec.rootfs, label=container.identity.label)
+
+
+def _plan(spec: ContainerSpec, host: Host) -> DefinePlan:
+    facts = gather(host)
+    # Once without the source: a bad name is told before an archive is read.
+    plan_define(spec, facts, host.mac)
+    for mount in spec.mounts:
+        _check_mount(mount)
+    source = inspect_source(spec.source, spec.rootfs, spec.init)
+    return plan_define(spec, facts, host.mac, source)
+
+
+def _check_mount(mount: Mount) -> None:
+    try:
+        directory = Path(mount.source).is_dir()
+    except OSError as error:
+        raise BadInput(f"The mount source {mount.source}: {error.strerror}.") from None
+    if not directory:
+        raise NotFound(f"There is no directory {mount.source} to mount.", "Make it first.")

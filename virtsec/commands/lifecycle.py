@@ -1,0 +1,95 @@
+"""start, shutdown, reboot, destroy: virsh's words and meanings."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+from virtsec.commands import live
+from virtsec.commands.find import check_ready, find_ours
+from virtsec.commands.results import Acted, Started
+from virtsec.domain.records import DomainRecord, DomainState
+from virtsec.errors import Failed
+from virtsec.step import Host
+
+#: Signals by which an init that is known by its name powers off, and reboots: systemd(1),
+#: "Signals"; busybox's init.c. A signal never makes the host enter the container, as writing to
+#: its /dev/initctl does; and libvirt's own SIGTERM means something else to these two.
+STOP_SIGNALS = {"systemd": signal.SIGRTMIN + 4, "init": int(signal.SIGUSR2)}
+REBOOT_SIGNALS = {"systemd": signal.SIGRTMIN + 5, "init": int(signal.SIGTERM)}
+
+_INTERVAL = 0.2  # seconds between looks at a container that is to stop
+
+
+def start(name: str, host: Host) -> Started:
+    """Start container `name`; returns when its init runs.
+
+    Raises `NotFound`, `HostNotReady`, and `Refused` when it is not ours or the hook finds its
+    confinement weakened.
+    """
+    record, container = find_ours(name, host)
+    if record.active:
+        raise Failed(f"{name} is running already.")
+    check_ready(host)
+    host.libvirt.start(name)
+    return Started(
+        name=name,
+        label=container.identity.label.process,
+        enforcement=host.mac.enforcement(),
+    )
+
+
+def shutdown(name: str, host: Host, wait: float | None = None) -> Acted:
+    """Ask container `name` to power off; returns at once, or with `wait` when it is off.
+
+    Raises `Failed` when it still runs after `wait` seconds.
+    """
+    record = _running(name, host)
+    number = STOP_SIGNALS.get(live.init_name(record.pid) or "")
+    if number is None:
+        host.libvirt.shutdown(name)
+    else:
+        host.libvirt.signal_init(name, number)
+    return Acted(name, "shutdown", _state(name, host) if wait is None else _off(name, host, wait))
+
+
+def reboot(name: str, host: Host) -> Acted:
+    """Ask container `name` to stop and start again; returns at once."""
+    record = _running(name, host)
+    number = REBOOT_SIGNALS.get(live.init_name(record.pid) or "")
+    if number is None:
+        host.libvirt.reboot(name)
+    else:
+        host.libvirt.signal_init(name, number)
+    return Acted(name, "reboot", _state(name, host))
+
+
+def destroy(name: str, host: Host) -> Acted:
+    """Stop container `name` now, without asking it. Its tree and definition stay."""
+    _running(name, host)
+    host.libvirt.destroy(name)
+    return Acted(name, "destroy", _state(name, host))
+
+
+def _running(name: str, host: Host) -> DomainRecord:
+    record, _ = find_ours(name, host)
+    if not record.active:
+        raise Failed(f"{name} is not running.")
+    return record
+
+
+def _state(name: str, host: Host) -> DomainState:
+    record = host.libvirt.domain(name)
+    return DomainState.SHUTOFF if record is None else record.state
+
+
+def _off(name: str, host: Host, wait: float) -> DomainState:
+    deadline = time.monotonic() + wait
+    while (state := _state(name, host)) is not DomainState.SHUTOFF:
+        if time.monotonic() >= deadline:
+            raise Failed(
+                f"{name} is still {state.value} after {wait:g} seconds.",
+                f"Run `virtsec destroy {name}` to stop it without asking.",
+            )
+        time.sleep(_INTERVAL)
+    return state

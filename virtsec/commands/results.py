@@ -1,0 +1,178 @@
+"""What commands return: frozen data that `as_json` turns into documented objects.
+
+Field names are the keys; a field that does not apply is null.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from virtsec.domain.records import DomainState
+from virtsec.mac.protocol import Enforcement
+from virtsec.spec import ContainerSpec, IdRange, Label, Mount, Network
+
+if TYPE_CHECKING:
+    from virtsec.plan import DefinePlan
+
+
+class Kind(StrEnum):
+    """Whether root inside is root outside."""
+
+    UNPRIVILEGED = "unprivileged"  #: no: it has ids of its own
+    PRIVILEGED = "privileged"  #: yes: only the security module stands between
+
+
+class Confinement(StrEnum):
+    """How a domain is confined, the worst that is true of it."""
+
+    CONFINED = "confined"  #: defined by virtsec, intact, and runs (if so) with its own label
+    PERMISSIVE = "permissive"  #: the same, but the security module refuses nothing now
+    EDITED = "edited"  #: its definition was changed so that the next start will be refused
+    MISLABELLED = "mislabelled"  #: runs with another label than its definition's
+    BROKEN = "broken"  #: virtsec's metadata cannot be read
+    FOREIGN = "foreign"  #: virtsec did not make it and does not touch it
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Defined:
+    """A container that was defined."""
+
+    name: str
+    kind: Kind
+    rootfs: PurePosixPath
+    label: Label
+    ids: IdRange | None
+    enforcement: Enforcement
+    autostart: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Undefined:
+    """A container that was undefined."""
+
+    name: str
+    rootfs: PurePosixPath
+    removed: bool  #: the tree is gone; else it was left, with a label no container may use
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Started:
+    """A container that was started. With `enforcement` permissive nothing is refused to it."""
+
+    name: str
+    label: str
+    enforcement: Enforcement
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Acted:
+    """A container that was shut down, rebooted or destroyed, and its state afterwards.
+
+    A shutdown or reboot is a request: without waiting the state may still be "running".
+    """
+
+    name: str
+    action: str  #: "shutdown", "reboot" or "destroy"
+    state: DomainState
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Labelled:
+    """A container whose tree was labelled anew."""
+
+    name: str
+    rootfs: PurePosixPath
+    label: Label
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Listed:
+    """One line of the list."""
+
+    name: str
+    state: DomainState
+    ours: bool  #: virtsec made it
+    confinement: Confinement
+    label: str | None  #: of its processes, as defined
+    kind: Kind | None  #: None when not ours
+    addresses: tuple[str, ...]  #: static and leased, without prefix
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Info:
+    """All about one domain. From `kind` on everything is None or empty when it is not ours."""
+
+    name: str
+    uuid: str
+    state: DomainState
+    persistent: bool
+    autostart: bool
+    ours: bool
+    confinement: Confinement
+    remarks: tuple[str, ...]  #: why it is not `confined`, a sentence each
+    addresses: tuple[str, ...]  #: static and leased, without prefix
+    init_pid: int | None  #: on the host, when it runs
+    live_label: str | None  #: what init runs with now
+    label_holds: bool | None  #: whether that is the definition's; None when it does not run
+    kind: Kind | None = None
+    label: Label | None = None
+    ids: IdRange | None = None
+    rootfs: PurePosixPath | None = None
+    source: str | None = None
+    memory_mib: int | None = None
+    vcpus: int | None = None
+    network: Network | None = None
+    mounts: tuple[Mount, ...] = ()
+    init: PurePosixPath | None = None
+    init_args: tuple[str, ...] = ()
+    init_policy: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Planned:
+    """What `define` would do, without doing it."""
+
+    spec: ContainerSpec
+    label: Label
+    ids: IdRange | None
+    xml: str
+    policy: str
+    steps: tuple[dict[str, Any], ...]  #: as `virtsec.step.as_json` has it
+
+    @classmethod
+    def of(cls, plan: DefinePlan) -> Planned:
+        """The plan as data to print."""
+        from virtsec.step import as_json as step_as_json  # noqa: PLC0415
+
+        identity = plan.container.identity
+        return cls(
+            spec=plan.container.spec,
+            label=identity.label,
+            ids=identity.ids,
+            xml=plan.xml,
+            policy=plan.policy.text,
+            steps=tuple(step_as_json(step) for step in plan.steps),
+        )
+
+
+def as_json(value: Any) -> Any:
+    """`value`, a result or part of one, as what `json.dumps` takes.
+
+    Dataclasses become objects, tuples lists, enumerations their values; paths and addresses
+    become strings.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: as_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): as_json(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [as_json(item) for item in value]
+    if isinstance(value, StrEnum):
+        return value.value
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return str(value)

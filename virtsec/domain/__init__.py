@@ -1,0 +1,1 @@
+"""libvirt domains: their XML, their metadata, and the connection to the daemon."""

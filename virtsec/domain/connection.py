@@ -1,0 +1,200 @@
+"""The edge to libvirt: the only module that imports it, and only once somebody connects."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from virtsec.domain import faults
+from virtsec.domain.networks import Networks
+from virtsec.domain.records import DomainRecord, DomainState, NetworkState
+from virtsec.errors import HostNotReady
+
+__all__ = ["DomainRecord", "DomainState", "Libvirt", "NetworkState"]
+
+# virDomainState of libvirt-domain.h.
+_STATES = {
+    1: DomainState.RUNNING,
+    3: DomainState.PAUSED,
+    5: DomainState.SHUTOFF,
+    6: DomainState.CRASHED,
+}
+# Flags of virConnectListAllDomains and virDomainGetXMLDesc.
+_LIST_ACTIVE = 1
+_LIST_PAUSED = 32
+_LIST_PERSISTENT = 4
+_LIST_AUTOSTART = 1024
+_XML_INACTIVE = 2
+
+
+class Libvirt(Networks):
+    """A connection to libvirt's LXC driver.
+
+    Every method raises `LibvirtFailed` when libvirt refuses or is gone, and `NotFound` for a
+    domain or network it does not know. `libvirt` is the library, so that tests can give their own.
+    """
+
+    @classmethod
+    def connect(cls, uri: str = "lxc:///") -> Libvirt:
+        """Connect as root; raises `HostNotReady` with what is missing."""
+        if os.geteuid() != 0:
+            raise HostNotReady(
+                "virtsec works on the whole host and needs root.", "Run it with `sudo virtsec`."
+            )
+        try:
+            import libvirt  # noqa: PLC0415  (takes longer to import than `virtsec --help` may)
+        except ImportError:
+            raise HostNotReady(
+                "Python's libvirt library is missing.", "Run `apt install python3-libvirt`."
+            ) from None
+        # Errors come as exceptions; without a handler libvirt also prints each one.
+        libvirt.registerErrorHandler(_ignore, None)
+        try:
+            return cls(libvirt, libvirt.open(uri))
+        except libvirt.libvirtError as error:
+            said = (error.get_error_message() or "no reason given").rstrip(".")
+            raise HostNotReady(
+                f"libvirt's LXC driver cannot be reached at {uri}: {said}.",
+                "Run `apt install libvirt-daemon-system libvirt-daemon-driver-lxc` "
+                "and `systemctl start libvirtd`.",
+            ) from None
+
+    def domains(self, xml: bool = True) -> list[DomainRecord]:
+        """Every domain, by name.
+
+        With `xml` false it is a fixed number of round trips whatever their number, and the
+        records' XML is empty; else one or two more for each domain. A domain that goes away
+        meanwhile is left out.
+        """
+        flags = (_LIST_ACTIVE, _LIST_PAUSED, _LIST_PERSISTENT, _LIST_AUTOSTART)
+        active, paused, persistent, autostart = (self._listed(flag) for flag in flags)
+        found = []
+        for handle in self._call("list domains", self._connection.listAllDomains, 0):
+            uuid = handle.UUIDString()
+            running = uuid in active
+            texts = self._texts(handle, running) if xml else ("", None)
+            if texts is not None:
+                found.append(
+                    DomainRecord(
+                        name=handle.name(),
+                        uuid=uuid,
+                        state=_state(running, uuid in paused),
+                        xml=texts[0],
+                        live_xml=texts[1],
+                        persistent=uuid in persistent,
+                        autostart=uuid in autostart,
+                        pid=handle.ID() if running and handle.ID() > 0 else None,
+                    )
+                )
+        return sorted(found, key=lambda record: record.name)
+
+    def domain(self, name: str) -> DomainRecord | None:
+        """The domain `name`, or None."""
+        try:
+            handle = self._connection.lookupByName(name)
+            state = _STATES.get(handle.state()[0], DomainState.OTHER)
+            pid = handle.ID()
+            return DomainRecord(
+                name=handle.name(),
+                uuid=handle.UUIDString(),
+                state=state,
+                xml=handle.XMLDesc(_XML_INACTIVE),
+                live_xml=handle.XMLDesc(0) if pid > 0 else None,
+                persistent=bool(handle.isPersistent()),
+                autostart=bool(handle.autostart()),
+                pid=pid if pid > 0 else None,
+            )
+        except self._error as error:
+            if error.get_error_code() == faults.NO_DOMAIN:
+                return None
+            raise self._told(error, f"look up {name}") from None
+
+    def define(self, xml: str) -> None:
+        """Make a persistent domain of `xml`."""
+        self._call("define the domain", self._connection.defineXML, xml)
+
+    def undefine(self, name: str) -> None:
+        """Forget the definition of `name`."""
+        self._on(name, "undefine", lambda domain: domain.undefine())
+
+    def start(self, name: str) -> None:
+        """Start `name`; raises `Refused` with the hook's own sentence when it refuses."""
+        self._on(name, "start", lambda domain: domain.create())
+
+    def shutdown(self, name: str) -> None:
+        """Ask init as virsh does: through /dev/initctl, else by SIGTERM. Returns at once."""
+        self._on(name, "shut down", lambda domain: domain.shutdown())
+
+    def reboot(self, name: str) -> None:
+        """Ask init as virsh does: through /dev/initctl, else by SIGHUP. Returns at once."""
+        self._on(name, "reboot", lambda domain: domain.reboot(0))
+
+    def signal_init(self, name: str, number: int) -> None:
+        """Send signal `number` to the init of `name`."""
+        self._on(name, "signal", lambda domain: domain.sendProcessSignal(1, number, 0))
+
+    def destroy(self, name: str) -> None:
+        """Stop `name` now, without asking it."""
+        self._on(name, "destroy", lambda domain: domain.destroy())
+
+    def set_autostart(self, name: str, on: bool) -> None:
+        """Whether `name` starts with the host."""
+        self._on(name, "set autostart of", lambda domain: domain.setAutostart(int(on)))
+
+    def addresses(self, name: str) -> tuple[str, ...]:
+        """Addresses that libvirt's DHCP server has leased to `name` now, without prefix."""
+        try:
+            found = self._connection.lookupByName(name).interfaceAddresses(0)
+        except self._error as error:
+            if error.get_error_code() == faults.NO_SUPPORT:
+                return ()
+            raise self._told(error, f"read the addresses of {name}") from None
+        return _addresses(found.values())
+
+    def capabilities(self) -> str:
+        """libvirt's description of the host, XML."""
+        text: str = self._call("read capabilities", self._connection.getCapabilities)
+        return text
+
+    def security_models(self) -> frozenset[str]:
+        """Names of the security modules libvirt itself handles for LXC, such as 'selinux'."""
+        from virtsec.domain.document import parse  # noqa: PLC0415  (lxml only where needed)
+
+        root = parse(self.capabilities(), "libvirt's capabilities")
+        found = (node.text or "" for node in root.iterfind("host/secmodel/model"))
+        return frozenset(found) - {"", "none"}
+
+    def _listed(self, flag: int) -> frozenset[str]:
+        handles = self._call("list domains", self._connection.listAllDomains, flag)
+        return frozenset(handle.UUIDString() for handle in handles)
+
+    def _texts(self, handle: Any, running: bool) -> tuple[str, str | None] | None:
+        """Definition and, when running, live XML; None when the domain is gone."""
+        try:
+            definition = handle.XMLDesc(_XML_INACTIVE)
+            return definition, handle.XMLDesc(0) if running else None
+        except self._error as error:
+            if error.get_error_code() == faults.NO_DOMAIN:
+                return None
+            raise self._told(error, f"read the definition of {handle.name()}") from None
+
+    def _on(self, name: str, verb: str, act: Callable[[Any], object]) -> None:
+        self._call(f"{verb} {name}", lambda: act(self._connection.lookupByName(name)))
+
+
+def _state(running: bool, paused: bool) -> DomainState:
+    if not running:
+        return DomainState.SHUTOFF
+    return DomainState.PAUSED if paused else DomainState.RUNNING
+
+
+def _addresses(interfaces: Iterable[Any]) -> tuple[str, ...]:
+    """Addresses in the answer of virDomainInterfaceAddresses: a dict for each interface."""
+    return tuple(
+        entry["addr"] for interface in interfaces for entry in (interface.get("addrs") or ())
+    )
+
+
+def _ignore(_context: object, _error: object) -> None:
+    """An error handler that prints nothing."""

@@ -1,0 +1,253 @@
+"""The part of a domain that is virtsec's own: what its other elements cannot say.
+
+A domain and this element in its `<metadata>` are the only database:
+
+    <virtsec:container xmlns:virtsec="urn:virtsec:container" version="1" kind="unprivileged">
+      <virtsec:label model="selinux" process="…" file="…" init="…"/>
+      <virtsec:ids start="1048576" count="65536"/>                  (absent when privileged)
+      <virtsec:root path="/var/lib/virtsec/vs1/rootfs" source="…"/> (source: where it came from)
+      <virtsec:init path="/sbin/init" policy="own"/>
+      <virtsec:controller path="/usr/libexec/virtsec/controller"/>
+    </virtsec:container>
+
+The hook compares these with the rest of the domain. What it need not compare stands in libvirt's
+own elements alone (memory, vcpus, interface, mounts, arguments of init) and is read from there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_interface
+from pathlib import PurePosixPath
+
+from lxml import etree
+
+from virtsec.domain.document import parse
+from virtsec.domain.records import DomainRecord
+from virtsec.errors import BadInput
+from virtsec.runtime import hook
+from virtsec.spec import (
+    ContainerSpec,
+    Identity,
+    IdRange,
+    InitPolicy,
+    Label,
+    Mount,
+    Network,
+    NetworkKind,
+)
+
+#: The controller that virtsec's domains name as their `<emulator>`.
+CONTROLLER = PurePosixPath(hook.CONTROLLERS[0])
+TAG = f"{{{hook.NAMESPACE}}}container"
+
+#: Destinations of default routes.
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  (routes, nothing listens)
+#: Bytes in libvirt's units of memory (formatdomain.html, "Memory allocation").
+_UNITS = {
+    "b": 1,
+    "bytes": 1,
+    "KB": 10**3,
+    "k": 2**10,
+    "KiB": 2**10,
+    "MB": 10**6,
+    "M": 2**20,
+    "MiB": 2**20,
+    "GB": 10**9,
+    "G": 2**30,
+    "GiB": 2**30,
+    "TB": 10**12,
+    "T": 2**40,
+    "TiB": 2**40,
+}
+_MIB = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container as its domain describes it."""
+
+    spec: ContainerSpec
+    identity: Identity
+    controller: PurePosixPath = CONTROLLER
+
+    @property
+    def name(self) -> str:
+        """The domain's name."""
+        return self.spec.name
+
+
+def write(container: Container) -> etree._Element:
+    """The element that goes into `<metadata>`."""
+    spec, identity = container.spec, container.identity
+    root = etree.Element(TAG, nsmap={"virtsec": hook.NAMESPACE})
+    root.set("version", hook.VERSION)
+    root.set("kind", "privileged" if spec.privileged else "unprivileged")
+    label = identity.label
+    _add(root, "label", model=label.model, process=label.process, file=label.file, init=label.init)
+    if identity.ids is not None:
+        _add(root, "ids", start=str(identity.ids.start), count=str(identity.ids.count))
+    made = {} if spec.source is None else {"source": spec.source}
+    _add(root, "root", path=str(spec.rootfs), **made)
+    _add(root, "init", path=str(spec.init), policy=spec.init_policy.value)
+    _add(root, "controller", path=str(container.controller))
+    return root
+
+
+def read_record(record: DomainRecord) -> Container | None:
+    """The container of a domain's definition; see `read`."""
+    return read(record.xml, autostart=record.autostart)
+
+
+def read(xml: str, autostart: bool = False) -> Container | None:
+    """The container that `xml`, a domain's definition, describes; None when it is not ours.
+
+    libvirt keeps `autostart` beside the XML. What a user added and a `ContainerSpec` has no word
+    for (a second interface, another device) is passed over. Raises `BadInput` naming the element
+    when the metadata is ours but broken or of another version.
+    """
+    domain = parse(xml, "The domain's definition")
+    ours = domain.find(f"metadata/{TAG}")
+    if ours is None:
+        return None
+    name = domain.findtext("name") or ""
+    reader = _Reader(name)
+    if reader.get(ours, "version") != hook.VERSION:
+        raise reader.broken(f"is of version {ours.get('version')}, not {hook.VERSION}")
+    kind = reader.get(ours, "kind")
+    if kind not in {"privileged", "unprivileged"}:
+        raise reader.broken(f"has the unknown kind {kind!r}")
+    ids = _ids(reader, ours, kind == "privileged")
+    label = reader.child(ours, "label")
+    root = reader.child(ours, "root")
+    init = reader.child(ours, "init")
+    try:
+        init_policy = InitPolicy(reader.get(init, "policy"))
+    except ValueError:
+        raise reader.broken(f"has the unknown init policy {init.get('policy')!r}") from None
+    spec = ContainerSpec(
+        name=name,
+        rootfs=PurePosixPath(reader.get(root, "path")),
+        source=root.get("source"),
+        privileged=kind == "privileged",
+        memory_mib=_memory(domain, name),
+        vcpus=_vcpus(domain, name),
+        network=_network(domain, name),
+        mounts=_mounts(domain),
+        init=PurePosixPath(reader.get(init, "path")),
+        init_args=tuple(node.text or "" for node in domain.iterfind("os/initarg")),
+        init_policy=init_policy,
+        autostart=autostart,
+    )
+    labels = (reader.get(label, field) for field in ("model", "process", "file", "init"))
+    controller = PurePosixPath(reader.get(reader.child(ours, "controller"), "path"))
+    return Container(spec, Identity(Label(*labels), ids), controller)
+
+
+class _Reader:
+    """Attributes and children that must be there, or a `BadInput` that says which is not."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def get(self, node: etree._Element, attribute: str) -> str:
+        value = node.get(attribute)
+        if not value:
+            element = etree.QName(node).localname
+            raise self.broken(f"lacks the attribute {attribute!r} of <{element}>")
+        return value
+
+    def child(self, node: etree._Element, tag: str) -> etree._Element:
+        found = node.find(f"{{{hook.NAMESPACE}}}{tag}")
+        if found is None:
+            raise self.broken(f"lacks <{tag}>")
+        return found
+
+    def broken(self, how: str) -> BadInput:
+        return BadInput(
+            f"virtsec's metadata of {self._name} {how}.",
+            f"Put it back with `virsh edit {self._name}`.",
+        )
+
+
+def _ids(reader: _Reader, ours: etree._Element, privileged: bool) -> IdRange | None:
+    node = ours.find(f"{{{hook.NAMESPACE}}}ids")
+    if privileged != (node is None):
+        raise reader.broken("says privileged but has <ids>" if privileged else "lacks <ids>")
+    if node is None:
+        return None
+    try:
+        ids = IdRange(int(reader.get(node, "start")), int(reader.get(node, "count")))
+    except ValueError:
+        raise reader.broken("has <ids> that are not numbers") from None
+    if ids.start <= 0 or ids.count <= 0 or ids.stop > 2**32:
+        raise reader.broken(f"has ids no host can have: {ids.start} to {ids.stop - 1}")
+    return ids
+
+
+def _memory(domain: etree._Element, name: str) -> int:
+    node = domain.find("memory")
+    unit = "KiB" if node is None else node.get("unit", "KiB")
+    text = "" if node is None else (node.text or "").strip()
+    if not text.isdecimal() or unit not in _UNITS:
+        raise BadInput(f"The <memory> of {name} is not an amount: {text} {unit}.")
+    return int(text) * _UNITS[unit] // _MIB
+
+
+def _vcpus(domain: etree._Element, name: str) -> int:
+    text = (domain.findtext("vcpu") or "1").strip()
+    if not text.isdecimal():
+        raise BadInput(f"The <vcpu> of {name} is not a number: {text}.")
+    return int(text)
+
+
+def _network(domain: etree._Element, name: str) -> Network:
+    """The first interface that a `Network` can describe."""
+    for node in domain.iterfind("devices/interface"):
+        kind = node.get("type", "")
+        if kind not in {NetworkKind.NETWORK, NetworkKind.BRIDGE}:
+            continue
+        source = node.find("source")
+        try:
+            return Network(
+                kind=NetworkKind(kind),
+                source="" if source is None else source.get(kind, ""),
+                addresses=tuple(
+                    ip_interface(f"{ip.get('address')}/{ip.get('prefix')}")
+                    if ip.get("prefix")
+                    else ip_interface(ip.get("address", ""))
+                    for ip in node.iterfind("ip")
+                ),
+                gateway=next(
+                    (
+                        ip_address(route.get("gateway", ""))
+                        for route in node.iterfind("route")
+                        if route.get("address") in EVERYWHERE and route.get("prefix", "0") == "0"
+                    ),
+                    None,
+                ),
+            )
+        except ValueError as error:
+            raise BadInput(f"The <interface> of {name} has a bad address: {error}.") from None
+    return Network(kind=NetworkKind.NONE, source="")
+
+
+def _mounts(domain: etree._Element) -> tuple[Mount, ...]:
+    """Bind mounts beside the root."""
+    found = []
+    for node in domain.iterfind("devices/filesystem[@type='mount']"):
+        source, target = node.find("source"), node.find("target")
+        if source is None or target is None or target.get("dir") in {None, "/"}:
+            continue
+        found.append(
+            Mount(
+                source=PurePosixPath(source.get("dir", "")),
+                target=PurePosixPath(target.get("dir", "")),
+                read_only=node.find("readonly") is not None,
+            )
+        )
+    return tuple(found)
+
+
+def _add(parent: etree._Element, tag: str, **attributes: str) -> None:
+    etree.SubElement(parent, f"{{{hook.NAMESPACE}}}{tag}", attributes)

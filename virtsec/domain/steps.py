@@ -1,0 +1,82 @@
+"""The steps that change libvirt's definitions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from virtsec.domain import metadata
+from virtsec.errors import BadInput
+from virtsec.step import Host
+
+
+@dataclass(frozen=True, slots=True)
+class DefineDomain:
+    """Make a domain that is not there yet."""
+
+    name: str
+    xml: str
+
+    def describe(self) -> str:
+        """See `Step.describe`."""
+        return f"define the domain {self.name}"
+
+    def apply(self, host: Host) -> None:
+        """See `Step.apply`. libvirt itself refuses a name that another domain has."""
+        host.libvirt.define(self.xml)
+
+    def undo(self, host: Host) -> None:
+        """See `Step.undo`. A domain of this name that somebody else made meanwhile stays."""
+        record = host.libvirt.domain(self.name)
+        if record is not None and _same(record.xml, self.xml):
+            host.libvirt.undefine(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class UndefineDomain:
+    """Forget a domain that does not run. `xml` is its definition, to put it back."""
+
+    name: str
+    xml: str
+    autostart: bool
+
+    def describe(self) -> str:
+        """See `Step.describe`."""
+        return f"undefine the domain {self.name}"
+
+    def apply(self, host: Host) -> None:
+        """See `Step.apply`."""
+        if host.libvirt.domain(self.name) is not None:
+            host.libvirt.undefine(self.name)
+
+    def undo(self, host: Host) -> None:
+        """See `Step.undo`."""
+        if host.libvirt.domain(self.name) is None:
+            host.libvirt.define(self.xml)
+            host.libvirt.set_autostart(self.name, self.autostart)
+
+
+@dataclass(frozen=True, slots=True)
+class SetAutostart:
+    """Have a domain that was just defined start with the host."""
+
+    name: str
+
+    def describe(self) -> str:
+        """See `Step.describe`."""
+        return f"start {self.name} with the host"
+
+    def apply(self, host: Host) -> None:
+        """See `Step.apply`."""
+        host.libvirt.set_autostart(self.name, True)
+
+    def undo(self, host: Host) -> None:
+        """See `Step.undo`. Nothing is left: libvirt forgets it together with the definition."""
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether both definitions are of one container of ours."""
+    try:
+        found, expected = metadata.read(one), metadata.read(other)
+    except BadInput:
+        return False
+    return found is not None and expected is not None and found.identity == expected.identity
