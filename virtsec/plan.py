@@ -90,16 +90,18 @@ def plan_undefine(
     there before virtsec is never removed. Raises `Refused`.
     """
     _check_stopped(record, "undefined")
-    spec, label = container.spec, container.identity.label
+    spec, identity = container.spec, container.identity
     if storage and not owns_tree(spec):
         raise Refused(
             f"{spec.rootfs} was there before virtsec, so it is not removed.",
             f"Undefine {spec.name} without --storage and remove the tree yourself.",
         )
-    policy = mac.policy_for(spec, label, container.identity.ids)
+    marks = mac.marks(identity.label)
     return (
-        RemoveTree(spec.rootfs) if storage else RestTree(spec.rootfs, mac.marks(label)),
-        UnloadPolicy(policy),
+        RemoveTree(spec.rootfs)
+        if storage
+        else RestTree(spec.rootfs, marks, identity.ids, spec.init),
+        UnloadPolicy(mac.policy_for(spec, identity.label, identity.ids)),
         UndefineDomain(record.name, record.xml, record.autostart),
     )
 

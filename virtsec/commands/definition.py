@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from virtsec.commands.facts import gather
@@ -10,7 +11,7 @@ from virtsec.commands.lock import host_lock
 from virtsec.commands.results import Defined, Kind, Labelled, Undefined
 from virtsec.errors import BadInput, NotFound
 from virtsec.plan import DefinePlan, plan_define, plan_label, plan_undefine
-from virtsec.rootfs.sources import inspect_source
+from virtsec.rootfs.sources import default_source, inspect_source
 from virtsec.spec import ContainerSpec, Mount
 from virtsec.step import Host, Watcher, execute
 
@@ -23,6 +24,9 @@ def plan_only(spec: ContainerSpec, host: Host) -> DefinePlan:
 
 def define(spec: ContainerSpec, host: Host, watch: Watcher | None = None) -> Defined:
     """Make the container `spec` describes.
+
+    Without a source it gets the tree that is at `rootfs`, or where there is none a Debian of the
+    host's own release. `watch` is called before each step.
 
     Raises `BadInput` or `Refused` before anything is done, and `Failed` when a step fails; what
     was begun is undone then.
@@ -72,6 +76,8 @@ def _plan(spec: ContainerSpec, host: Host) -> DefinePlan:
     facts = gather(host)
     # Once without the source: a bad name is told before an archive is read.
     plan_define(spec, facts, host.mac)
+    if spec.source is None:
+        spec = replace(spec, source=default_source(spec.rootfs))
     for mount in spec.mounts:
         _check_mount(mount)
     source = inspect_source(spec.source, spec.rootfs, spec.init)
