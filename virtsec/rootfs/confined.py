@@ -74,7 +74,6 @@ def confined(
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 env=dict(CLEAN),
-                process_group=0,
                 umask=0o022,
                 preexec_fn=lambda: _enter(place, ids),  # noqa: PLW1509 - system calls only
             )

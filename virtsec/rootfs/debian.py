@@ -29,6 +29,17 @@ PACKAGES = (
     "ca-certificates",
 )
 _MMDEBSTRAP = "/usr/bin/mmdebstrap"
+#: mmdebstrap mounts /proc and more in what it builds. In namespaces of its own all that goes with
+#: its last process, and all its processes with the first, so killing it leaves only files.
+_BOXED = (
+    "/usr/bin/unshare",
+    "--mount",
+    "--pid",
+    "--fork",
+    "--kill-child=SIGKILL",
+    "--mount-proc",
+    "--",
+)
 _APT_GET = "/usr/bin/apt-get"
 _APT_HELPER = "/usr/lib/apt/apt-helper"
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -155,6 +166,7 @@ def built(source: str, room: Path) -> Iterator[Feed]:
     """
     lines = check_suite(source)
     words = [
+        *_BOXED,
         _MMDEBSTRAP,
         "--mode=root",
         "--variant=minbase",
@@ -169,16 +181,17 @@ def built(source: str, room: Path) -> Iterator[Feed]:
 
 
 @contextmanager
-def network_files() -> Iterator[Feed]:
-    """What lets eth0 ask for an address at boot, as a feed to unpack over the root."""
-    with os.fdopen(os.memfd_create("network"), "w+b") as file:
+def own_files(name: str) -> Iterator[Feed]:
+    """The container's name, and what has eth0 ask for an address: to be unpacked over the root."""
+    texts = {"etc/hostname": f"{name}\n", "etc/systemd/network/80-eth0.network": _ETH0}
+    with os.fdopen(os.memfd_create("files"), "w+b") as file:
         with tarfile.open(fileobj=file, mode="w") as archive:
-            text = _ETH0.encode()
-            member = tarfile.TarInfo("etc/systemd/network/80-eth0.network")
-            member.size = len(text)
-            archive.addfile(member, io.BytesIO(text))
-            for name, unit in _LINKS.items():
-                link = tarfile.TarInfo(name)
+            for path, text in texts.items():
+                member = tarfile.TarInfo(path)
+                member.size = len(text)
+                archive.addfile(member, io.BytesIO(text.encode()))
+            for path, unit in _LINKS.items():
+                link = tarfile.TarInfo(path)
                 link.type, link.linkname = tarfile.SYMTYPE, f"{_UNITS}/{unit}"
                 archive.addfile(link)
         file.flush()

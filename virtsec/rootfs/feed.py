@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
 from virtsec.kernel.privilege import die_with_parent
@@ -20,7 +21,6 @@ CLEAN: Mapping[str, str] = {
 }
 NOBODY = 65534
 _KEPT_ERRORS = 16384
-_PATIENCE = 30  # seconds that a program has to clean up after itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,6 @@ def program(
             user=user,
             group=user,
             extra_groups=None if user is None else (),
-            process_group=0,
             preexec_fn=_end_with_virtsec,  # noqa: PLW1509 - one system call, no lock taken
         )
         assert process.stdout is not None
@@ -92,16 +91,26 @@ def program(
 
 
 def _end_with_virtsec() -> None:
-    die_with_parent(signal.SIGTERM)
+    die_with_parent(signal.SIGKILL)
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Stop a program that is still running, with time to clean up, and wait for it."""
-    if process.poll() is None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(_PATIENCE)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+    """Kill a program that is still running, and wait until it is gone.
+
+    Its children go first: the one of `unshare` is the first process of a namespace, and `unshare`
+    ends when all of that namespace is gone.
+    """
+    while process.poll() is None:
+        for number in _children(process.pid) or [process.pid]:
+            with suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(1)
+
+
+def _children(process: int) -> list[int]:
+    try:
+        text = Path(f"/proc/{process}/task/{process}/children").read_text()
+    except OSError:
+        return []
+    return [int(word) for word in text.split()]

@@ -30,6 +30,7 @@ def fill(
     init: PurePosixPath,
     advance: Callable[[int], None],
     *,
+    name: str,
     birth: Callable[[], None] | None = None,
 ) -> None:
     """Make the tree at `rootfs`, which must be free, as must `partial_of` it.
@@ -47,7 +48,7 @@ def fill(
         with opened(tree) as root:
             os.fchown(root.descriptor, owner, owner)
             os.fchmod(root.descriptor, 0o755)
-            with closing(_feeds(source, Path(workshop))) as feeds:
+            with closing(_feeds(source, name, Path(workshop))) as feeds:
                 for feed in feeds:
                     unpack(feed, root.descriptor, ids, rootfs, advance, birth=birth)
             check_root(root, init)
@@ -55,14 +56,14 @@ def fill(
     remove_tree(workshop, lambda _: None)
 
 
-def _feeds(source: str, workshop: Path) -> Generator[Feed, None, None]:
+def _feeds(source: str, name: str, workshop: Path) -> Generator[Feed, None, None]:
     """What to unpack, one after the other; each is closed when the next is asked for."""
     if source.startswith(debian.PREFIX):
         room = workshop / "build"
         room.mkdir(0o711)
         with debian.built(source, room) as feed:
             yield feed
-        with debian.network_files() as feed:
+        with debian.own_files(name) as feed:
             yield feed
     elif Path(source).is_dir():
         with (

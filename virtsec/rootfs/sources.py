@@ -54,6 +54,7 @@ def inspect_source(
     source: str | None,
     rootfs: PurePosixPath,
     init: PurePosixPath = DEFAULT_INIT,
+    store: PurePosixPath = STORE,
 ) -> Source:
     """Look at a source without changing anything.
 
@@ -68,7 +69,7 @@ def inspect_source(
         with explained("read", rootfs), opened(rootfs) as root:
             check_root(root, init)
         return Source(SourceKind.EXISTING)
-    _check_free(rootfs)
+    _check_free(rootfs, store)
     if source.startswith(debian.PREFIX):
         debian.check_suite(source)
         return Source(SourceKind.DEBIAN)
@@ -105,14 +106,14 @@ def _is_there(root: Root, name: str) -> bool:
     return True
 
 
-def _check_free(rootfs: PurePosixPath) -> None:
+def _check_free(rootfs: PurePosixPath, store: PurePosixPath) -> None:
     """A new tree takes a place that is free, in a directory that is there or virtsec's own."""
     if os.path.lexists(rootfs) and not is_unfinished(rootfs):
         raise Refused(
             f"{rootfs} is there already.",
             "Leave --from out to use it as it is, name another place with --rootfs, or remove it.",
         )
-    if not rootfs.is_relative_to(STORE) and not Path(rootfs.parent).is_dir():
+    if not rootfs.is_relative_to(store) and not Path(rootfs.parent).is_dir():
         raise NotFound(f"There is no directory {rootfs.parent}.", "Make it first.")
 
 

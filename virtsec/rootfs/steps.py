@@ -56,7 +56,9 @@ def plan_root(
         steps.append(MakeStore(spec.rootfs, identity.ids))
     if spec.source is not None:
         members = None if source is None else source.members
-        steps.append(FillTree(spec.rootfs, spec.source, identity.ids, spec.init, members))
+        steps.append(
+            FillTree(spec.rootfs, spec.source, identity.ids, spec.init, spec.name, members)
+        )
     there = spec.source is None
     steps.append(LabelTree(spec.rootfs, identity.ids, marks, spec.init, restore=there))
     return steps
@@ -122,6 +124,7 @@ class FillTree:
     source: str
     ids: IdRange | None
     init: PurePosixPath
+    name: str  #: the container's, its host name where virtsec builds the root
     members: int | None = None  #: for progress
     birth: Callable[[], None] | None = None  #: run in the unpacking process before anything is made
 
@@ -135,7 +138,15 @@ class FillTree:
         for path in (self.rootfs, partial_of(self.rootfs)):
             _clear_place(path, host)
         with shown(host.progress, f"fill {self.rootfs}", self.members) as advance:
-            fill(self.rootfs, self.source, self.ids, self.init, advance, birth=self.birth)
+            fill(
+                self.rootfs,
+                self.source,
+                self.ids,
+                self.init,
+                advance,
+                name=self.name,
+                birth=self.birth,
+            )
 
     def undo(self, host: Host) -> None:
         """See `Step.undo`."""
