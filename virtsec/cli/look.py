@@ -20,12 +20,12 @@ def list_(
     \b
     Example: virtsec list --all
     """
-    from virtsec import commands  # noqa: PLC0415  (slow imports)
-    from virtsec.cli import render, schema  # noqa: PLC0415
+    from virtsec.cli import render, schema  # noqa: PLC0415  (slow imports)
+    from virtsec.commands import listing  # noqa: PLC0415
 
     output = output_of(context, json)
     host = open_host(output)
-    listed = commands.listing(host, everything=everything)
+    listed = listing.list_domains(host, all_=everything)
     document = schema.list_document(host.mac.enforcement(), listed)
     output.show(document, lambda: render.listed(output, listed))
 
@@ -36,11 +36,11 @@ def info(context: typer.Context, name: Name, json: Json = False) -> None:
     \b
     Example: virtsec info vs1
     """
-    from virtsec import commands  # noqa: PLC0415  (slow imports)
-    from virtsec.cli import render, schema  # noqa: PLC0415
+    from virtsec.cli import render, schema  # noqa: PLC0415  (slow imports)
+    from virtsec.commands import listing  # noqa: PLC0415
 
     output = output_of(context, json)
     host = open_host(output)
-    found = commands.info(name, host)
+    found = listing.info(name, host)
     document = schema.info_document(host.mac.enforcement(), found)
     output.show(document, lambda: render.info(output, found))

@@ -7,7 +7,7 @@ import typer
 
 from virtsec.cli.complete import init_policies
 from virtsec.cli.options import DryRun, Json, Names, NetworkName, output_of
-from virtsec.cli.session import each, open_host
+from virtsec.cli.session import each, open_host, watcher
 
 if TYPE_CHECKING:
     from virtsec.commands.results import Labelled, Undefined
@@ -95,17 +95,20 @@ def define(  # noqa: PLR0917  (typer makes each parameter an option)
     \b
     Example: virtsec define vs1 --from /srv/images/debian.tar --memory 1G
     """
-    from virtsec import commands  # noqa: PLC0415  (slow imports)
     from virtsec.cli import parse, render  # noqa: PLC0415
-    from virtsec.commands.results import as_json  # noqa: PLC0415
+    from virtsec.commands import definition  # noqa: PLC0415  (slow imports)
+    from virtsec.commands.results import Planned, as_json  # noqa: PLC0415
+    from virtsec.host.checks import check_ready  # noqa: PLC0415
     from virtsec.names import check_name  # noqa: PLC0415
+    from virtsec.rootfs.sources import default_source  # noqa: PLC0415
     from virtsec.spec import STORE, ContainerSpec  # noqa: PLC0415
 
     output = output_of(context, json)
+    root = PurePosixPath(rootfs) if rootfs else STORE / check_name(name) / "rootfs"
     spec = ContainerSpec(
-        name=check_name(name),
-        rootfs=PurePosixPath(rootfs) if rootfs else STORE / name / "rootfs",
-        source=source,
+        name=name,
+        rootfs=root,
+        source=default_source(root) if source is None else source,
         privileged=privileged,
         memory_mib=parse.memory(memory),
         vcpus=vcpus,
@@ -117,11 +120,12 @@ def define(  # noqa: PLR0917  (typer makes each parameter an option)
         autostart=autostart,
     )
     host = open_host(output)
+    check_ready(host)
     if dry_run:
-        planned = commands.plan(spec, host)
+        planned = Planned.of(definition.plan_only(spec, host))
         output.show(as_json(planned), lambda: render.planned(output, planned))
     else:
-        defined = commands.define(spec, host)
+        defined = definition.define(spec, host, watcher(output))
         output.show(as_json(defined), lambda: render.defined(output, defined))
 
 
@@ -133,15 +137,16 @@ def label(context: typer.Context, names: Names, json: Json = False) -> int:
     \b
     Example: virtsec label vs1
     """
-    from virtsec import commands  # noqa: PLC0415  (slow imports)
+    from virtsec.commands import definition  # noqa: PLC0415  (slow imports)
 
     output = output_of(context, json)
     host = open_host(output)
+    watch = watcher(output)
 
     def render(labelled: "Labelled") -> None:
         output.say(f"Labelled {labelled.rootfs}, the root of {labelled.name}.")
 
-    return each(output, names, lambda name: commands.label(name, host), render)
+    return each(output, names, lambda name: definition.label(name, host, watch), render)
 
 
 def undefine(
@@ -159,13 +164,14 @@ def undefine(
     \b
     Example: virtsec undefine vs1 --storage
     """
-    from virtsec import commands  # noqa: PLC0415  (slow imports)
+    from virtsec.commands import definition  # noqa: PLC0415  (slow imports)
 
     output = output_of(context, json)
     host = open_host(output)
+    watch = watcher(output)
 
     def render(undefined: "Undefined") -> None:
         root = "is gone" if undefined.removed else "stays, for no container to use"
         output.say(f"Undefined {undefined.name}; {undefined.rootfs} {root}.")
 
-    return each(output, names, lambda name: commands.undefine(name, host, storage=storage), render)
+    return each(output, names, lambda name: definition.undefine(name, host, storage, watch), render)

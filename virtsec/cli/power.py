@@ -1,7 +1,7 @@
 """`virtsec start`, `shutdown`, `reboot`, `destroy` and `console`: virsh's words and meanings."""
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,19 +26,29 @@ def start(context: typer.Context, names: InactiveNames, json: Json = False) -> i
     \b
     Example: virtsec start vs1 vs2
     """
-    from virtsec import commands  # noqa: PLC0415  (slow imports)
+    from virtsec.commands import lifecycle  # noqa: PLC0415  (slow imports)
+    from virtsec.host.checks import check_ready  # noqa: PLC0415
 
     output = output_of(context, json)
     host = open_host(output)
+    check_ready(host)
 
     def render(started: "Started") -> None:
         output.say(f"Started {started.name} as {started.label}.")
         output.say(f"Next: virtsec console {started.name}, or virtsec info {started.name}")
 
-    return each(output, names, lambda name: commands.start(name, host), render)
+    return each(output, names, lambda name: lifecycle.start(name, host), render)
 
 
-def shutdown(context: typer.Context, names: RunningNames, json: Json = False) -> int:
+def shutdown(
+    context: typer.Context,
+    names: RunningNames,
+    wait: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="Wait until it is off, for so long at most."),
+    ] = None,
+    json: Json = False,
+) -> int:
     """Ask containers to shut down.
 
     Each stops when its init is done.
@@ -46,15 +56,15 @@ def shutdown(context: typer.Context, names: RunningNames, json: Json = False) ->
     \b
     Example: virtsec shutdown vs1
     """
-    from virtsec import commands  # noqa: PLC0415  (slow imports)
+    from virtsec.commands import lifecycle  # noqa: PLC0415  (slow imports)
 
     output = output_of(context, json)
     host = open_host(output)
 
     def render(acted: "Acted") -> None:
-        output.say(f"Asked {acted.name} to shut down; it is {acted.state} now.")
+        output.say(f"Asked {acted.name} to shut down; it is {acted.state}.")
 
-    return each(output, names, lambda name: commands.shutdown(name, host), render)
+    return each(output, names, lambda name: lifecycle.shutdown(name, host, wait), render)
 
 
 def reboot(context: typer.Context, names: RunningNames, json: Json = False) -> int:
@@ -63,7 +73,7 @@ def reboot(context: typer.Context, names: RunningNames, json: Json = False) -> i
     \b
     Example: virtsec reboot vs1
     """
-    from virtsec import commands  # noqa: PLC0415  (slow imports)
+    from virtsec.commands import lifecycle  # noqa: PLC0415  (slow imports)
 
     output = output_of(context, json)
     host = open_host(output)
@@ -71,7 +81,7 @@ def reboot(context: typer.Context, names: RunningNames, json: Json = False) -> i
     def render(acted: "Acted") -> None:
         output.say(f"Asked {acted.name} to reboot.")
 
-    return each(output, names, lambda name: commands.reboot(name, host), render)
+    return each(output, names, lambda name: lifecycle.reboot(name, host), render)
 
 
 def destroy(context: typer.Context, names: RunningNames, json: Json = False) -> int:
@@ -80,15 +90,15 @@ def destroy(context: typer.Context, names: RunningNames, json: Json = False) -> 
     \b
     Example: virtsec destroy vs1
     """
-    from virtsec import commands  # noqa: PLC0415  (slow imports)
+    from virtsec.commands import lifecycle  # noqa: PLC0415  (slow imports)
 
     output = output_of(context, json)
     host = open_host(output)
 
     def render(acted: "Acted") -> None:
-        output.say(f"Stopped {acted.name}; it is {acted.state} now.")
+        output.say(f"Stopped {acted.name}; it is {acted.state}.")
 
-    return each(output, names, lambda name: commands.destroy(name, host), render)
+    return each(output, names, lambda name: lifecycle.destroy(name, host), render)
 
 
 def console(context: typer.Context, name: RunningName) -> None:
@@ -97,12 +107,12 @@ def console(context: typer.Context, name: RunningName) -> None:
     \b
     Example: virtsec console vs1
     """
-    from virtsec import commands  # noqa: PLC0415  (slow imports)
+    from virtsec.commands.find import find_ours  # noqa: PLC0415  (slow imports)
     from virtsec.errors import Failed, HostNotReady  # noqa: PLC0415
 
     output = output_of(context, False)
-    info = commands.info(name, open_host(output))
-    if info.init_pid is None:
+    record, _ = find_ours(name, open_host(output))
+    if not record.active:
         raise Failed(f"{name} does not run.", f"Start it first: virtsec start {name}.")
     words = [_VIRSH, "-c", "lxc:///", "console", "--", name]
     environment = {**os.environ, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}

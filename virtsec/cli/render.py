@@ -54,8 +54,6 @@ def info(output: Output, found: Info) -> None:
     """A line for each thing known of a domain, and why it is not confined."""
     for title, text in _info_lines(found):
         output.say(f"{title + ':':14} {clean(text)}")
-    for remark in found.remarks:
-        output.warn(clean(remark))
 
 
 def _info_lines(found: Info) -> list[tuple[str, str]]:
@@ -79,6 +77,7 @@ def _info_lines(found: Info) -> list[tuple[str, str]]:
         ("Addresses", " ".join(found.addresses) or None),
         *(("Mount", _mount(mount)) for mount in found.mounts),
         ("Autostart", "yes" if found.autostart else "no"),
+        *(("Remark", remark) for remark in found.remarks),
         ("Persistent", "yes" if found.persistent else "no"),
     ]
     return [(title, str(value)) for title, value in lines if value is not None]

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from virtsec.cli.output import Output, error_document
+from virtsec.cli.output import Output, clean, error_document
 from virtsec.errors import VirtsecError
 
 if TYPE_CHECKING:
-    from virtsec.step import Host
+    from virtsec.step import Host, Step, Watcher
 
 _Result = TypeVar("_Result")
 
 
 def open_host(output: Output) -> Host:
     """The host, with progress on standard error; says so loudly when nothing is enforced."""
-    from virtsec import commands  # noqa: PLC0415  (libvirt and lxml are slow to import)
-    from virtsec.cli.progress import progress_for  # noqa: PLC0415
+    from virtsec.cli.progress import progress_for  # noqa: PLC0415  (slow imports)
+    from virtsec.commands import host as hosts  # noqa: PLC0415
     from virtsec.mac.protocol import Enforcement  # noqa: PLC0415
 
-    host = commands.open_host(progress_for(output))
+    host = hosts.open_host(progress_for(output))
     if host.mac.enforcement() is Enforcement.PERMISSIVE:
         output.warn(
             f"{module_name(host)} is permissive: it refuses nothing, and no container is confined."
@@ -31,6 +31,16 @@ def open_host(output: Output) -> Host:
 def module_name(host: Host) -> str:
     """The security module as people write it."""
     return {"selinux": "SELinux", "smack": "Smack"}.get(host.mac.model, host.mac.model)
+
+
+def watcher(output: Output) -> Watcher:
+    """Tells of each step when it begins, on standard error: some take minutes."""
+
+    def watch(_index: int, step: Step) -> None:
+        if not output.json:
+            output.note(f"- {clean(step.describe())}")
+
+    return watch
 
 
 def each(

@@ -11,7 +11,10 @@ from pathlib import Path
 from virtsec.runtime import hook
 from virtsec.spec import STORE
 
+#: Where the hook is; libvirt takes the scripts of lxc.d in byte order.
 HOOK = "/etc/libvirt/hooks/lxc.d/50-virtsec"
+#: What containers name as `<emulator>`; the hook accepts no other.
+CONTROLLER = hook.CONTROLLERS[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class Places:
 
     @property
     def hook(self) -> Path:
-        """What libvirt runs at each start; libvirt takes the scripts of lxc.d in byte order."""
+        """What libvirt runs at each start."""
         return self.at(HOOK)
 
     @property
@@ -39,12 +42,17 @@ class Places:
     @property
     def controller(self) -> Path:
         """What containers name as `<emulator>`."""
-        return self.at(hook.CONTROLLERS[0])
+        return self.at(CONTROLLER)
 
     @property
     def store(self) -> Path:
         """Roots of containers."""
         return self.at(str(STORE))
+
+    @property
+    def runtime(self) -> Path:
+        """The lock that commands hold; gone with the next boot."""
+        return self.at("/run/virtsec")
 
     @property
     def settings(self) -> Path:

@@ -8,12 +8,14 @@ starts, so none ever starts past a hook that libvirt has not seen, wherever setu
 
 from __future__ import annotations
 
+import shutil
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from virtsec.commands.lock import host_lock
 from virtsec.domain.metadata import read
 from virtsec.errors import BadInput, Refused
 from virtsec.host import checks
@@ -70,12 +72,20 @@ def setup(
     ours is in the way or, to remove, containers are left, and whatever a step raises.
     """
     places = places or Places()
-    if remove:
-        steps = plan_remove(host.libvirt, host.mac, places)
+
+    def plan() -> list[Step]:
+        if remove:
+            return plan_remove(host.libvirt, host.mac, places)
+        return plan_setup(host.libvirt, host.mac, places, network=network)
+
+    if dry_run:
+        steps = plan()
     else:
-        steps = plan_setup(host.libvirt, host.mac, places, network=network)
-    if not dry_run:
-        execute(steps, host, watch)
+        with host_lock(host.progress, places.runtime):
+            steps = plan()
+            execute(steps, host, watch)
+        if remove:
+            shutil.rmtree(places.runtime)
     kept = [path for path in own_directories(places) if remove and not dry_run and path.exists()]
     return SetupResult(remove, dry_run, tuple(steps), tuple(kept))
 

@@ -7,21 +7,29 @@ from collections.abc import Callable
 import pytest
 
 from tests.unit.cli.library import Library, Said
-from virtsec import commands
 from virtsec.cli.run import run
+from virtsec.commands import definition, find, lifecycle, listing
+from virtsec.commands import host as hosts
 
-NAMES = (
-    *("open_host", "define", "plan", "start", "shutdown", "reboot"),
-    *("destroy", "undefine", "label", "listing", "info"),
-)
+#: The functions of the library that commands call, by module.
+CALLED = {
+    hosts: ("open_host",),
+    definition: ("define", "plan_only", "undefine", "label"),
+    lifecycle: ("start", "shutdown", "reboot", "destroy"),
+    listing: ("list_domains", "info"),
+    find: ("find_ours",),
+}
 
 
 @pytest.fixture
 def library(monkeypatch: pytest.MonkeyPatch) -> Library:
-    """The library that `virtsec` calls."""
+    """The library that `virtsec` calls, on a host that is ready."""
     made = Library()
-    for name in NAMES:
-        monkeypatch.setattr(commands, name, getattr(made, name), raising=False)
+    for module, names in CALLED.items():
+        for name in names:
+            monkeypatch.setattr(module, name, getattr(made, name))
+    monkeypatch.setattr("virtsec.host.checks.readiness", lambda _host, _places: made.missing)
+    monkeypatch.setattr("virtsec.rootfs.sources.default_source", lambda _root: "debian:trixie")
     return made
 
 

@@ -9,10 +9,13 @@ from types import SimpleNamespace
 from typing import Any
 
 from virtsec.commands import results
+from virtsec.domain.metadata import Container
 from virtsec.domain.records import DomainState
+from virtsec.domain.steps import SetAutostart
 from virtsec.errors import Failed, NotFound, Refused
-from virtsec.mac.protocol import Enforcement
-from virtsec.spec import ContainerSpec, IdRange, Label
+from virtsec.mac.protocol import Enforcement, Policy
+from virtsec.plan import DefinePlan
+from virtsec.spec import ContainerSpec, Identity, IdRange, Label
 
 LABEL = Label(
     "selinux",
@@ -44,7 +47,8 @@ class Library:
 
     enforcement: Enforcement = Enforcement.ENFORCING
     asked: list[tuple[str, Any]] = field(default_factory=list)
-    init_pid: int | None = None  #: of every container
+    missing: list[str] = field(default_factory=list)  #: what the host lacks
+    active: bool = False  #: whether every container runs
     failure: BaseException | None = None  #: raised by whatever is asked for next
 
     def open_host(self, progress: Any = None) -> Any:
@@ -56,16 +60,20 @@ class Library:
         if self.failure is not None:
             raise self.failure
 
-    def define(self, spec: ContainerSpec, _host: Any) -> results.Defined:
+    def define(self, spec: ContainerSpec, _host: Any, _watch: Any) -> results.Defined:
         self._note("define", spec)
         return results.Defined(
             spec.name, results.Kind.UNPRIVILEGED, ROOT, LABEL, IDS, self.enforcement, False
         )
 
-    def plan(self, spec: ContainerSpec, _host: Any) -> results.Planned:
+    def plan_only(self, spec: ContainerSpec, _host: Any) -> DefinePlan:
         self._note("plan", spec)
-        steps = ({"step": "LabelTree", "does": f"label {ROOT}"},)
-        return results.Planned(spec, LABEL, IDS, "<domain/>\n", "(type vs1_t)\n", steps)
+        return DefinePlan(
+            Container(spec, Identity(LABEL, IDS)),
+            Policy("vs1", "(type vs1_t)\n"),
+            "<domain/>\n",
+            (SetAutostart(spec.name),),
+        )
 
     def start(self, name: str, _host: Any) -> results.Started:
         self._note("start", name)
@@ -77,11 +85,15 @@ class Library:
             raise Failed("It did not start.")
         return results.Started(name, LABEL.process, self.enforcement)
 
+    def find_ours(self, name: str, _host: Any) -> Any:
+        self._note("find", name)
+        return SimpleNamespace(active=self.active), None
+
     def _act(self, action: str, name: str) -> results.Acted:
         self._note(action, name)
         return results.Acted(name, action, DomainState.SHUTOFF)
 
-    def shutdown(self, name: str, _host: Any) -> results.Acted:
+    def shutdown(self, name: str, _host: Any, _wait: float | None) -> results.Acted:
         return self._act("shutdown", name)
 
     def reboot(self, name: str, _host: Any) -> results.Acted:
@@ -90,16 +102,16 @@ class Library:
     def destroy(self, name: str, _host: Any) -> results.Acted:
         return self._act("destroy", name)
 
-    def undefine(self, name: str, _host: Any, storage: bool) -> results.Undefined:
+    def undefine(self, name: str, _host: Any, storage: bool, _watch: Any) -> results.Undefined:
         self._note("undefine", (name, storage))
         return results.Undefined(name, ROOT, storage)
 
-    def label(self, name: str, _host: Any) -> results.Labelled:
+    def label(self, name: str, _host: Any, _watch: Any) -> results.Labelled:
         self._note("label", name)
         return results.Labelled(name, ROOT, LABEL)
 
-    def listing(self, _host: Any, everything: bool) -> list[results.Listed]:
-        self._note("listing", everything)
+    def list_domains(self, _host: Any, all_: bool) -> list[results.Listed]:
+        self._note("list", all_)
         return [
             results.Listed(
                 "vs1",
@@ -133,7 +145,7 @@ class Library:
             confinement=results.Confinement.CONFINED,
             remarks=(),
             addresses=("192.168.122.10",),
-            init_pid=self.init_pid,
+            init_pid=4711,
             live_label=LABEL.process,
             label_holds=True,
             kind=results.Kind.UNPRIVILEGED,

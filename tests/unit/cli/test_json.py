@@ -20,7 +20,7 @@ def test_json_is_asked_for_before_or_after_the_command(
 
 def test_list(virtsec: Virtsec, library: Library) -> None:
     document = virtsec("list", "--json").json
-    assert library.asked == [("listing", False)]
+    assert library.asked == [("list", False)]
     assert document["containers"][0] == {
         "name": "vs1",
         "state": "running",
@@ -51,7 +51,7 @@ def test_define_dry_run(virtsec: Virtsec) -> None:
     document = virtsec("define", "vs1", "--dry-run", "--json").json
     assert document["xml"] == "<domain/>\n"
     assert document["policy"] == "(type vs1_t)\n"
-    assert document["steps"][0]["step"] == "LabelTree"
+    assert document["steps"] == [{"step": "SetAutostart", "does": "start vs1 with the host"}]
     assert document["spec"]["memory_mib"] == 512
 
 

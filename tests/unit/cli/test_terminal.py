@@ -92,7 +92,7 @@ def test_the_bar_does_with_narrow_and_plain_terminals(environment: dict[str, str
 def test_console_becomes_virshs(
     virtsec: Virtsec, library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    library.init_pid = 4711
+    library.active = True
     became: list[list[str]] = []
     monkeypatch.setattr(os, "execve", lambda _path, words, _environment: became.append(words))
     assert virtsec("console", "vs1").status == 0

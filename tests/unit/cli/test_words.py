@@ -174,7 +174,7 @@ def test_sigterm_is_an_interrupt_too(virtsec: Virtsec, monkeypatch: pytest.Monke
     def killed(*_: Any, **__: Any) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr("virtsec.commands.listing", killed)
+    monkeypatch.setattr("virtsec.commands.listing.list_domains", killed)
     said = virtsec("list")
     assert said.status == 128 + signal.SIGTERM
     assert "nothing was left behind" in said.err
@@ -186,7 +186,7 @@ def test_a_host_that_is_not_ready_says_so_for_each_command(
     def unready(_progress: Any = None) -> None:
         raise HostNotReady("virtsec needs root.", "Run it with sudo.")
 
-    monkeypatch.setattr("virtsec.commands.open_host", unready)
+    monkeypatch.setattr("virtsec.commands.host.open_host", unready)
     for words in (("list",), ("start", "vs1"), ("setup",), ("console", "vs1")):
         assert virtsec(*words) == Said(1, "", "error: virtsec needs root.\nRun it with sudo.\n")
 
@@ -235,7 +235,7 @@ def test_info_shows_a_line_for_each_thing(virtsec: Virtsec) -> None:
 
 def test_a_dry_run_of_define_shows_steps_xml_and_policy(virtsec: Virtsec, library: Library) -> None:
     out = virtsec("define", "vs1", "--dry-run").out
-    for part in ("- label /var/lib/virtsec/vs1/rootfs\n", "<domain/>\n", "(type vs1_t)\n"):
+    for part in ("- start vs1 with the host\n", "<domain/>\n", "(type vs1_t)\n"):
         assert part in out
     assert out.endswith("Nothing was changed.\n")
     assert [what for what, _ in library.asked] == ["plan"]
@@ -290,3 +290,24 @@ def test_the_c_locale_gets_ascii() -> None:
 def test_the_app_has_no_command_without_a_test_here() -> None:
     assert [command.name for command in app.registered_commands] == COMMANDS
     assert Output().json is False
+
+
+@pytest.mark.parametrize("words", [("define", "vs1"), ("start", "vs1")])
+def test_nothing_is_made_or_started_on_a_host_without_the_hook(
+    virtsec: Virtsec, library: Library, words: tuple[str, ...]
+) -> None:
+    library.missing = ["libvirt's hook is not installed"]
+    said = virtsec(*words)
+    assert said.status == 1
+    assert "libvirt's hook is not installed" in said.err
+    assert "Run 'virtsec setup'." in said.err
+    assert library.asked == []
+
+
+def test_with_nothing_said_the_root_is_what_is_there_or_the_hosts_release(
+    virtsec: Virtsec, library: Library
+) -> None:
+    virtsec("define", "vs1")
+    ((_, spec),) = library.asked
+    assert spec.source == "debian:trixie"
+    assert str(spec.rootfs) == "/var/lib/virtsec/vs1/rootfs"

@@ -38,6 +38,13 @@ def test_setup_installs_hook_and_controller_as_roots_own_executables(machine: Ma
     assert hook_content().startswith(b"#!/usr/bin/python3")
 
 
+def test_nothing_of_ours_is_left_in_run(machine: Machine) -> None:
+    run(machine)
+    assert machine.places.runtime.is_dir()
+    run(machine, remove=True)
+    assert not machine.places.runtime.exists()
+
+
 def test_the_store_can_be_entered_but_not_listed_by_others(machine: Machine) -> None:
     run(machine)
     assert stat.S_IMODE(machine.places.store.stat().st_mode) == 0o711
