@@ -11,6 +11,7 @@ from virtsec.domain import idrange
 from virtsec.domain.checks import check_addresses, check_spec, gateway_on
 from virtsec.domain.claims import Claims, claims
 from virtsec.domain.metadata import Container
+from virtsec.domain.pristine import DropInit, KeepInit
 from virtsec.domain.records import DomainRecord, NetworkState
 from virtsec.domain.steps import DefineDomain, SetAutostart, UndefineDomain
 from virtsec.domain.xml import domain_xml
@@ -18,7 +19,7 @@ from virtsec.errors import BadInput, NotFound, Refused
 from virtsec.mac.protocol import MacModule, Policy
 from virtsec.mac.steps import LoadPolicy, UnloadPolicy
 from virtsec.rootfs.steps import LabelTree, RemoveTree, RestTree, plan_keep, plan_root
-from virtsec.spec import STORE, ContainerSpec, Identity, IdRange, NetworkKind
+from virtsec.spec import STORE, ContainerSpec, Identity, IdRange, InitPolicy, NetworkKind
 from virtsec.step import Step
 
 if TYPE_CHECKING:
@@ -73,8 +74,10 @@ def plan_define(
     steps: list[Step] = [
         LoadPolicy(policy),
         *plan_root(spec, identity, mac.marks(identity.label), source),
-        DefineDomain(spec.name, xml),
     ]
+    if spec.init_policy is InitPolicy.PRISTINE:
+        steps.append(KeepInit(spec.name, spec.rootfs, spec.init))
+    steps.append(DefineDomain(spec.name, xml))
     if spec.autostart:
         steps.append(SetAutostart(spec.name))
     steps += plan_keep(spec)
@@ -96,14 +99,17 @@ def plan_undefine(
             f"{spec.rootfs} was there before virtsec, so it is not removed.",
             f"Undefine {spec.name} without --storage and remove the tree yourself.",
         )
-    marks = mac.marks(identity.label)
-    return (
-        RemoveTree(spec.rootfs)
-        if storage
-        else RestTree(spec.rootfs, marks, identity.ids, spec.init),
-        UnloadPolicy(mac.policy_for(spec, identity.label, identity.ids)),
-        UndefineDomain(record.name, record.xml, record.autostart),
-    )
+    steps: list[Step] = []
+    if storage:
+        steps.append(RemoveTree(spec.rootfs))
+    else:
+        marks = mac.marks(identity.label)
+        steps.append(RestTree(spec.rootfs, marks, identity.ids, spec.init))
+    steps.append(UnloadPolicy(mac.policy_for(spec, identity.label, identity.ids)))
+    if spec.init_policy is InitPolicy.PRISTINE:
+        steps.append(DropInit(spec.name))
+    steps.append(UndefineDomain(record.name, record.xml, record.autostart))
+    return tuple(steps)
 
 
 def plan_label(container: Container, record: DomainRecord, mac: MacModule) -> tuple[Step, ...]:

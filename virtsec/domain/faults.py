@@ -33,7 +33,7 @@ def translate(code: int | None, message: str, doing: str) -> VirtsecError:
     """The error to raise for libvirt's (`code`, `message`) when `doing` ("start vs1") failed."""
     sentence = spoken(message)
     if code == HOOK_SCRIPT_FAILED and sentence is not None:
-        return Refused(sentence, "Put the definition back with `virsh edit`, or define it anew.")
+        return Refused(sentence)  # the hook's sentence says what to do, too
     if sentence is not None:
         return LibvirtFailed(f"Could not {doing}: {sentence}")
     said = _printable(message).rstrip(".") or "no reason given"
