@@ -113,12 +113,12 @@ def console(context: typer.Context, name: RunningName) -> None:
     output = output_of(context, False)
     record, _ = find_ours(name, open_host(output))
     if not record.active:
-        raise Failed(f"{name} does not run.", f"Start it first: virtsec start {name}.")
+        raise Failed(f"{name} does not run.", f"Start it first: `virtsec start {name}`.")
     words = [_VIRSH, "-c", "lxc:///", "console", "--", name]
     environment = {**os.environ, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
     try:
         os.execve(_VIRSH, words, environment)  # noqa: S606
     except FileNotFoundError:
         raise HostNotReady(
-            "virsh, whose console this is, is not installed.", "Run 'apt install libvirt-clients'."
+            "virsh, whose console this is, is not installed.", "Run `apt install libvirt-clients`."
         ) from None

@@ -78,7 +78,7 @@ def _usage(error: Exception) -> BadInput:
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "virtsec"
     return BadInput(
-        message if message.endswith((".", "?")) else f"{message}.", f"See '{command} --help'."
+        message if message.endswith((".", "?")) else f"{message}.", f"See `{command} --help`."
     )
 
 

@@ -36,13 +36,13 @@ def check_network_parts(places: Places, defined: bool) -> None:
     if not places.dnsmasq.exists():
         raise HostNotReady(
             "dnsmasq, which gives containers on libvirt's network their addresses, is missing.",
-            "Install it (apt install dnsmasq-base), or use 'virtsec setup --no-network'.",
+            "Install it (`apt install dnsmasq-base`), or use `virtsec setup --no-network`.",
         )
     if not defined and not places.network_template.exists():
         raise HostNotReady(
             "libvirt's network 'default' is not defined, and its definition is not installed.",
-            "Install it (apt install libvirt-daemon-config-network), "
-            "or use 'virtsec setup --no-network'.",
+            "Install it (`apt install libvirt-daemon-config-network`), "
+            "or use `virtsec setup --no-network`.",
         )
 
 
@@ -69,7 +69,7 @@ def check_ready(host: Host, places: Places | None = None) -> None:
     """Raise `HostNotReady` naming what `readiness` found."""
     if missing := readiness(host, places):
         raise HostNotReady(
-            f"This host is not ready for containers: {'; '.join(missing)}.", "Run 'virtsec setup'."
+            f"This host is not ready for containers: {'; '.join(missing)}.", "Run `virtsec setup`."
         )
 
 

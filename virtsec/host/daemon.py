@@ -26,7 +26,7 @@ def running_unit() -> str:
             return unit
     raise HostNotReady(
         "No libvirt daemon for LXC is run by systemd here.",
-        "Start it with 'systemctl start libvirtd', then run 'virtsec setup' again.",
+        "Start it with `systemctl start libvirtd`, then run `virtsec setup` again.",
     )
 
 
@@ -46,7 +46,7 @@ class ReloadDaemon:
         if done.returncode:
             raise Failed(
                 f"{self.unit} could not be reloaded: {done.stderr.strip()}",
-                f"See 'systemctl status {self.unit}', then run 'virtsec setup' again.",
+                f"See `systemctl status {self.unit}`, then run `virtsec setup` again.",
             )
 
     def undo(self, host: Host) -> None:

@@ -52,7 +52,7 @@ def find(path: Path) -> Found | None:
         return Found(file.read(), stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
 
 
-_REMEDY = "Move it away, then run 'virtsec setup' again."
+_REMEDY = "Move it away, then run `virtsec setup` again."
 
 
 def check_ancestors(path: Path, places: Places) -> None:
@@ -71,7 +71,7 @@ def check_ancestors(path: Path, places: Places) -> None:
         if status.st_uid != places.uid or (shared and not status.st_mode & stat.S_ISVTX):
             raise Refused(
                 f"{directory}, which holds what root executes, can be written by others.",
-                f"Make it root's alone: chown root {directory}; chmod go-w {directory}.",
+                f"Make it root's alone: `chown root {directory}; chmod go-w {directory}`.",
             )
 
 
@@ -180,7 +180,7 @@ class MakeDirectory:
         except OSError as error:
             raise Failed(
                 f"{self.path} could not be made: {error.strerror}.",
-                "Mend that, then run 'virtsec setup' again.",
+                "Mend that, then run `virtsec setup` again.",
             ) from error
         host.mac.restore([PurePosixPath(self.path)])
 

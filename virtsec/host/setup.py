@@ -133,7 +133,7 @@ def plan_remove(
     if names := [record.name for record in libvirt.domains() if _ours(record.xml)]:
         raise Refused(
             f"Containers of virtsec are still defined here: {', '.join(names)}.",
-            f"Undefine them first: virtsec undefine {' '.join(names)}.",
+            f"Undefine them first: `virtsec undefine {' '.join(names)}`.",
         )
     steps = plan_network_removal(look(libvirt, places), places.forwarding)
     hook, controller = _own(places.hook), _own(places.controller)
@@ -172,7 +172,7 @@ def _install(places: Places, target: Path, content: bytes) -> InstallFile | None
     if before is not None and not before.ours:
         raise Refused(
             f"{target} is there already, and virtsec did not put it there.",
-            "Move it away, then run 'virtsec setup' again.",
+            "Move it away, then run `virtsec setup` again.",
         )
     return _fresh(places, target, content, before)
 
@@ -202,7 +202,7 @@ def _directory(places: Places, path: Path, mode: int) -> list[Step]:
         return [MakeDirectory(path, mode, places.uid, places.gid)]
     if not path.is_dir() or (path in own_directories(places) and path.is_symlink()):
         raise Refused(
-            f"{path} is not a directory.", "Move it away, then run 'virtsec setup' again."
+            f"{path} is not a directory.", "Move it away, then run `virtsec setup` again."
         )
     before = (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
     if path not in own_directories(places) or before == (mode, places.uid, places.gid):

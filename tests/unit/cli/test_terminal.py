@@ -101,7 +101,7 @@ def test_console_becomes_virshs(
 
 def test_console_of_a_container_that_does_not_run_says_how_to_start_it(virtsec: Virtsec) -> None:
     said = virtsec("console", "vs1")
-    assert said == Said(1, "", "error: vs1 does not run.\nStart it first: virtsec start vs1.\n")
+    assert said == Said(1, "", "error: vs1 does not run.\nStart it first: `virtsec start vs1`.\n")
 
 
 def test_completion_offers_what_the_command_takes(monkeypatch: pytest.MonkeyPatch) -> None:

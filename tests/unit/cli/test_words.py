@@ -300,7 +300,7 @@ def test_nothing_is_made_or_started_on_a_host_without_the_hook(
     said = virtsec(*words)
     assert said.status == 1
     assert "libvirt's hook is not installed" in said.err
-    assert "Run 'virtsec setup'." in said.err
+    assert "Run `virtsec setup`." in said.err
     assert library.asked == []
 
 
