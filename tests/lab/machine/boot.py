@@ -6,6 +6,7 @@ is its console, afterwards the agent's heartbeat.
 """
 
 import json
+import math
 import os
 import selectors
 import shutil
@@ -13,11 +14,12 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Self, cast
 
 from .console import Console
 from .errors import GuestDied, LabError
@@ -41,6 +43,16 @@ CHUNK = 65536
 AGENT = Path(__file__).parent / "inside/agent.py"
 
 Event = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How what ran in the guest ended."""
+
+    status: int
+    """Its exit status, or 128+n when signal n killed it."""
+    again: str = ""
+    """``reboot`` or ``reset`` if it wants to run again after that, else empty."""
 
 
 def job_disk(image: Path, fill: Callable[[Path], None]) -> None:
@@ -67,11 +79,21 @@ class Machine:
 
     def __init__(self, hardware: Hardware, root: Path, job: Path, console_log: Path) -> None:
         """Start qemu on ``root``, a qcow2 it may write to, with ``job`` as second disk."""
-        self._console = Console(console_log)
-        self._events: list[Event] = []
+        self._hardware = hardware
+        self._root = root
+        self._job = job
+        self._console_log = console_log
         self._sink: Callable[[bytes], None] = lambda _: None
-        self._streamed = 0
         self._logs: BinaryIO | None = None
+        self.boots = 0
+        """How often this guest was started; tells a script whether it runs again."""
+        self._power_on()
+
+    def _power_on(self) -> None:
+        self.boots += 1
+        self._console = Console(self._console_log)
+        self._events: list[Event] = []
+        self._streamed = 0
         self._logged = 0
         self._lines = b""
         self._alive = False  # the agent has spoken
@@ -84,8 +106,11 @@ class Machine:
         for name in PORTS:
             self._sockets[name], ends[name] = socket.socketpair()
         theirs = [console_end, *ends.values()]
-        command = hardware.command(
-            root, job, console_end.fileno(), {name: end.fileno() for name, end in ends.items()}
+        command = self._hardware.command(
+            self._root,
+            self._job,
+            console_end.fileno(),
+            {name: end.fileno() for name, end in ends.items()},
         )
         try:
             self._qemu = subprocess.Popen(
@@ -130,29 +155,53 @@ class Machine:
         *,
         env: Mapping[str, str] | None = None,
         sink: Callable[[bytes], None],
-        on_report: Callable[[Any], None] = lambda _: None,
         terminal: Terminal | None = None,
-    ) -> int:
-        """Run ``argv`` in the guest's ``/root/lab`` and return its exit status.
+    ) -> Exit:
+        """Run ``argv`` in the guest's ``/root/lab``; its output goes to ``sink`` as it comes.
 
-        Its output goes to ``sink`` as it comes, the JSON lines it writes to ``$LAB_REPORT_FD`` to
-        ``on_report``. A status of 128+n means killed by signal n. Raises GuestDied.
+        Raises GuestDied.
+        """
+        running = self.reports(argv, env=env, sink=sink, terminal=terminal, wanted=False)
+        while True:
+            try:
+                next(running)
+            except StopIteration as end:
+                return cast(Exit, end.value)
+
+    def reports(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        sink: Callable[[bytes], None],
+        terminal: Terminal | None = None,
+        patience: float = math.inf,
+        wanted: bool = True,
+    ) -> Generator[Any, None, Exit]:
+        """Run ``argv`` as ``run`` does, yield what it reports, and return how it ended.
+
+        A report is a line of JSON that the program writes to ``$LAB_REPORT_FD``. When none comes
+        for ``patience`` seconds, GuestDied is raised although the guest may live.
         """
         self._sink = sink
         before = self._streamed
         self._tell(
-            "run", argv=[*argv], env={**(env or {})}, cwd="/root/lab", tty=terminal is not None
+            "run",
+            argv=[*argv],
+            env={"LAB_BOOT": str(self.boots), **(env or {})},
+            cwd="/root/lab",
+            tty=terminal is not None,
+            reports=wanted,
         )
         with self._typing(terminal):
-            for event in self._until("exit", "report"):
+            for event in self._until("exit", "report", patience=patience):
                 if event["event"] == "report":
-                    on_report(json.loads(event["line"]))
+                    yield json.loads(event["line"])
                 else:
-                    status = int(event["status"])
-                    wanted = before + int(event["bytes"])
-                    while self._streamed < wanted:
+                    while self._streamed < before + int(event["bytes"]):
                         self._step()
-        return status
+                    return Exit(int(event["status"]), event["again"])
+        raise AssertionError("the last event is `exit`")
 
     def send_signal(self, number: int) -> None:
         """Send a signal to what runs in the guest."""
@@ -168,8 +217,18 @@ class Machine:
                     self._step()
         self._logs = None
 
+    def reboot(self, how: str) -> None:
+        """Start the guest again with its disk as it is, and wait until it is up.
+
+        ``how`` is ``reboot``, or ``reset`` for what a power cut does. Raises GuestDied.
+        """
+        self.halt(how)
+        self.kill()
+        self._power_on()
+        self.wait_for_agent()
+
     def halt(self, how: str = "poweroff") -> None:
-        """Take the guest down cleanly by ``poweroff`` or ``reboot``, and wait for qemu to end."""
+        """Take the guest down by ``poweroff``, ``reboot`` or ``reset``; wait for qemu to end."""
         self._tell("halt", how=how)
         self._alive = False  # from here on the console is all that speaks
         while self._qemu.poll() is None:
@@ -190,19 +249,26 @@ class Machine:
 
     # What follows is one loop that reads whatever comes, and those who wait for something of it.
 
-    def _until(self, *names: str) -> Iterator[Event]:
+    def _until(self, *names: str, patience: float = math.inf) -> Iterator[Event]:
         """Yield events of these ``names``; the first of ``names`` is the last one yielded."""
+        waited = 0.0
         while True:
             while self._events:
+                waited = 0.0
                 event = self._events.pop(0)
                 if event["event"] in names:
                     yield event
                 if event["event"] == names[0]:
                     return
-            self._step()
+            waited += self._step()
+            if waited > patience:
+                self._died(f"it lives, but what runs in it got nowhere for {patience:.0f} s")
 
-    def _step(self, *, going_down: bool = False) -> None:
-        """Take in what has come within a second; raise GuestDied if the guest is no more."""
+    def _step(self, *, going_down: bool = False) -> float:
+        """Take in what has come within a second; raise GuestDied if the guest is no more.
+
+        Returns the seconds that have passed for the guest.
+        """
         started = time.monotonic()
         for key, _ in self._selector.select(TICK):
             try:
@@ -227,6 +293,7 @@ class Machine:
         elif self._quiet > SILENCE:
             since = f"no sign of life for {SILENCE:.0f} s"
             self._died(since + ("" if self._alive else " while it booted or went down"))
+        return passed
 
     def _drain(self) -> None:
         """Read what is left once qemu has ended."""

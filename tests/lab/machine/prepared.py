@@ -70,7 +70,7 @@ def prepared(
             for step in todo:
                 progress.stage(step.what)
                 said = bytearray()
-                status = machine.run(["sh", "-c", step.command], sink=said.extend)
+                status = machine.run(["sh", "-c", step.command], sink=said.extend).status
                 if status != 0:
                     text = said.decode(errors="replace").rstrip()
                     raise LabError(f"{step.what} failed with status {status}:\n{text}")

@@ -13,6 +13,12 @@ class Lsm(StrEnum):
 
     SELINUX = "selinux"
     SMACK = "smack"
+    NONE = "none"
+
+    @classmethod
+    def tested(cls) -> tuple["Lsm", ...]:
+        """Return those that virtsec confines by, which is what all tests are about."""
+        return (cls.SELINUX, cls.SMACK)
 
 
 # The guest's own ports, each a socket on this side: see inside/agent.py for what goes over them.
@@ -71,7 +77,7 @@ class Hardware:
             words += ["security=selinux", "selinux=1", f"enforcing={0 if self.permissive else 1}"]
             words.append("audit=1")
         else:
-            words.append("security=smack")
+            words.append(f"security={self.lsm}")
         return " ".join(words)
 
     def command(self, root: Path, job: Path, console: int, ports: dict[str, int]) -> list[str]:

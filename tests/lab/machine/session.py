@@ -100,12 +100,17 @@ def run_script(
         copy.chmod(0o755)
 
     with laboratory.machine(request, fill) as machine:
-        laboratory.progress.stage(f"running {script}")
-        return machine.run(
-            [*_interpreter(script), f"/root/lab/{script.name}", *arguments],
-            env=environment(request),
-            sink=to_stdout,
-        )
+        while True:
+            laboratory.progress.stage(f"running {script}")
+            end = machine.run(
+                [*_interpreter(script), f"/root/lab/{script.name}", *arguments],
+                env=environment(request),
+                sink=to_stdout,
+            )
+            if not end.again:
+                return end.status
+            laboratory.progress.stage(f"{end.again} of the guest, as the script asked")
+            machine.reboot(end.again)
 
 
 def run_shell(laboratory: Laboratory, request: Request) -> int:
@@ -117,7 +122,7 @@ def run_shell(laboratory: Laboratory, request: Request) -> int:
             env={**environment(request), "TERM": "xterm-256color"},
             sink=to_stdout,
             terminal=Terminal(),
-        )
+        ).status
 
 
 def environment(request: Request) -> Mapping[str, str]:

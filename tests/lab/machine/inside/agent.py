@@ -4,16 +4,17 @@ One file, standard library only, run by ``lab.service`` as root. It talks over t
 
 ``lab.control``  JSON objects, one a line, both ways.
     From the host, by ``do``:
-    ``run``     argv, env, cwd, and tty (true or false); then ``exit`` follows
+    ``run``     argv, env, cwd, tty and reports (true or false); then ``exit`` follows
     ``signal``  number, sent to the process group of what runs
     ``resize``  rows, columns of the terminal
     ``logs``    pack the guest's logs; then ``logs`` follows
-    ``halt``    poweroff or reboot, cleanly
+    ``halt``    how: poweroff or reboot, cleanly, or reset, as a power cut would
     To the host, by ``event``:
     ``hello``   once, with what the kernel is and which context the agent has
     ``beat``    every few seconds while the guest lives
     ``report``  line: what the running program wrote to the descriptor $LAB_REPORT_FD
-    ``exit``    status (128+n when killed by signal n) and bytes, how much it wrote to ``stream``
+    ``exit``    status (128+n when killed by signal n), bytes, how much it wrote to ``stream``, and
+                again: what it wrote to the file $LAB_AGAIN
     ``logs``    bytes, how much was written to ``logs``
 ``lab.stream``   what the running program reads from its terminal and writes to both its outputs
 ``lab.logs``     a gzipped tar
@@ -53,6 +54,8 @@ ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "LC_ALL": "C.UTF-8",
 }
+
+AGAIN = Path("/run/lab/again")
 
 # What explains a failure afterwards, made by the commands of the table below or there already.
 LOG_TREES = ("/var/log/audit", "/var/log/libvirt", "/run/lab/logs")
@@ -115,6 +118,7 @@ class Run:
 
     def main(self) -> None:
         """Run it and report its exit; a thread's whole life."""
+        AGAIN.unlink(missing_ok=True)
         reports, reports_end = os.pipe()
         teller = threading.Thread(target=self._forward_reports, args=(reports,), daemon=True)
         teller.start()
@@ -129,11 +133,16 @@ class Run:
             status = 128 - returned if returned < 0 else returned
         # A child left behind may keep the descriptor open for good; what matters is in by then.
         teller.join(timeout=SETTLE_IN_ALL)
-        self._control.tell("exit", status=status, bytes=self._written)
+        again = AGAIN.read_text().strip() if AGAIN.exists() else ""
+        self._control.tell("exit", status=status, bytes=self._written, again=again)
 
     def _start(self, reports_end: int) -> subprocess.Popen[bytes]:
         argv = self.request["argv"]
-        env = {**ENVIRONMENT, **self.request["env"], "LAB_REPORT_FD": str(reports_end)}
+        env = {**ENVIRONMENT, "LAB_AGAIN": str(AGAIN), **self.request["env"]}
+        inherited = []
+        if self.request["reports"]:
+            env["LAB_REPORT_FD"] = str(reports_end)
+            inherited.append(reports_end)
         if self._tty:
             argv = ["setsid", "--ctty", *argv]
         try:
@@ -144,7 +153,7 @@ class Run:
                 stderr=self._theirs,
                 cwd=self.request["cwd"],
                 env=env,
-                pass_fds=[reports_end],
+                pass_fds=inherited,
                 # With a terminal it is setsid(1) that makes the session, and the terminal its own.
                 start_new_session=not self._tty,
             )
@@ -258,6 +267,8 @@ def main() -> None:
                 run.signal(request["number"])
             case "logs":
                 threading.Thread(target=send_logs, args=(control,), daemon=True).start()
+            case "halt" if request["how"] == "reset":
+                Path("/proc/sysrq-trigger").write_text("b")
             case "halt":
                 subprocess.run(["systemctl", "--no-block", request["how"]], check=False)
 

@@ -1,0 +1,88 @@
+"""The laboratory's tests: collected on the host, run in a guest for each security module.
+
+``pytest tests/lab --lsm selinux`` on the host boots a guest, runs the tests there and reports them
+here. This file is used on both sides; which one it is on, it knows by LAB_REPORT_FD.
+
+Every test runs once for each module, under the name ``test_x[selinux]`` or ``test_x[smack]``, and
+may ask for the fixture ``lsm``. Marked ``selinux`` or ``smack`` it runs under that one only.
+Marked ``after_reboot`` or ``after_reset`` it runs last, after the guest has been restarted.
+
+The host collects tests too, but never runs what they are made of. Where it lacks a module that
+only the guest has (libvirt, setools, ...), the import gives a stand-in.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+from machine.inside.reporter import Reporter
+from machine.missing import stand_in
+from machine.outside import Outside
+from machine.qemu import Lsm
+
+INSIDE = "LAB_REPORT_FD" in os.environ
+
+MARKERS = (
+    "selinux: runs under SELinux only",
+    "smack: runs under Smack only",
+    "after_reboot: runs last, when the guest has been rebooted",
+    "after_reset: runs last of all, when the guest has lost power and was started again",
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--lsm``."""
+    parser.addoption(
+        "--lsm",
+        choices=[*Lsm.tested(), "all"],
+        default="all",
+        help="the security modules to run tests/lab under",
+    )
+    parser.addoption("--no-setup", action="store_true", help="virtsec is installed, not set up")
+    parser.addoption("--wheel", type=Path, help="install this one, not the checkout's")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers, and the plugin of the side we are on."""
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
+    if INSIDE:
+        config.pluginmanager.register(Reporter(config, Path(os.environ["LAB_ITEMS"])))
+    else:
+        stand_in()
+        config.pluginmanager.register(Outside(config))
+
+
+def chosen(config: pytest.Config) -> list[Lsm]:
+    """Return the security modules to run tests under."""
+    name = config.getoption("--lsm")
+    return list(Lsm.tested()) if name == "all" else [Lsm(name)]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make one test of each for each security module it is for."""
+    only = [lsm for lsm in Lsm.tested() if metafunc.definition.get_closest_marker(lsm)]
+    wanted = [lsm for lsm in chosen(metafunc.config) if not only or lsm in only]
+    # A test with no parameters left would be reported as skipped, where it is just not for us:
+    # pytest_collection_modifyitems takes it out.
+    metafunc.parametrize("lsm", wanted or only, ids=str, indirect=True, scope="session")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Take out tests that are for another security module than those wanted."""
+    wanted = chosen(config)
+    out = []
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        lsm = callspec.params.get("lsm") if callspec else None
+        if lsm is not None and lsm not in wanted:
+            out.append(item)
+    if out:
+        config.hook.pytest_deselected(items=out)
+        items[:] = [item for item in items if item not in out]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def lsm(request: pytest.FixtureRequest) -> Lsm:
+    """Return the security module that the test runs under."""
+    return Lsm(request.param)

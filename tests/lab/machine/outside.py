@@ -1,0 +1,286 @@
+"""pytest's plugin on the host: runs the laboratory's tests in guests and reports them as if local.
+
+Tests are collected here, then run in the order they were collected in by a pytest in the guest, one
+guest for each security module. Here, ``pytest_runtest_protocol`` of each test waits for what the
+guest has to say about it. So selection, ``-x``, reports and exit status are pytest's own.
+"""
+
+import json
+import shutil
+import subprocess
+from collections import deque
+from collections.abc import Generator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .boot import Machine
+from .errors import GuestDied, LabError
+from .progress import Progress
+from .qemu import Lsm
+from .run import run
+from .session import Laboratory, Request, environment
+from .wheel import CHECKOUT
+
+PATIENCE = 1200.0
+"""Seconds within which a phase of a test has to end, three times what the slowest takes."""
+
+FAULTS = 2
+"""How often to go on in a fresh guest when it was the emulator that failed."""
+
+TAIL_LINES = 40
+
+AFTER = {"after_reboot": "reboot", "after_reset": "reset"}
+"""Markers of tests that run last, once the guest has been rebooted so."""
+
+
+def lsm_of(item: pytest.Item) -> Lsm:
+    """Return the security module that ``item`` is to run under."""
+    callspec = item.callspec  # type: ignore[attr-defined]
+    return Lsm(callspec.params["lsm"])
+
+
+def phase_of(item: pytest.Item) -> int:
+    """Return 0 for a test of the first boot, else after which reboot it runs."""
+    phases = [n for n, name in enumerate(AFTER, 1) if item.get_closest_marker(name)]
+    return max(phases, default=0)
+
+
+def fill(payload: Path, items: Sequence[pytest.Item]) -> None:
+    """Put the checkout, but for virtsec itself, and the wanted tests' ids into ``payload``.
+
+    virtsec is left out so that tests see the installed one.
+    """
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=CHECKOUT,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    for name in listed.stdout.decode().split("\0"):
+        source = CHECKOUT / name
+        if name and not name.startswith("virtsec/") and source.is_file():
+            target = payload / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
+    for phase in range(len(AFTER) + 1):
+        wanted = [item.nodeid for item in items if phase_of(item) == phase]
+        (payload / f"items-{phase}.json").write_text(json.dumps(wanted))
+
+
+class GuestRun:
+    """The tests of one security module in one guest, from its boot to its end."""
+
+    def __init__(
+        self,
+        request: Request,
+        items: Sequence[pytest.Item],
+        laboratory: Laboratory,
+        logs: Path,
+        options: Sequence[str],
+    ) -> None:
+        """Get a guest up. Raises LabError, GuestDied among them."""
+        self.lsm = request.lsm
+        self._items = list(items)
+        self._options = options
+        self.logs = logs
+        self._tail: deque[bytes] = deque(maxlen=TAIL_LINES)
+        self._done: dict[str, list[Any]] = {}
+        self._finished: set[str] = set()
+        self._collected: set[str] | None = None
+        self._phase = -1
+        self._running: Generator[Any, None, object] | None = None
+        self._request = request
+        self._context: AbstractContextManager[Machine] = laboratory.machine(
+            request, lambda payload: fill(payload, items), logs / "console.log"
+        )
+        self._machine = self._context.__enter__()
+        laboratory.progress.stage(f"{len(items)} tests in the guest ({request.lsm})")
+
+    def reports(self, item: pytest.Item) -> list[Any]:
+        """Return the serialised reports of ``item`` once it is over in the guest.
+
+        Raises LabError when it was not run there, GuestDied when the guest is no more.
+        """
+        while self._phase < phase_of(item):
+            self._enter(self._phase + 1)
+        assert self._running is not None
+        while item.nodeid not in self._finished:
+            missing = self._collected is not None and item.nodeid not in self._collected
+            message = None if missing else next(self._running, None)
+            if message is None:
+                raise LabError(
+                    f"the guest's pytest did not run this test; the end of what it said:\n"
+                    f"{b''.join(self._tail).decode(errors='replace')}"
+                )
+            self._take(message)
+        return self._done.pop(item.nodeid)
+
+    def _enter(self, phase: int) -> None:
+        """Start the guest's pytest on the tests of ``phase``, after the reboot it needs."""
+        items = [item for item in self._items if phase_of(item) == phase]
+        self._phase = phase
+        if not items:
+            return
+        if phase > 0:
+            assert self._running is not None
+            for message in self._running:
+                self._take(message)
+            self._machine.reboot(list(AFTER.values())[phase - 1])
+        paths = {str(item.path.relative_to(CHECKOUT)): None for item in items}
+        self._collected = None
+        self._running = self._machine.reports(
+            ["python3", "-m", "pytest", *self._options, f"--lsm={self.lsm}", *paths],
+            env={**environment(self._request), "LAB_ITEMS": f"items-{phase}.json"},
+            sink=self._say,
+            patience=PATIENCE,
+        )
+
+    def _take(self, message: Any) -> None:
+        if "collected" in message:
+            self._collected = set(message["collected"])
+        elif "report" in message:
+            self._done.setdefault(message["report"]["nodeid"], []).append(message["report"])
+        else:
+            self._finished.add(message["finish"])
+
+    def _say(self, data: bytes) -> None:
+        with (self.logs / "pytest.txt").open("ab") as out:
+            out.write(data)
+        self._tail.extend(data.splitlines(keepends=True))
+
+    def keep_logs(self) -> None:
+        """Bring the guest's logs out. Raises GuestDied."""
+        archive = self.logs / "logs.tar.gz"
+        self._machine.collect_logs(archive)
+        run(["tar", "-C", self.logs, "-xzf", archive])
+        archive.unlink()
+
+    def close(self) -> None:
+        """Pull the plug."""
+        self._context.__exit__(None, None, None)
+
+
+class Outside:
+    """The plugin: see the module."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._laboratory = Laboratory(progress=Progress(self._write))
+        self._run: GuestRun | None = None
+        self._dead: dict[Lsm, LabError] = {}
+        self._faults = 0
+        self._failed: set[Lsm] = set()
+
+    def _write(self, line: str) -> None:
+        reporter: Any = self._config.pluginmanager.get_plugin("terminalreporter")
+        reporter.ensure_newline()
+        reporter.write_line(line)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Bring the tests into the order they run in: by module, by reboot, else as they are."""
+        mine = [item for item in items if is_ours(item)]
+        mine.sort(key=lambda item: (list(Lsm).index(lsm_of(item)), phase_of(item)))
+        items[:] = [item for item in items if not is_ours(item)] + mine
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(
+        self, item: pytest.Item, nextitem: pytest.Item | None
+    ) -> bool | None:
+        """Report what the guest says about ``item``."""
+        if not is_ours(item):
+            return None
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        for report in self._reports(item):
+            if report.failed:
+                self._failed.add(lsm_of(item))
+            item.ihook.pytest_runtest_logreport(report=report)
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        if nextitem is None or not is_ours(nextitem) or lsm_of(nextitem) != lsm_of(item):
+            self._end_run()
+        return True
+
+    def pytest_sessionfinish(self) -> None:
+        """Leave no guest behind, however the session ends."""
+        self._end_run()
+
+    def _reports(self, item: pytest.Item) -> list[pytest.TestReport]:
+        lsm = lsm_of(item)
+        while True:
+            if lsm in self._dead:
+                return [_error(item, f"not run: {self._dead[lsm]}")]
+            try:
+                data = self._guest_for(item).reports(item)
+            except GuestDied as error:
+                self._end_run(dead=True)
+                if error.blameless and self._faults < FAULTS:
+                    self._faults += 1
+                    self._write(f"lab: a known fault of qemu's ({error.reason}): a fresh guest")
+                    continue
+                self._dead[lsm] = LabError(f"the guest died earlier: {error.reason}")
+                return [_error(item, str(error))]
+            except LabError as error:
+                if self._run is None:
+                    self._dead[lsm] = LabError("there is no guest, see the first error")
+                return [_error(item, str(error))]
+            return [
+                self._config.hook.pytest_report_from_serializable(config=self._config, data=report)
+                for report in data
+            ]
+
+    def _guest_for(self, item: pytest.Item) -> GuestRun:
+        lsm = lsm_of(item)
+        if self._run is None:
+            items = item.session.items
+            rest = [one for one in items[items.index(item) :] if is_ours(one)]
+            self._run = self._laboratory_run(lsm, [one for one in rest if lsm_of(one) == lsm])
+        return self._run
+
+    def _laboratory_run(self, lsm: Lsm, items: Sequence[pytest.Item]) -> GuestRun:
+        logs = CHECKOUT / ".lab-logs" / lsm
+        shutil.rmtree(logs, ignore_errors=True)
+        logs.mkdir(parents=True)
+        style = self._config.getoption("tbstyle")
+        options = ["-q", "-p", "no:cacheprovider", f"--tb={style}"]
+        if self._config.getoption("showlocals"):
+            options.append("--showlocals")
+        request = Request(
+            lsm,
+            setup=not self._config.getoption("--no-setup"),
+            wheel=self._config.getoption("--wheel"),
+        )
+        return GuestRun(request, items, self._laboratory, logs, options)
+
+    def _end_run(self, *, dead: bool = False) -> None:
+        guest, self._run = self._run, None
+        if guest is None:
+            return
+        try:
+            if guest.lsm in self._failed and not dead:
+                guest.keep_logs()
+        except LabError as error:
+            self._write(f"lab: its logs are lost: {error}")
+        finally:
+            guest.close()
+        if dead or guest.lsm in self._failed:
+            self._write(f"lab: logs of the guest are in {guest.logs}")
+
+
+def is_ours(item: pytest.Item) -> bool:
+    """Tell whether ``item`` is one of the laboratory's tests, to run in a guest."""
+    return (CHECKOUT / "tests/lab") in item.path.parents
+
+
+def _error(item: pytest.Item, text: str) -> pytest.TestReport:
+    """Return what pytest shows as an error of ``item``, not as a failure."""
+    return pytest.TestReport(
+        nodeid=item.nodeid,
+        location=item.location,
+        keywords={},
+        outcome="failed",
+        longrepr=text,
+        when="setup",
+    )
