@@ -20,6 +20,7 @@ _LIST = (
     "--verbose",
     "--numeric-owner",
     "--quoting-style=c",
+    "--absolute-names",  # as they are in the archive; nothing is unpacked
     "--warning=no-timestamp",
     "--file=-",
 )

@@ -132,5 +132,6 @@ def follow(process: subprocess.Popen[bytes], line: Callable[[int], None]) -> str
 
 
 def is_full(complaint: str) -> bool:
-    """Whether a program's words say that there was no room; pure."""
-    return any(os.strerror(number) in complaint for number in (errno.ENOSPC, errno.EDQUOT))
+    """Whether tar's words say that there was no room; pure. Half a block written means it too."""
+    said = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), ": Wrote only ")
+    return any(words in complaint for words in said)

@@ -92,7 +92,8 @@ def restore_tree(rootfs: PurePosixPath, marks: TreeMarks, progress: Progress) ->
 
 def forget_origin(rootfs: PurePosixPath) -> None:
     """Take the note of an earlier shift away. Raises `OSError`."""
-    xattrs.put(str(rootfs), SHIFT, None)
+    if xattrs.get(str(rootfs), SHIFT) is not None:
+        xattrs.put(str(rootfs), SHIFT, None)
 
 
 def _walk(

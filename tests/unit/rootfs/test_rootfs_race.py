@@ -1,0 +1,118 @@
+"""A process that owns the tree renames while virtsec walks: nothing outside is ever touched."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from tests.unit.rootfs.rootfs_trees import IDS, INIT, MARK, Recorded, everything, mark_of
+from virtsec.errors import VirtsecError
+from virtsec.mac.protocol import TreeMarks
+from virtsec.rootfs.label import label_tree
+from virtsec.rootfs.remove import remove_tree
+
+ROUNDS = 40
+
+
+@contextmanager
+def meanwhile(work: Callable[[], None]) -> Iterator[None]:
+    stop = threading.Event()
+
+    def loop() -> None:
+        while not stop.is_set():
+            with suppress(OSError):
+                work()
+
+    thread = threading.Thread(target=loop)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+@pytest.fixture
+def canary(tmp_path: Path) -> Path:
+    """A directory of the host that looks like the tree's."""
+    place = tmp_path / "canary"
+    (place / "deep").mkdir(parents=True)
+    for name in ("file", "deep/file"):
+        (place / name).write_text("host")
+    return place
+
+
+def swap_with(tree: Path, canary: Path) -> Callable[[], None]:
+    """Put a symlink to the canary in the place of a directory, and back."""
+    victim, aside = tree / "var/victim", tree / "var/aside"
+    (victim / "deep").mkdir(parents=True)
+    for name in ("file", "deep/file"):
+        (victim / name).touch()
+    (tree / "var/link").symlink_to(canary)
+
+    def work() -> None:
+        victim.rename(aside)
+        (tree / "var/link").rename(victim)
+        victim.rename(tree / "var/link")
+        aside.rename(victim)
+
+    return work
+
+
+def untouched(canary: Path) -> bool:
+    return (
+        all(mark_of(path) is None and path.lstat().st_uid == 0 for path in everything(canary))
+        and (canary / "deep/file").read_text() == "host"
+    )
+
+
+def test_a_directory_swapped_for_a_link_leads_the_walk_nowhere(
+    tree: Path, canary: Path, marks: TreeMarks
+):
+    with meanwhile(swap_with(tree, canary)):
+        for number in range(ROUNDS):
+            for path in everything(tree):
+                with suppress(OSError):
+                    os.removexattr(path, MARK, follow_symlinks=False)
+            ids = (IDS, None)[number % 2]
+            with suppress(VirtsecError):
+                label_tree(PurePosixPath(tree), ids, marks, INIT, Recorded())
+            assert untouched(canary)
+    label_tree(PurePosixPath(tree), IDS, marks, INIT, Recorded())
+    assert all(mark_of(path) for path in everything(tree))
+
+
+def test_a_file_swapped_for_a_hard_link_of_the_hosts_is_not_changed(
+    tree: Path, canary: Path, marks: TreeMarks
+):
+    victim, other = tree / "var/victim", tree / "var/other"
+    victim.touch()
+
+    def swap() -> None:
+        os.link(canary / "file", other)
+        other.rename(victim)
+        other.touch()
+        other.rename(victim)
+
+    with meanwhile(swap):
+        for number in range(ROUNDS):
+            ids = (IDS, None)[number % 2]
+            with suppress(VirtsecError):
+                label_tree(PurePosixPath(tree), ids, marks, INIT, Recorded())
+            assert untouched(canary)
+
+
+def test_removal_is_led_nowhere_either(tmp_path: Path, canary: Path, as_root: None):
+    for _ in range(ROUNDS):
+        tree = tmp_path / "tree"
+        (tree / "var").mkdir(parents=True)
+        with meanwhile(swap_with(tree, canary)), suppress(VirtsecError):
+            remove_tree(PurePosixPath(tree), lambda _: None)
+        assert untouched(canary)
+        with suppress(VirtsecError):
+            remove_tree(PurePosixPath(tree), lambda _: None)
