@@ -1,0 +1,126 @@
+"""The edge to libvirt, over a library that only answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from virtsec.domain.connection import DomainState, Libvirt
+from virtsec.errors import LibvirtFailed, NotFound
+
+
+class Error(Exception):
+    """libvirt.libvirtError."""
+
+    def __init__(self, code: int, message: str = "said") -> None:
+        super().__init__(message)
+        self.code, self.message = code, message
+
+    def get_error_code(self) -> int:
+        return self.code
+
+    def get_error_message(self) -> str:
+        return self.message
+
+
+class Library:
+    """The module `libvirt`."""
+
+    libvirtError = Error
+
+
+class Domain:
+    """virDomain."""
+
+    def __init__(self, name: str, number: int = -1) -> None:
+        self._name, self._number = name, number
+        self.gone = False
+
+    def name(self) -> str:
+        return self._name
+
+    def UUIDString(self) -> str:
+        return f"uuid-{self._name}"
+
+    def ID(self) -> int:
+        return self._number
+
+    def XMLDesc(self, flags: int) -> str:
+        if self.gone:
+            raise Error(42)
+        return f"<{self._name} flags='{flags}'/>"
+
+
+class Connection:
+    """virConnect; counts its round trips."""
+
+    def __init__(self, *domains: Domain) -> None:
+        self.domains_, self.trips = domains, 0
+
+    def listAllDomains(self, flags: int) -> list[Domain]:
+        self.trips += 1
+        wanted = {1: {"on", "asleep"}, 32: {"asleep"}, 4: {"on", "off"}, 1024: {"off"}}
+        return [d for d in self.domains_ if flags == 0 or d.name() in wanted[flags]]
+
+    def lookupByName(self, name: str) -> Domain:
+        raise Error(42)
+
+    def listAllNetworks(self, flags: int) -> list[Any]:
+        raise Error(3, "no network driver")
+
+    def defineXML(self, xml: str) -> None:
+        raise Error(38, "cannot\nwrite")
+
+
+def edge(*domains: Domain) -> tuple[Libvirt, Connection]:
+    connection = Connection(*domains)
+    return Libvirt(Library, connection), connection
+
+
+def test_every_domain_is_told_with_its_state_and_its_two_definitions() -> None:
+    libvirt, _ = edge(Domain("on", 77), Domain("off"), Domain("asleep", 78))
+    asleep, off, on = libvirt.domains()
+    assert (on.name, on.state, on.pid, on.persistent) == ("on", DomainState.RUNNING, 77, True)
+    assert (on.xml, on.live_xml) == ("<on flags='2'/>", "<on flags='0'/>")
+    assert (off.state, off.pid, off.live_xml, off.autostart) == (
+        DomainState.SHUTOFF,
+        None,
+        None,
+        True,
+    )
+    assert (asleep.state, asleep.persistent) == (DomainState.PAUSED, False)
+
+
+def test_the_round_trips_of_a_list_do_not_grow_with_it() -> None:
+    one, few = edge(Domain("on", 77))
+    one.domains(xml=False)
+    other, many = edge(*(Domain(f"d{n}") for n in range(100)))
+    assert len(other.domains(xml=False)) == 100
+    assert many.trips == few.trips
+
+
+def test_a_domain_that_goes_away_meanwhile_is_left_out() -> None:
+    going = Domain("off")
+    going.gone = True
+    libvirt, _ = edge(Domain("on", 77), going)
+    assert [record.name for record in libvirt.domains()] == ["on"]
+
+
+def test_an_unknown_domain_is_none_to_look_at_and_an_error_to_act_on() -> None:
+    libvirt, _ = edge()
+    assert libvirt.domain("vs1") is None
+    with pytest.raises(NotFound):
+        libvirt.start("vs1")
+
+
+def test_a_host_without_networks_has_none() -> None:
+    libvirt, _ = edge()
+    assert libvirt.networks() == {}
+    assert libvirt.leases() == {}
+
+
+def test_an_error_of_libvirt_is_one_of_ours() -> None:
+    libvirt, _ = edge()
+    with pytest.raises(LibvirtFailed, match=r"Could not define the domain: .* cannot write\.$"):
+        libvirt.define("<domain/>")

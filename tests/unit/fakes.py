@@ -1,0 +1,272 @@
+"""A host that is not there: libvirt and a security module as the interfaces describe them.
+
+For our own logic only. What libvirt, the kernel and the policy really do is tested in the
+laboratory.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+
+from lxml import etree
+
+from virtsec.domain.connection import Libvirt
+from virtsec.domain.records import DomainRecord, DomainState, NetworkState
+from virtsec.errors import Failed, LibvirtFailed, NotFound
+from virtsec.mac.protocol import Enforcement, Policy, TreeMarks
+from virtsec.spec import ContainerSpec, IdRange, Label
+from virtsec.step import Host, Step
+
+
+class FakeLibvirt(Libvirt):
+    """Keeps domains in memory. `fails` names methods that raise `LibvirtFailed`."""
+
+    def __init__(self, *records: DomainRecord) -> None:
+        self.records = {record.name: record for record in records}
+        self.calls: list[tuple[object, ...]] = []
+        self.fails: set[str] = set()
+        self.given_leases: dict[str, tuple[str, ...]] = {}
+        self.stops_when_asked = True
+
+    def domains(self, xml: bool = True) -> list[DomainRecord]:
+        """Every domain, by name."""
+        return [self.records[name] for name in sorted(self.records)]
+
+    def domain(self, name: str) -> DomainRecord | None:
+        """The domain, or None."""
+        return self.records.get(name)
+
+    def define(self, xml: str) -> None:
+        """As libvirt: adds a UUID where there is none, and refuses another domain's name."""
+        self._called("define")
+        root = etree.fromstring(xml)
+        name, given = root.findtext("name"), root.findtext("uuid")
+        assert name
+        there = self.records.get(name)
+        if there is not None and there.uuid != given:
+            raise LibvirtFailed(f"domain {name} already exists with uuid {there.uuid}.")
+        if given is None:
+            given = str(uuid.uuid4())
+            etree.SubElement(root, "uuid").text = given
+        self.records[name] = record(name, etree.tostring(root, encoding="unicode"), uuid=given)
+
+    def undefine(self, name: str) -> None:
+        """Forgets it, and its autostart with it."""
+        self._called("undefine", name)
+        self._there(name)
+        del self.records[name]
+
+    def start(self, name: str) -> None:
+        """Has it run as process 4242."""
+        self._called("start", name)
+        there = self._there(name)
+        self.records[name] = replace(there, state=DomainState.RUNNING, pid=4242, live_xml=there.xml)
+
+    def shutdown(self, name: str) -> None:
+        """Stops it, unless it does not listen."""
+        self._called("shutdown", name)
+        if self.stops_when_asked:
+            self._stop(name)
+
+    def signal_init(self, name: str, number: int) -> None:
+        """Stops it, unless it does not listen."""
+        self._called("signal_init", name, number)
+        if self.stops_when_asked:
+            self._stop(name)
+
+    def reboot(self, name: str) -> None:
+        """Is only remembered."""
+        self._called("reboot", name)
+
+    def destroy(self, name: str) -> None:
+        """Stops it."""
+        self._called("destroy", name)
+        self._stop(name)
+
+    def set_autostart(self, name: str, on: bool) -> None:
+        """Is seen in the record."""
+        self._called("set_autostart", name, on)
+        self.records[name] = replace(self._there(name), autostart=on)
+
+    def networks(self) -> dict[str, NetworkState]:
+        """The one network `default`."""
+        return {}
+
+    def leases(self) -> dict[str, tuple[str, ...]]:
+        """What the test gave."""
+        return self.given_leases
+
+    def security_models(self) -> frozenset[str]:
+        """SELinux."""
+        return frozenset({"selinux"})
+
+    def _there(self, name: str) -> DomainRecord:
+        if name not in self.records:
+            raise NotFound(f"There is no domain {name}.")
+        return self.records[name]
+
+    def _stop(self, name: str) -> None:
+        self.records[name] = replace(
+            self._there(name), state=DomainState.SHUTOFF, pid=None, live_xml=None
+        )
+
+    def _called(self, method: str, *words: object) -> None:
+        self.calls.append((method, *words))
+        if method in self.fails:
+            raise LibvirtFailed(f"libvirt did not {method}.")
+
+
+@dataclass
+class FakeMac:
+    """A module that labels as SELinux does, with the lowest free pair `c0,cN`."""
+
+    model: str = "selinux"
+    policies: dict[str, str] = field(default_factory=dict)
+    missing: str | None = None
+    mode: Enforcement = Enforcement.ENFORCING
+    running: dict[int, str] = field(default_factory=dict)
+    fails: bool = False
+
+    def enforcement(self) -> Enforcement:
+        """What the test gave."""
+        return self.mode
+
+    def ready(self) -> str | None:
+        """What the test gave."""
+        return self.missing
+
+    def label_for(self, name: str, taken: Collection[str]) -> Label:
+        """The first pair no label in `taken` ends with."""
+        ends = {label.rpartition(":")[2] for label in taken}
+        pair = next(f"c0,c{n}" for n in range(1, 1024) if f"c0,c{n}" not in ends)
+        return Label(
+            "selinux",
+            f"system_u:system_r:{name}_t:s0:{pair}",
+            f"system_u:object_r:{name}_file_t:s0:{pair}",
+            f"system_u:object_r:{name}_exec_t:s0:{pair}",
+        )
+
+    def policy_for(self, spec: ContainerSpec, label: Label, ids: IdRange | None) -> Policy:
+        """One line."""
+        return Policy(spec.name, f"(container {spec.name})\n")
+
+    def load(self, policies: Sequence[Policy]) -> None:
+        """Remembers them, or fails."""
+        if self.fails:
+            raise Failed("The policy was not taken.")
+        self.policies |= {policy.name: policy.text for policy in policies}
+
+    def unload(self, names: Collection[str]) -> None:
+        """Forgets them."""
+        for name in names:
+            self.policies.pop(name, None)
+
+    def loaded(self) -> Mapping[str, str]:
+        """What is remembered."""
+        return self.policies
+
+    def marks(self, label: Label) -> TreeMarks:
+        """Attributes that any file system takes."""
+        return TreeMarks(
+            files={"user.label": label.file.encode()},
+            directories={"user.label": label.file.encode()},
+            init={"user.label": label.init.encode()},
+            rest={"user.label": b"rest"},
+        )
+
+    def file_label(self, path: PurePosixPath) -> str | None:
+        """None."""
+        return None
+
+    def process_label(self, pid: int) -> str | None:
+        """What the test gave."""
+        return self.running.get(pid)
+
+    def seclabel(self, label: Label, models: Collection[str]) -> Mapping[str, str] | None:
+        """As SELinux's."""
+        if self.model not in models:
+            return None
+        return {"type": "static", "model": self.model, "relabel": "no", "label": label.process}
+
+    def setup_steps(self) -> Sequence[Step]:
+        """None."""
+        return ()
+
+    def remove_steps(self) -> Sequence[Step]:
+        """None."""
+        return ()
+
+    def restore(self, paths: Sequence[PurePosixPath]) -> None:
+        """Nothing."""
+
+
+@dataclass
+class Recorder:
+    """Progress that remembers what began."""
+
+    begun: list[str] = field(default_factory=list)
+    ended: int = 0
+
+    def begin(self, what: str, total: int | None) -> None:
+        """Remembers."""
+        self.begun.append(what)
+
+    def advance(self, items: int = 1) -> None:
+        """Nothing."""
+
+    def end(self) -> None:
+        """Counts."""
+        self.ended += 1
+
+
+def record(
+    name: str, xml: str, *, uuid: str = "", running: bool = False, autostart: bool = False
+) -> DomainRecord:
+    """A domain of that XML."""
+    return DomainRecord(
+        name=name,
+        uuid=uuid or "8c0d5e0e-0000-4000-8000-000000000001",
+        state=DomainState.RUNNING if running else DomainState.SHUTOFF,
+        xml=xml,
+        live_xml=xml if running else None,
+        persistent=True,
+        autostart=autostart,
+        pid=4242 if running else None,
+    )
+
+
+FOREIGN = """<domain type='lxc'>
+  <name>{name}</name>
+  <uuid>8c0d5e0e-0000-4000-8000-00000000000f</uuid>
+  <memory unit='KiB'>65536</memory>
+  <idmap>
+    <uid start='0' target='{start}' count='65536'/>
+    <gid start='0' target='{start}' count='65536'/>
+  </idmap>
+  <os><type>exe</type><init>/bin/sh</init></os>
+  <devices>
+    <filesystem type='mount'><source dir='/srv/foreign'/><target dir='/'/></filesystem>
+    <interface type='network'>
+      <mac address='52:54:00:0F:00:01'/>
+      <source network='default'/>
+      <ip address='192.168.122.50' family='ipv4' prefix='24'/>
+    </interface>
+  </devices>
+  <seclabel type='static' model='selinux'>
+    <label>system_u:system_r:container_t:s0:c0,c1</label>
+  </seclabel>
+</domain>
+"""
+
+
+def foreign(name: str = "theirs", start: int = 0x70000000, running: bool = False) -> DomainRecord:
+    """A domain that virtsec did not make."""
+    return record(name, FOREIGN.format(name=name, start=start), running=running)
+
+
+def fake_host(*records: DomainRecord) -> Host:
+    """A host with these domains."""
+    return Host(libvirt=FakeLibvirt(*records), mac=FakeMac(), progress=Recorder())
