@@ -4,7 +4,8 @@
 # Which security modules `make test` runs the laboratory's tests under: selinux, smack or all.
 LSMS ?= selinux
 
-# Options of demo, lab and shell.
+# Options of test, demo, lab and shell.
+TESTS ?=
 LSM ?= selinux
 RUN ?=
 ARGS ?=
@@ -37,7 +38,7 @@ help:
 	@echo 'make lab   [LSM=selinux|smack] RUN=FILE   run a script as root in a fresh guest'
 	@echo 'make shell [LSM=selinux|smack]            a root shell in a fresh guest'
 	@echo 'make clean-cache                          forget all images and kernels'
-	@echo 'Options of the last four are in tests/lab/README.md.'
+	@echo 'Options are in tests/lab/README.md.'
 
 check: $(VENV)/.ready
 	$(IN_VENV) ruff check
@@ -47,7 +48,7 @@ check: $(VENV)/.ready
 	$(IN_VENV) pytest -q tests/unit
 
 test: check
-	$(IN_VENV) pytest tests/lab --lsm $(LSMS)
+	$(IN_VENV) pytest tests/lab --lsm $(LSMS) $(if $(filter 0,$(SETUP)),--no-setup) $(TESTS)
 
 demo:
 	@$(LAB) run $(GUEST) --with tests/lab/demo tests/lab/demo/run
