@@ -18,7 +18,7 @@ from virtsec.runtime import hook
 FILE = "system_u:object_r:vs1_file_t:s0:c1,c2"
 INIT = "system_u:object_r:vs1_exec_t:s0:c1,c2"
 HOST = "system_u:object_r:shadow_t:s0"
-ROUNDS = int(os.environ.get("VIRTSEC_ROUNDS", "300"))  # of each race
+ROUNDS = int(os.environ.get("VIRTSEC_ROUNDS", "2000"))  # of each race
 
 
 @pytest.fixture
@@ -281,14 +281,19 @@ def attacker(*steps: Callable[[], None]) -> Iterator[None]:
         os.waitpid(child, 0)
 
 
+def descriptors() -> set[int]:
+    """Those open now, without the one that lists them."""
+    own = "/proc/self/fd"
+    return {int(name) for name in os.listdir(own) if os.path.lexists(f"{own}/{name}")}
+
+
 @contextmanager
 def descriptors_closed() -> Iterator[None]:
     """Close what the hook leaves to the end of its process."""
-    before = set(os.listdir("/proc/self/fd"))
+    before = descriptors()
     yield
-    for left in set(os.listdir("/proc/self/fd")) - before:
-        with suppress(OSError):  # the listing's own
-            os.close(int(left))
+    for left in descriptors() - before:
+        os.close(left)
 
 
 class TestRaces:

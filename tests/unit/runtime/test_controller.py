@@ -1,0 +1,337 @@
+"""The controller: what it lets through to libvirt_lxc, and with what it runs that."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.runtime.runtime_samples import installed, run
+from virtsec.runtime import controller
+
+#: As libvirt 11.3 calls it.
+ARGUMENTS = [
+    *("--name", "vs1", "--console", "24", "--security=selinux", "--handshakefds", "25:28"),
+    *("--veth", "vnet1"),
+]
+NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can drop capabilities")
+
+#: Stands in for libvirt_lxc: says how it was called.
+STUB = """#!/usr/bin/python3 -IS
+import json, os, sys
+own = "/proc/self/fd"
+open_now = [int(name) for name in os.listdir(own) if os.path.lexists(f"{own}/{name}")]
+status = dict(line.split(":", 1) for line in open("/proc/self/status") if ":" in line)
+json.dump({
+    "arguments": sys.argv[1:],
+    "environment": dict(os.environ),
+    "descriptors": sorted(open_now),
+    "bounding": int(status["CapBnd"], 16),
+    "permitted": int(status["CapPrm"], 16),
+    "inheritable": int(status["CapInh"], 16),
+}, open(os.path.dirname(sys.argv[0]) + "/seen", "w"))
+"""
+#: Numbers in linux/capability.h.
+NUMBERS = {
+    "mac_override": 32,
+    "mac_admin": 33,
+    "audit_read": 37,
+    "perfmon": 38,
+    "bpf": 39,
+    "checkpoint_restore": 40,
+}
+
+
+class TestArguments:
+    def test_libvirts_own_are_understood(self) -> None:
+        options = controller.parse(ARGUMENTS)
+        assert options["--name"] == ["vs1"]
+        assert options["--security"] == ["selinux"]
+        assert controller.named_descriptors(options) == {0, 1, 2, 24, 25, 28}
+
+    def test_passed_descriptors_stay_open(self) -> None:
+        options = controller.parse([*ARGUMENTS, "--passfd", "30", "--console", "31"])
+        assert {24, 30, 31} <= controller.named_descriptors(options)
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ["--share-net", "30"],
+            ["--share-ipc=30"],
+            ["--share-uts", "30"],
+            ["--share-n=30"],
+            ["-N", "30"],
+            ["-N30"],
+            ["--nam", "vs2"],
+            ["--name", "vs2"],
+            ["--security=none"],
+            ["--handshakefds", "1:2"],
+            ["vs2"],
+            ["--"],
+            ["--background"],
+            ["--help"],
+        ],
+        ids=" ".join,
+    )
+    def test_any_other_is_refused(self, arguments: list[str]) -> None:
+        """getopt takes abbreviations, short forms and the last of several: none gets that far."""
+        for placed in ([*ARGUMENTS, *arguments], [*arguments, *ARGUMENTS]):
+            with pytest.raises(controller.Refused):
+                controller.named_descriptors(controller.parse(placed))
+
+    @pytest.mark.parametrize("missing", ["--name", "--security=selinux", "--handshakefds"])
+    def test_none_of_the_needed_may_be_missing(self, missing: str) -> None:
+        place = ARGUMENTS.index(missing)
+        width = 1 if "=" in missing else 2
+        with pytest.raises(controller.Refused):
+            controller.parse(ARGUMENTS[:place] + ARGUMENTS[place + width :])
+
+    @pytest.mark.parametrize("value", ["", "x", "-1", "1:", "1:x", " 3"])
+    def test_a_descriptor_is_a_number(self, value: str) -> None:
+        with pytest.raises(controller.Refused):
+            controller.named_descriptors(controller.parse([*ARGUMENTS, "--console", value]))
+
+    @given(st.lists(st.sampled_from([*ARGUMENTS, "--share-net", "--share-net=1", "", "-b", "--n"])))
+    def test_whatever_comes_in_no_namespace_is_shared(self, arguments: list[str]) -> None:
+        try:
+            options = controller.parse(arguments)
+        except controller.Refused:
+            return
+        assert set(options) == set(controller.VALUED)
+        assert len(options["--name"]) == len(options["--security"]) == 1
+
+
+@dataclass
+class Ran:
+    """What `execve` was called with."""
+
+    path: str = ""
+    command: list[str] = field(default_factory=list)
+    environment: dict[bytes, bytes] = field(default_factory=dict)
+
+
+@pytest.fixture
+def become(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ran]:
+    """Runs `main` up to execve, on a host with SELinux."""
+    ran = Ran()
+
+    def execve(path: str, command: list[str], environment: dict[bytes, bytes]) -> None:
+        ran.path, ran.command, ran.environment = path, command, environment
+
+    monkeypatch.setattr(controller.posix, "execve", execve)
+    monkeypatch.setattr(controller, "close_all_but", lambda _: None)
+    monkeypatch.setattr(controller, "SELINUX", "/")
+    monkeypatch.setattr(controller, "program", lambda *paths: paths[0])
+
+    def become(*arguments: str) -> Ran:
+        controller.main(list(arguments))
+        return ran
+
+    return become
+
+
+class TestExecution:
+    def test_libvirt_lxc_gets_libvirts_arguments(self, become: Callable[..., Ran]) -> None:
+        ran = become(*ARGUMENTS)
+        assert ran.path == "/usr/bin/setpriv"
+        end = ran.command.index("--")
+        assert ran.command[end + 1 :] == ["/usr/lib/libvirt/libvirt_lxc", *ARGUMENTS]
+
+    def test_no_capability_that_libvirt_cannot_name_is_left(
+        self, become: Callable[..., Ran]
+    ) -> None:
+        options = become(*ARGUMENTS).command[1:]
+        assert "--bounding-set=-audit_read,-perfmon,-bpf,-checkpoint_restore,-mac_admin" in options
+        assert "--inh-caps=-all" in options
+        assert "--ambient-caps=-all" in options
+
+    def test_mac_override_stays_for_libvirt_lxc(self) -> None:
+        """It writes into directories labelled `_` under Smack; the XML takes it from init."""
+        assert "mac_override" not in controller.DROPPED
+
+    def test_only_libvirts_own_environment_goes_on(
+        self, become: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        environment = {
+            b"LD_PRELOAD": b"/tmp/x.so",
+            b"PATH": b"/tmp",
+            b"LIBVIRT_DEBUG": b"3",
+            b"LIBVIRT_LOG_OUTPUTS": b"3:stderr",
+            b"LIBVIRT_OTHER": b"x",
+        }
+        monkeypatch.setattr(controller.posix, "environ", environment)
+        assert become(*ARGUMENTS).environment == {
+            b"PATH": b"/usr/sbin:/usr/bin:/sbin:/bin",
+            b"LIBVIRT_DEBUG": b"3",
+            b"LIBVIRT_LOG_OUTPUTS": b"3:stderr",
+        }
+
+    @pytest.mark.parametrize("mode", [0o775, 0o757])
+    def test_a_program_that_others_can_change_is_not_run(self, mode: int, tmp_path: Path) -> None:
+        program = tmp_path / "libvirt_lxc"
+        program.write_bytes(b"")
+        program.chmod(mode)
+        with pytest.raises(controller.Refused, match="others than root"):
+            controller.program(str(program))
+
+    def test_what_is_no_file_is_not_run(self, tmp_path: Path) -> None:
+        with pytest.raises(controller.Refused):
+            controller.program(str(tmp_path))
+        with pytest.raises(FileNotFoundError):
+            controller.program(str(tmp_path / "none"), str(tmp_path / "nowhere"))
+
+
+class TestConfinement:
+    """Which module runs on the host, and whether what libvirt says fits that."""
+
+    @pytest.fixture
+    def smack(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """A file in the place of /proc/self/attr/smack/current, on a host that has Smack only."""
+        current = tmp_path / "current"
+        current.write_bytes(b"_")
+        monkeypatch.setattr(controller, "SELINUX", "/nowhere")
+        monkeypatch.setattr(controller, "SMACK", "/")
+        monkeypatch.setattr(controller, "SMACK_LABEL", ("/nowhere", str(current)))
+        return current
+
+    @pytest.mark.parametrize("model", ["none", "smack"])
+    def test_under_smack_it_takes_the_containers_label(self, model: str, smack: Path) -> None:
+        controller.take_confinement("vs1", model)
+        assert smack.read_bytes() == b"vs1"
+
+    def test_a_label_that_was_not_taken_is_noticed(self, smack: Path) -> None:
+        smack.write_bytes(b"system")
+        with pytest.raises(controller.Refused, match="'vs1tem'"):
+            controller.take_confinement("vs1", "none")
+
+    @pytest.mark.parametrize("name", ["", "_", "-vs1", "v s", "vs1/", "Vs1", "v" * 24, "vs1\n"])
+    def test_a_name_that_smack_would_cut_is_no_label(self, name: str, smack: Path) -> None:
+        with pytest.raises(controller.Refused, match="not a Smack label"):
+            controller.take_confinement(name, "none")
+        assert smack.read_bytes() == b"_"
+
+    def test_a_kernel_that_refuses_the_label_ends_it(
+        self, smack: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(controller, "SMACK_LABEL", ("/dev/full",))
+        with pytest.raises(OSError, match="No space"):
+            controller.take_confinement("vs1", "none")
+
+    def test_the_label_is_taken_before_mac_admin_is_dropped(
+        self, smack: Path, become: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Dropped before, it could not be; dropped later, tmpfs would be born as `_`."""
+        monkeypatch.setattr(controller, "SELINUX", "/nowhere")
+        labels: list[bytes] = []
+        execve = controller.posix.execve
+        monkeypatch.setattr(
+            controller.posix,
+            "execve",
+            lambda *call: (labels.append(smack.read_bytes()), execve(*call)),
+        )
+        arguments = [word.replace("selinux", "none") for word in ARGUMENTS]
+        assert any("-mac_admin" in word for word in become(*arguments).command)
+        assert labels == [b"vs1"]
+
+    def test_the_other_modules_driver_is_refused(
+        self, smack: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with pytest.raises(controller.Refused, match="under Smack"):
+            controller.take_confinement("vs1", "apparmor")
+        monkeypatch.setattr(controller, "SELINUX", "/")
+        for model in ("none", "apparmor", "", "smack"):
+            with pytest.raises(controller.Refused, match="under SELinux"):
+                controller.take_confinement("vs1", model)
+        assert smack.read_bytes() == b"_"
+
+    def test_without_a_module_nothing_starts(
+        self, smack: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(controller, "SMACK", "/nowhere")
+        with pytest.raises(controller.Refused, match="neither"):
+            controller.take_confinement("vs1", "none")
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    """The controller on a host with SELinux, in front of the stub."""
+    stub = tmp_path / "libvirt_lxc"
+    stub.write_text(STUB)
+    stub.chmod(0o755)
+    exchanges = {
+        '"/usr/lib/libvirt/libvirt_lxc"': repr(str(stub)),
+        '"/sys/fs/selinux/enforce"': repr("/"),
+    }
+    return installed("controller.py", tmp_path, exchanges)
+
+
+class TestProcess:
+    """The program itself, from libvirt's call to libvirt_lxc's start."""
+
+    @NEEDS_ROOT
+    def test_what_libvirt_lxc_starts_with(self, program: Path) -> None:
+        inherited = [os.open("/etc/passwd", os.O_RDONLY) for _ in range(4)]
+        kept = inherited[1:3]
+        for descriptor in inherited:
+            os.set_inheritable(descriptor, True)
+        arguments = ["--name", "vs1", "--console", str(kept[0]), "--security=selinux"]
+        arguments += ["--handshakefds", f"{kept[0]}:{kept[1]}", "--veth", "vnet1"]
+        done = subprocess.run(
+            [sys.executable, "-IS", str(program), *arguments],
+            close_fds=False,
+            env={"LIBVIRT_DEBUG": "3", "LD_LIBRARY_PATH": "/tmp", "SECRET": "x"},
+            capture_output=True,
+            check=False,
+        )
+        for descriptor in inherited:
+            os.close(descriptor)
+        assert (done.returncode, done.stderr) == (0, b"")
+        seen = json.loads((program.parent / "seen").read_text())
+        assert seen["arguments"] == arguments
+        assert seen["environment"].keys() - {"LC_CTYPE"} == {"PATH", "LIBVIRT_DEBUG"}
+        assert seen["descriptors"] == sorted({0, 1, 2, *kept})
+        for name in controller.DROPPED:
+            assert not seen["bounding"] & 1 << NUMBERS[name], name
+            assert not seen["permitted"] & 1 << NUMBERS[name], name
+        assert seen["bounding"] & 1 << NUMBERS["mac_override"]
+        assert seen["inheritable"] == 0
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            [],
+            ["--name", "vs1"],
+            [*ARGUMENTS, "--share-net", "3"],
+            [word.replace("selinux", "none") for word in ARGUMENTS],
+            [word.replace("24", "999") for word in ARGUMENTS],
+            [word.replace("24", "9" * 400) for word in ARGUMENTS],
+            [*ARGUMENTS, "\udcff"],
+        ],
+        ids=["none", "too few", "shared", "no driver", "closed", "huge", "bytes"],
+    )
+    def test_a_refusal_is_one_sentence(self, arguments: list[str], program: Path) -> None:
+        ended = run(program, arguments)
+        assert ended.status == 1
+        assert ended.error.startswith("virtsec: the container is not started: ")
+        assert ended.error.count("\n") == 1
+        assert "Traceback" not in ended.error
+        assert not (program.parent / "seen").exists()
+
+    def test_if_a_capability_cannot_be_dropped_nothing_starts(
+        self, program: Path, tmp_path: Path
+    ) -> None:
+        """setpriv knows no capability of this name, as an old one might not know a new one."""
+        text = program.read_text()
+        program.write_text(text.replace('"perfmon":', '"perfmonster":'))
+        arguments = [*ARGUMENTS[:2], "--security=selinux", "--handshakefds", "1:2"]
+        ended = run(program, arguments)
+        assert ended.status != 0
+        assert not (tmp_path / "seen").exists()
