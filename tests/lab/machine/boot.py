@@ -22,10 +22,10 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self, cast
 
 from .console import Console
-from .errors import GuestDied, LabError
+from .errors import GuestDied
 from .progress import Progress
 from .qemu import PORTS, Hardware
-from .run import run
+from .run import bound_to_us, run
 from .terminal import Terminal
 
 SILENCE = 300.0
@@ -112,18 +112,15 @@ class Machine:
             console_end.fileno(),
             {name: end.fileno() for name, end in ends.items()},
         )
-        try:
-            self._qemu = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                pass_fds=[end.fileno() for end in theirs],
-                # Ctrl-C is for us; we take qemu down in order.
-                start_new_session=True,
-            )
-        except FileNotFoundError as error:
-            raise LabError(f"{command[0]}: no such command on this host") from error
+        self._qemu = subprocess.Popen(
+            bound_to_us(command, "KILL"),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=[end.fileno() for end in theirs],
+            # Ctrl-C is for us; we take qemu down in order.
+            start_new_session=True,
+        )
         for end in theirs:
             end.close()
         assert self._qemu.stdout is not None

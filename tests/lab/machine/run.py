@@ -25,23 +25,32 @@ def run(
     the command said when it cannot be run or exits non-zero.
     """
     words = [os.fspath(word) for word in argv]
+    process = subprocess.Popen(
+        bound_to_us(words, "TERM"),
+        cwd=cwd,
+        # Output is read by us and by recipes: it must not change with the user's language.
+        env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+    )
     try:
-        done = subprocess.run(
-            words,
-            cwd=cwd,
-            # Output is read by us and by recipes: it must not change with the user's language.
-            env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
-            input=text or "",
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-    except FileNotFoundError as error:
-        raise LabError(f"{words[0]}: no such command on this host") from error
-    if done.returncode != 0:
-        said = (done.stdout + done.stderr).splitlines()[-TAIL_LINES:]
+        out, error = process.communicate(text or "")
+    except BaseException:
+        # Not killed outright: what it is building is removed next, and it must be done with it.
+        process.terminate()
+        process.communicate()
+        raise
+    if process.returncode != 0:
+        said = (out + error).splitlines()[-TAIL_LINES:]
         raise LabError(
-            "\n    ".join([f"`{' '.join(words)}` exited with status {done.returncode}:", *said])
+            "\n    ".join([f"`{' '.join(words)}` exited with status {process.returncode}:", *said])
         )
-    return done.stdout
+    return out
+
+
+def bound_to_us(argv: Sequence[str], name: str) -> list[str]:
+    """Return ``argv`` as a command that gets signal ``name`` when this process dies, however."""
+    return ["setpriv", f"--pdeathsig={name}", "--", *argv]
