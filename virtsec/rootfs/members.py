@@ -83,7 +83,7 @@ class Members:
     files: set[str] = field(default_factory=set)
     tops: set[str] = field(default_factory=set)
     links: dict[str, str] = field(default_factory=dict)  #: symlinks, and where they lead
-    _last_above: str = ""  #: the directory last found free of links
+    _last_above: str = ""  #: last found free of links; a new link's own directory replaces it
 
     def add(self, line: bytes) -> None:
         """Take one line of the list."""
@@ -106,7 +106,6 @@ class Members:
             self._check_node(member)
         elif member.kind == "l":
             self.links[path] = member.target or ""
-            self._last_above = ""
         elif member.kind == "h":
             if self._inside(member.target or "..") in self.files:
                 self.files.add(path)

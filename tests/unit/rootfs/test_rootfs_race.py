@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -11,12 +12,16 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from tests.unit.rootfs.rootfs_trees import IDS, INIT, MARK, Recorded, everything, mark_of
-from virtsec.errors import VirtsecError
+from virtsec.errors import RootfsFailed, VirtsecError
 from virtsec.mac.protocol import TreeMarks
+from virtsec.rootfs import label as label_module
+from virtsec.rootfs import walk
 from virtsec.rootfs.label import label_tree
 from virtsec.rootfs.remove import remove_tree
 
 ROUNDS = 40
+LIBC = ctypes.CDLL(None, use_errno=True)
+AT_FDCWD = -100
 
 
 @contextmanager
@@ -49,19 +54,18 @@ def canary(tmp_path: Path) -> Path:
 
 def swap_with(tree: Path, canary: Path) -> Callable[[], None]:
     """Put a symlink to the canary in the place of a directory, and back."""
-    victim, aside = tree / "var/victim", tree / "var/aside"
+    victim, link = tree / "var/victim", tree / "var/link"
     (victim / "deep").mkdir(parents=True)
     for name in ("file", "deep/file"):
         (victim / name).touch()
-    (tree / "var/link").symlink_to(canary)
+    link.symlink_to(canary)
+    return lambda: exchange(victim, link)
 
-    def work() -> None:
-        victim.rename(aside)
-        (tree / "var/link").rename(victim)
-        victim.rename(tree / "var/link")
-        aside.rename(victim)
 
-    return work
+def exchange(first: Path, second: Path) -> None:
+    """Both names at once (renameat2(2), RENAME_EXCHANGE)."""
+    names = [os.fsencode(first), os.fsencode(second)]
+    LIBC.renameat2(AT_FDCWD, names[0], AT_FDCWD, names[1], 2)
 
 
 def untouched(canary: Path) -> bool:
@@ -74,10 +78,11 @@ def untouched(canary: Path) -> bool:
 def test_a_directory_swapped_for_a_link_leads_the_walk_nowhere(
     tree: Path, canary: Path, marks: TreeMarks
 ):
-    with meanwhile(swap_with(tree, canary)):
+    swap = swap_with(tree, canary)
+    with meanwhile(swap):
         for number in range(ROUNDS):
-            for path in everything(tree):
-                with suppress(OSError):
+            with suppress(OSError):
+                for path in everything(tree):
                     os.removexattr(path, MARK, follow_symlinks=False)
             ids = (IDS, None)[number % 2]
             with suppress(VirtsecError):
@@ -85,6 +90,41 @@ def test_a_directory_swapped_for_a_link_leads_the_walk_nowhere(
             assert untouched(canary)
     label_tree(PurePosixPath(tree), IDS, marks, INIT, Recorded())
     assert all(mark_of(path) for path in everything(tree))
+
+
+def test_a_directory_swapped_at_the_worst_moment_leads_nowhere(
+    tree: Path, canary: Path, marks: TreeMarks, monkeypatch: pytest.MonkeyPatch
+):
+    swap = swap_with(tree, canary)
+    real = label_module.change
+
+    def swapped_before(*words: object) -> None:
+        swap()
+        real(*words)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(label_module, "change", swapped_before)
+    with pytest.raises(RootfsFailed, match="was changed by somebody else"):
+        label_tree(PurePosixPath(tree), IDS, marks, INIT, Recorded())
+    assert untouched(canary)
+
+
+def test_a_directory_swapped_while_the_tree_is_read_is_noticed(
+    tree: Path, canary: Path, marks: TreeMarks, monkeypatch: pytest.MonkeyPatch
+):
+    swap = swap_with(tree, canary)
+    read: list[str] = []
+    real = walk.descend
+
+    def swapped_once(root: walk.Root, path: str) -> int:
+        read.append(path)
+        if path == "var/victim/deep":
+            swap()
+        return real(root, path)
+
+    monkeypatch.setattr(walk, "descend", swapped_once)
+    with pytest.raises(RootfsFailed, match="was changed by somebody else"):
+        label_tree(PurePosixPath(tree), IDS, marks, INIT, Recorded())
+    assert "var/victim/deep" in read
 
 
 def test_a_file_swapped_for_a_hard_link_of_the_hosts_is_not_changed(

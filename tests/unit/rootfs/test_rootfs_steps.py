@@ -26,6 +26,7 @@ from tests.unit.rootfs.rootfs_trees import (
 from virtsec.errors import Refused, RootfsFailed
 from virtsec.mac.protocol import TreeMarks
 from virtsec.rootfs import fill as fill_module
+from virtsec.rootfs.remove import remove_tree
 from virtsec.rootfs.steps import (
     FillTree,
     KeepTree,
@@ -272,6 +273,13 @@ def test_a_tree_with_something_mounted_in_it_is_not_removed(
             execute([RemoveTree(PurePosixPath(path))], host)
     assert (mounted / "precious").exists()
     assert attribute(tmp_path, "trusted.virtsec.unfinished") is None
+
+
+def test_removal_itself_stops_at_a_mount(mounted: Path, tmp_path: Path):
+    (mounted / "precious").touch()
+    with pytest.raises(Refused, match="has something mounted in it"):
+        remove_tree(PurePosixPath(tmp_path), lambda _: None)
+    assert (mounted / "precious").exists()
 
 
 def test_a_tree_of_any_depth_is_removed(tmp_path: Path, host: Host):

@@ -23,7 +23,9 @@ from tests.unit.rootfs.rootfs_trees import (
 )
 from virtsec.errors import RootfsFailed
 from virtsec.kernel import filecap
+from virtsec.kernel.mounts import detached_mount
 from virtsec.rootfs.archive import opened_archive
+from virtsec.rootfs.confined import UNPACK, Place, confined, follow
 from virtsec.rootfs.feed import Feed
 from virtsec.rootfs.unpack import packed, unpack
 from virtsec.spec import IdRange
@@ -106,6 +108,43 @@ def test_a_copy_of_a_shifted_tree_counts_from_its_own_range(tmp_path: Path, plac
     copy(plain, first, None, IdRange(2_000_000))
     copy(first, second, IdRange(2_000_000), None)
     assert snapshot(second) == snapshot(plain)
+
+
+@KINDS
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["/usr/bin/touch", "{outside}/new"],
+        ["/usr/bin/touch", "{place}/by-its-own-name"],
+        ["/usr/bin/chmod", "777", "{outside}/file"],
+        ["/usr/bin/ln", "{outside}/file", "stolen"],
+        ["/usr/bin/mknod", "disk", "b", "254", "0"],
+        ["/usr/bin/unshare", "--mount", "/usr/bin/true"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_even_another_program_than_tar_could_do_no_harm(
+    tmp_path: Path, place: Path, ids: IdRange | None, words: list[str]
+):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    for path, mode in ((tmp_path, 0o711), (outside, 0o777)):
+        path.chmod(mode)
+    (outside / "file").touch(0o666)
+    os.chown(outside, IDS.start, IDS.start)
+    tree = os.open(place, os.O_PATH | os.O_DIRECTORY)
+    mount = detached_mount(tree)
+    filled = [word.format(outside=outside, place=place) for word in words]
+    with confined(filled, Place(mount, ids, UNPACK)) as program:
+        assert follow(program, lambda _: None)
+    assert program.returncode != 0
+    assert os.listdir(place) == []
+    assert os.listdir(outside) == ["file"]
+    with confined(["/usr/bin/touch", "inside"], Place(mount, ids, UNPACK)) as program:
+        assert follow(program, lambda _: None) == ""
+    assert os.listdir(place) == ["inside"]
+    os.close(mount)
+    os.close(tree)
 
 
 @KINDS
