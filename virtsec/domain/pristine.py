@@ -56,14 +56,16 @@ class KeepInit:
     def _content(self) -> bytes:
         with opened(self.rootfs) as root, explained("read", self.init):
             found = open_in_root(root.descriptor, str(self.init), os.O_RDONLY | os.O_NONBLOCK)
-            with os.fdopen(found, "rb") as file:
+            try:
                 status = os.fstat(found)
                 if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST:
                     raise BadInput(
                         f"{self.init} in {self.rootfs} is not a file to keep a copy of.",
                         "Name a program by --init, or leave --init-policy out.",
                     )
-                return file.read(_LARGEST)
+                return os.read(found, status.st_size)
+            finally:
+                os.close(found)
 
 
 @dataclass(frozen=True, slots=True)

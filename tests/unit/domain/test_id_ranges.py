@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from virtsec.domain.idrange import PLACES, choose, read_accounts, read_subordinate
@@ -18,6 +18,7 @@ RANGES = st.builds(
 
 
 @given(st.lists(RANGES, max_size=40))
+@settings(deadline=None)
 def test_a_chosen_range_overlaps_no_other(taken: list[IdRange]) -> None:
     try:
         chosen = choose(taken)

@@ -1,0 +1,199 @@
+"""define, undefine and label on a host in memory, the tree's steps left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pytest
+from fakes import FakeLibvirt, FakeMac, fake_host, foreign, record
+from samples import SAMPLES, sample
+
+import virtsec.plan
+from virtsec.commands import definition, facts, lock
+from virtsec.domain.records import NetworkState
+from virtsec.errors import BadInput, Failed, HostNotReady, LibvirtFailed, NotFound, Refused
+from virtsec.spec import Mount
+from virtsec.step import Host, Step
+
+
+@dataclass(frozen=True)
+class Tree:
+    """In place of a step on a tree: remembers in `log`."""
+
+    log: list[str]
+    word: str
+
+    def describe(self) -> str:
+        return self.word
+
+    def apply(self, host: Host) -> None:
+        self.log.append(self.word)
+
+    def undo(self, host: Host) -> None:
+        self.log.append(f"undo {self.word}")
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[str]]:
+    """What was done to trees."""
+    done: list[str] = []
+
+    def step(word: str) -> Any:
+        return lambda *_args, **_words: Tree(done, word)
+
+    def steps(word: str) -> Any:
+        return lambda *_args, **_words: [Tree(done, word)]
+
+    monkeypatch.setattr(virtsec.plan, "plan_root", steps("root"))
+    monkeypatch.setattr(virtsec.plan, "plan_keep", steps("keep"))
+    for name in ("LabelTree", "RestTree", "RemoveTree"):
+        monkeypatch.setattr(virtsec.plan, name, step(name))
+    monkeypatch.setattr(definition, "inspect_source", lambda *_: None)
+    monkeypatch.setattr(definition, "default_source", lambda _: "debian:trixie")
+    own_lock = partial(lock.host_lock, directory=tmp_path / "lock")
+    monkeypatch.setattr(definition, "host_lock", own_lock)
+    default = NetworkState("default", True, True)
+    monkeypatch.setattr(FakeLibvirt, "networks", lambda _: {"default": default})
+    monkeypatch.setattr(facts, "_text", lambda _: "")
+    yield done
+
+
+def parts(host: Host) -> tuple[FakeLibvirt, FakeMac]:
+    assert isinstance(host.libvirt, FakeLibvirt)
+    assert isinstance(host.mac, FakeMac)
+    return host.libvirt, host.mac
+
+
+def test_define_makes_policy_tree_and_domain(log: list[str]) -> None:
+    host = fake_host()
+    libvirt, mac = parts(host)
+    made = definition.define(sample("vs1", autostart=True).spec, host)
+    assert list(mac.policies) == ["vs1"]
+    assert log == ["root", "keep"]
+    assert libvirt.records["vs1"].autostart
+    assert made.label.process == "system_u:system_r:vs1_t:s0:c0,c1"
+    assert made.ids is not None
+
+
+def test_define_without_a_source_takes_the_default_one(log: list[str]) -> None:
+    host = fake_host()
+    definition.define(sample("vs1").spec, host)
+    assert 'source="debian:trixie"' in parts(host)[0].records["vs1"].xml
+
+
+def test_plan_only_changes_nothing(log: list[str]) -> None:
+    host = fake_host()
+    plan = definition.plan_only(sample("vs1").spec, host)
+    assert plan.container.name == "vs1"
+    assert (parts(host)[0].records, parts(host)[1].policies, log) == ({}, {}, [])
+
+
+@pytest.mark.parametrize("failing", ["define", "set_autostart"])
+def test_a_failed_define_leaves_nothing(log: list[str], failing: str) -> None:
+    host = fake_host()
+    libvirt, mac = parts(host)
+    libvirt.fails.add(failing)
+    with pytest.raises(LibvirtFailed):
+        definition.define(sample("vs1", autostart=True).spec, host)
+    assert (libvirt.records, mac.policies) == ({}, {})
+    assert log == ["root", "undo root"]
+
+
+def test_a_policy_that_is_not_taken_stops_before_the_tree(log: list[str]) -> None:
+    host = fake_host()
+    parts(host)[1].fails = True
+    with pytest.raises(Failed):
+        definition.define(sample("vs1").spec, host)
+    assert log == []
+
+
+def test_a_domain_made_meanwhile_by_others_survives_our_failure(log: list[str]) -> None:
+    host = fake_host()
+    libvirt, _ = parts(host)
+    theirs = foreign("vs1")
+
+    def intrude(_index: int, step: Step) -> None:
+        if type(step).__name__ == "DefineDomain":
+            libvirt.records["vs1"] = theirs
+
+    with pytest.raises(LibvirtFailed):
+        definition.define(sample("vs1").spec, host, intrude)
+    assert libvirt.records == {"vs1": theirs}
+
+
+def test_a_host_without_setup_is_sent_to_it(log: list[str]) -> None:
+    host = fake_host()
+    parts(host)[1].missing = "the base policy is not loaded"
+    with pytest.raises(HostNotReady) as error:
+        definition.define(sample("vs1").spec, host)
+    assert "setup" in error.value.remedy
+
+
+def test_a_missing_mount_source_is_told(log: list[str], tmp_path: Path) -> None:
+    mount = Mount(PurePosixPath(tmp_path, "none"), PurePosixPath("/mnt"))
+    with pytest.raises(NotFound, match="none"):
+        definition.define(sample("vs1", mounts=(mount,)).spec, fake_host())
+
+
+def test_undefine_is_the_reverse_of_define(log: list[str]) -> None:
+    host = fake_host()
+    libvirt, mac = parts(host)
+    definition.define(sample("vs1").spec, host)
+    log.clear()
+    gone = definition.undefine("vs1", host)
+    assert (libvirt.records, mac.policies, log) == ({}, {}, ["RestTree"])
+    assert not gone.removed
+
+
+def test_undefine_with_storage_removes_the_tree(log: list[str]) -> None:
+    host = fake_host()
+    definition.define(sample("vs1").spec, host)
+    log.clear()
+    assert definition.undefine("vs1", host, storage=True).removed
+    assert log == ["RemoveTree"]
+
+
+def test_a_failed_undefine_can_be_run_again(log: list[str]) -> None:
+    host = fake_host()
+    libvirt, mac = parts(host)
+    definition.define(sample("vs1", autostart=True).spec, host)
+    libvirt.fails.add("undefine")
+    with pytest.raises(LibvirtFailed):
+        definition.undefine("vs1", host)
+    assert list(libvirt.records) == list(mac.policies) == ["vs1"]
+    libvirt.fails.clear()
+    definition.undefine("vs1", host)
+    assert (libvirt.records, mac.policies) == ({}, {})
+
+
+@pytest.mark.parametrize("command", [definition.undefine, definition.label])
+def test_a_foreign_domain_is_never_touched(log: list[str], command: Any) -> None:
+    host = fake_host(foreign("theirs"))
+    with pytest.raises(Refused) as error:
+        command("theirs", host)
+    assert "virsh" in error.value.remedy
+    assert (log, parts(host)[0].calls) == ([], [])
+
+
+@pytest.mark.parametrize("command", [definition.undefine, definition.label])
+def test_an_unknown_name_is_told(log: list[str], command: Any) -> None:
+    with pytest.raises(NotFound):
+        command("vs1", fake_host())
+
+
+def test_broken_metadata_is_told_and_nothing_done(log: list[str]) -> None:
+    xml = SAMPLES["unprivileged"].xml.replace('version="1"', 'version="9"')
+    host = fake_host(record("vs1", xml))
+    with pytest.raises(BadInput, match="version 9"):
+        definition.undefine("vs1", host)
+    assert parts(host)[0].calls == []
+
+
+def test_label_walks_a_stopped_containers_tree(log: list[str]) -> None:
+    host = fake_host(record("vs1", SAMPLES["unprivileged"].xml))
+    assert definition.label("vs1", host).label == SAMPLES["unprivileged"].identity.label
+    assert log == ["LabelTree"]

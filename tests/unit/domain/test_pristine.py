@@ -1,0 +1,66 @@
+"""The kept copy of init."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+import pytest
+from fakes import fake_host
+
+from virtsec.domain.pristine import KEPT, DropInit, KeepInit
+from virtsec.errors import BadInput, VirtsecError
+
+
+def tree(tmp_path: Path) -> KeepInit:
+    root = tmp_path / "root"
+    (root / "sbin").mkdir(parents=True)
+    (root / "usr").mkdir()
+    (root / "usr/init").write_bytes(b"program")
+    (root / "sbin/init").symlink_to("/usr/init")
+    return KeepInit(
+        "vs1", PurePosixPath(root), PurePosixPath("/sbin/init"), PurePosixPath(tmp_path, "store")
+    )
+
+
+def test_init_is_kept_as_the_container_sees_it(tmp_path: Path) -> None:
+    step = tree(tmp_path)
+    step.apply(fake_host())
+    step.apply(fake_host())
+    kept = tmp_path / "store/vs1" / KEPT
+    assert kept.read_bytes() == b"program"
+    assert kept.stat().st_mode & 0o077 == 0
+    assert [path.name for path in kept.parent.iterdir()] == [KEPT]
+
+
+def test_undo_and_drop_leave_nothing_and_may_be_repeated(tmp_path: Path) -> None:
+    step = tree(tmp_path)
+    step.apply(fake_host())
+    step.undo(fake_host())
+    DropInit("vs1", step.store).apply(fake_host())
+    assert not (tmp_path / "store/vs1").exists()
+
+
+def test_a_tree_beside_the_copy_stays(tmp_path: Path) -> None:
+    step = tree(tmp_path)
+    step.apply(fake_host())
+    (tmp_path / "store/vs1/rootfs").mkdir()
+    step.undo(fake_host())
+    assert (tmp_path / "store/vs1/rootfs").is_dir()
+
+
+def test_a_link_to_the_hosts_files_copies_none_of_them(tmp_path: Path) -> None:
+    step = tree(tmp_path)
+    (tmp_path / "secret").write_text("secret")
+    (tmp_path / "root/sbin/init").unlink()
+    (tmp_path / "root/sbin/init").symlink_to(tmp_path / "secret")
+    with pytest.raises(VirtsecError):
+        step.apply(fake_host())
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_directory_is_no_init_to_keep(tmp_path: Path) -> None:
+    step = tree(tmp_path)
+    (tmp_path / "root/usr/init").unlink()
+    (tmp_path / "root/usr/init").mkdir()
+    with pytest.raises(BadInput):
+        step.apply(fake_host())
