@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from virtsec.domain.metadata import CONTROLLER, Container
 from virtsec.domain.xml import domain_xml
@@ -57,11 +58,10 @@ def seclabel(label: Label) -> dict[str, str]:
     return {"type": "static", "model": "selinux", "relabel": "no", "label": label.process}
 
 
-def sample(name: str, *, smack: bool = False, **words: object) -> Sample:
+def sample(name: str, *, smack: bool = False, **words: Any) -> Sample:
     """A container with `words` instead of the defaults of a spec."""
-    spec = ContainerSpec(  # type: ignore[arg-type]
-        **{"name": name, "rootfs": PurePosixPath(f"/var/lib/virtsec/{name}/rootfs"), **words}
-    )
+    rootfs = PurePosixPath(f"/var/lib/virtsec/{name}/rootfs")
+    spec = ContainerSpec(**{"name": name, "rootfs": rootfs, **words})
     label = Label("smack", name, name, name) if smack else selinux_label(name)
     ids = None if spec.privileged else IdRange(0x70000000)
     return Sample(spec, Identity(label, ids), None if smack else seclabel(label))

@@ -9,10 +9,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
-from fakes import FakeLibvirt, FakeMac, fake_host, foreign, record
-from samples import SAMPLES, sample
 
 import virtsec.plan
+from tests.unit.fakes import FakeLibvirt, FakeMac, fake_host, foreign, record
+from tests.unit.samples import SAMPLES, sample
 from virtsec.commands import definition, facts, lock
 from virtsec.domain.records import NetworkState
 from virtsec.errors import BadInput, Failed, HostNotReady, LibvirtFailed, NotFound, Refused

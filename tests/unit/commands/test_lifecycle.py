@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from fakes import FakeLibvirt, FakeMac, fake_host, foreign, record
-from samples import SAMPLES
 
+from tests.unit.fakes import FakeLibvirt, FakeMac, fake_host, foreign, record
+from tests.unit.samples import SAMPLES
 from virtsec.commands import lifecycle, live
 from virtsec.domain.records import DomainState
 from virtsec.errors import Failed, HostNotReady, NotFound, Refused

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from fakes import FakeLibvirt, FakeMac, fake_host, foreign, record
-from samples import SAMPLES
 
+from tests.unit.fakes import FakeLibvirt, FakeMac, fake_host, foreign, record
+from tests.unit.samples import SAMPLES
 from virtsec.commands import listing, live
 from virtsec.commands.results import Confinement, Kind, Planned, as_json
 from virtsec.domain.records import DomainRecord

@@ -7,8 +7,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from fakes import Recorder
 
+from tests.unit.fakes import Recorder
 from virtsec.commands.lock import host_lock
 from virtsec.errors import Refused
 from virtsec.step import Silent

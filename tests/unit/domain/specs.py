@@ -6,8 +6,8 @@ from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import PurePosixPath
 
 from hypothesis import strategies as st
-from samples import Sample, seclabel, selinux_label
 
+from tests.unit.samples import Sample, seclabel, selinux_label
 from virtsec.spec import (
     ContainerSpec,
     Identity,

@@ -6,9 +6,8 @@ from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import PurePosixPath
 
-from fakes import foreign, record
-from samples import SAMPLES
-
+from tests.unit.fakes import foreign, record
+from tests.unit.samples import SAMPLES
 from virtsec.domain.claims import claims, mac_addresses, static_addresses
 from virtsec.spec import IdRange
 

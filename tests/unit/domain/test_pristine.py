@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 import pytest
-from fakes import fake_host
 
+from tests.unit.fakes import fake_host
 from virtsec.domain.pristine import KEPT, DropInit, KeepInit
 from virtsec.errors import BadInput, VirtsecError
 

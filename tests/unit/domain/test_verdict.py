@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from samples import SAMPLES
 
+from tests.unit.samples import SAMPLES
 from virtsec.domain.verdict import differences
 
 

@@ -8,8 +8,8 @@ from pathlib import PurePosixPath
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import SAMPLES, sample
 
+from tests.unit.samples import SAMPLES, sample
 from virtsec.domain.checks import check_spec, gateway_on
 from virtsec.errors import BadInput, Refused, VirtsecError
 from virtsec.spec import Mount, Network, NetworkKind

@@ -8,9 +8,9 @@ from ipaddress import ip_address, ip_interface
 from pathlib import PurePosixPath
 
 import pytest
-from fakes import FakeMac, foreign, record
-from samples import SAMPLES, sample
 
+from tests.unit.fakes import FakeMac, foreign, record
+from tests.unit.samples import SAMPLES, sample
 from virtsec.domain.metadata import CONTROLLER, read
 from virtsec.domain.records import DomainRecord, NetworkState
 from virtsec.domain.verdict import differences
