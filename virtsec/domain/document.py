@@ -27,7 +27,8 @@ def template(path: Path) -> etree._Element:
 
 def serialise(root: etree._Element) -> str:
     """`root` as indented text."""
-    return etree.tostring(root, pretty_print=True, encoding="unicode")
+    text: str = etree.tostring(root, pretty_print=True, encoding="unicode")
+    return text
 
 
 def _parser(tidy: bool = False) -> etree.XMLParser:

@@ -151,7 +151,7 @@ class _Reader:
         self._name = name
 
     def get(self, node: etree._Element, attribute: str) -> str:
-        value = node.get(attribute)
+        value: str | None = node.get(attribute)
         if not value:
             element = etree.QName(node).localname
             raise self.broken(f"lacks the attribute {attribute!r} of <{element}>")
