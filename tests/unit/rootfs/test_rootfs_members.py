@@ -150,7 +150,7 @@ def test_a_root_needs_an_init_that_its_own_links_lead_to():
         members(line("./README")).check_root(PurePosixPath("/README"))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.dictionaries(PLACE, PATH, max_size=5), PATH)
 def test_links_lead_where_the_kernel_follows_them_to(links: dict[str, str], path: str):
     with tempfile.TemporaryDirectory() as top:

@@ -167,7 +167,7 @@ execute(steps(store, Path({archive!r}), marks), Host(None, None, Deadly()))
 def test_a_run_that_was_killed_is_made_good_by_the_next(
     store: PurePosixPath, tmp_path: Path, marks: TreeMarks, host: Host, what: str
 ):
-    archive = make_archive(tmp_path / "x.tar", [member(f"./f{n}") for n in range(3000)])
+    archive = make_archive(tmp_path / "x.tar", [member(f"./f{n}") for n in range(200)])
     script = KILLED.format(path=sys.path, store=str(store), archive=str(archive), what=what)
     done = subprocess.run([sys.executable, "-c", script], check=False)
     assert done.returncode == -signal.SIGKILL
@@ -286,9 +286,9 @@ def test_a_tree_of_any_depth_is_removed(tmp_path: Path, host: Host):
     top = tmp_path / "tree"
     top.mkdir()
     current = os.open(top, os.O_PATH)
-    for _ in range(1200):
-        os.mkdir("deeper", dir_fd=current)
-        below = os.open("deeper", os.O_PATH, dir_fd=current)
+    for _ in range(100):
+        os.mkdir("d" * 200, dir_fd=current)
+        below = os.open("d" * 200, os.O_PATH, dir_fd=current)
         os.close(current)
         current = below
     os.close(current)

@@ -236,8 +236,8 @@ def test_a_truncated_archive_fails_with_a_sentence(tmp_path: Path, place: Path, 
 
 
 def test_progress_counts_every_member(tmp_path: Path, place: Path):
-    members = [member(f"./file\n{number}") for number in range(5000)]
-    assert sum(extract(make_archive(tmp_path / "x.tar", members), place, IDS)) == 5004
+    members = [member(f"./file\n{number}") for number in range(500)]
+    assert sum(extract(make_archive(tmp_path / "x.tar", members), place, IDS)) == 504
 
 
 def test_a_full_disk_is_said_in_one_sentence(tmp_path: Path, mounted: Path):
