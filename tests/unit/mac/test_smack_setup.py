@@ -1,0 +1,150 @@
+"""Making a Smack host ready, and giving it back as it was."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from tests.unit.mac.smack_fakes import FakeSmackfs
+from virtsec.domain.connection import Libvirt
+from virtsec.errors import HostNotReady
+from virtsec.mac import detect
+from virtsec.mac.smack import hostfiles, setup
+from virtsec.mac.smack.kernel import Smackfs
+from virtsec.mac.smack.module import Smack
+from virtsec.mac.smack.rule import Rule
+from virtsec.mac.smack.setup import Place
+from virtsec.step import Host, Step, execute
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is asked of systemd and nft; the unit runs between start and stop."""
+    made: list[str] = []
+    running = False
+
+    def call(*words: str) -> subprocess.CompletedProcess[str]:
+        nonlocal running
+        if "is-active" in words:
+            return subprocess.CompletedProcess(words, 0 if running else 3, "", "")
+        running = "restart" in words or (running and "--now" not in words)
+        made.append(" ".join(words))
+        return subprocess.CompletedProcess(words, 0, "", "")
+
+    monkeypatch.setattr(setup, "_call", call)
+    return made
+
+
+@pytest.fixture
+def host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: list[str]
+) -> tuple[Host, Smack, Path, FakeSmackfs]:
+    monkeypatch.setattr(hostfiles, "ATTRIBUTE", "user.smack")
+    monkeypatch.setattr(hostfiles, "TRANSMUTE", "user.smack-transmute")
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/shadow").write_text("x")
+    kernel = FakeSmackfs()
+    smack = Smack(Place(kernel, tmp_path))
+    return Host(libvirt=cast(Libvirt, None), mac=smack), smack, tmp_path, kernel
+
+
+def state(root: Path) -> dict[str, list[str]]:
+    return {str(path): sorted(os.listxattr(path)) for path in root.rglob("*") if path.is_file()}
+
+
+def test_a_second_setup_has_nothing_to_do(host: tuple[Host, Smack, Path, FakeSmackfs]) -> None:
+    it, smack, root, kernel = host
+    assert smack.ready() is not None
+    execute(smack.setup_steps(), it)
+    assert smack.ready() is None
+    assert list(smack.setup_steps()) == []
+    assert kernel.allows(Rule("net", "_", "w"))
+    assert kernel.hosts == ["0.0.0.0/0 @"]
+    assert os.getxattr(root / "etc/shadow", "user.smack") == b"host"
+
+
+def test_remove_gives_the_host_back(
+    host: tuple[Host, Smack, Path, FakeSmackfs], calls: list[str]
+) -> None:
+    it, smack, root, kernel = host
+    before = state(root)
+    execute(smack.setup_steps(), it)
+    execute(smack.remove_steps(), it)
+    assert state(root) == before
+    assert not (root / "etc/smack").exists()
+    assert kernel.rules() == []
+    assert calls[-1] == "/usr/sbin/nft destroy table bridge virtsec"
+    assert list(smack.remove_steps()) == []
+
+
+@pytest.mark.parametrize("failing", range(3))
+def test_a_setup_that_fails_leaves_the_host_as_it_was(
+    host: tuple[Host, Smack, Path, FakeSmackfs], failing: int
+) -> None:
+    it, smack, root, kernel = host
+    before = state(root)
+
+    def fail(index: int, step: Step) -> None:
+        if index == failing:
+            raise HostNotReady("The power went.")
+
+    with pytest.raises(HostNotReady):
+        execute(smack.setup_steps(), it, fail)
+    assert state(root) == before
+    assert kernel.rules() == []
+
+
+def test_what_the_administrator_adds_and_what_was_replaced_is_labelled_by_the_next_setup(
+    host: tuple[Host, Smack, Path, FakeSmackfs],
+) -> None:
+    it, smack, root, _ = host
+    execute(smack.setup_steps(), it)
+    (root / "etc/virtsec").mkdir()
+    (root / setup.ADDED).write_text("/etc/key mine\n")
+    (root / "etc/key").write_text("x")
+    (root / "etc/shadow").unlink()
+    (root / "etc/shadow").write_text("y")
+    execute(smack.setup_steps(), it)
+    for name in ("etc/key", "etc/shadow"):
+        assert os.getxattr(root / name, "user.smack") == b"host"
+    (root / setup.ADDED).unlink()
+    execute(smack.remove_steps(), it)
+    assert os.listxattr(root / "etc/key") == []
+
+
+def test_a_boot_that_lost_the_rules_is_seen(host: tuple[Host, Smack, Path, FakeSmackfs]) -> None:
+    it, smack, _, kernel = host
+    execute(smack.setup_steps(), it)
+    kernel.given.clear()
+    assert smack.ready() == "Smack rule 'net _ w' not loaded"
+    assert [step.describe() for step in smack.setup_steps()] == [
+        "load the Smack rules of the labels net, host and virtsec-rest"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("listed", "found"),
+    [("capability,smack\n", "smack"), ("lockdown,capability,yama,selinux\n", "selinux")],
+)
+def test_the_module_in_force_is_found_where_both_are_compiled_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listed: str, found: str
+) -> None:
+    monkeypatch.setattr("virtsec.mac.selinux.kernel.active", lambda: True)
+    monkeypatch.setattr(Smackfs, "there", lambda self: True)
+    (tmp_path / "lsm").write_text(listed)
+    assert detect.detect(tmp_path / "lsm").model == found
+
+
+@pytest.mark.parametrize("listed", ["capability,apparmor", "", "capability,smack,selinux"])
+def test_neither_in_force_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listed: str
+) -> None:
+    monkeypatch.setattr("virtsec.mac.selinux.kernel.active", lambda: "selinux" not in listed)
+    monkeypatch.setattr(Smackfs, "there", lambda self: "smack" not in listed)
+    (tmp_path / "lsm").write_text(listed)
+    with pytest.raises(HostNotReady, match="Neither SELinux nor Smack"):
+        detect.detect(tmp_path / "lsm")

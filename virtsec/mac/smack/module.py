@@ -1,0 +1,182 @@
+"""`MacModule` for Smack."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from virtsec.errors import BadInput, PolicyFailed, VirtsecError
+from virtsec.kernel import xattrs
+from virtsec.mac.protocol import Enforcement, Policy, TreeMarks
+from virtsec.mac.smack import setup
+from virtsec.mac.smack.kernel import process_label
+from virtsec.mac.smack.policy import container_policy
+from virtsec.mac.smack.rule import (
+    ATTRIBUTE,
+    FLOOR,
+    HOST,
+    MODEL,
+    REST,
+    TRANSMUTE,
+    Rule,
+    check_label,
+    parse,
+)
+from virtsec.mac.smack.setup import Place
+from virtsec.mac.smack.store import Store, failing
+from virtsec.spec import ContainerSpec, IdRange, Label
+from virtsec.step import Step
+
+_SMACKFS = Path("/sys/fs/smackfs")
+
+
+class Smack:
+    """Smack as this host runs it; see `virtsec.mac.protocol.MacModule` for each method."""
+
+    model = MODEL
+
+    def __init__(self, place: Place | None = None) -> None:
+        self._place = place or Place()
+        self._kernel = self._place.smackfs
+        self._store = Store(self._place.root)
+
+    def enforcement(self) -> Enforcement:
+        """See the protocol."""
+        return Enforcement.PERMISSIVE if self._kernel.unconfined() else Enforcement.ENFORCING
+
+    def ready(self) -> str | None:
+        """See the protocol."""
+        if rules := setup.missing_rules(self._place):
+            return f"Smack rule '{rules[0]}' not loaded"
+        if files := setup.missing_files(self._place):
+            return f"{files[0]} not installed or out of date"
+        return None
+
+    def label_for(self, name: str, taken: Collection[str]) -> Label:
+        """See the protocol."""
+        check_label(name)
+        known = self._store.containers()
+        uses = {word for rule in self._kernel.rules() for word in (rule.subject, rule.object)}
+        if name in taken or (name in uses and name not in known):
+            raise BadInput(
+                f"The Smack label {name} is in use on this host, "
+                f"so no container can be called {name!r}.",
+                f"Choose another name, such as '{name}1'.",
+            )
+        return Label(MODEL, name, name, name)
+
+    def policy_for(self, spec: ContainerSpec, label: Label, ids: IdRange | None) -> Policy:
+        """See the protocol."""
+        del label, ids  # the same rules for either kind: root inside is no more to Smack
+        return container_policy(spec.name)
+
+    def load(self, policies: Sequence[Policy]) -> None:
+        """See the protocol."""
+        before = self._store.containers()
+        begun: list[str] = []
+        try:
+            for each in policies:
+                begun.append(each.name)
+                self._load(each)
+        except BaseException as error:
+            for name in reversed(begun):
+                try:
+                    self._put_back(name, before.get(name))
+                except VirtsecError as left:
+                    error.add_note(f"Could not put the rules of {name} back: {left}")
+            raise
+
+    def unload(self, names: Collection[str]) -> None:
+        """See the protocol."""
+        known = self._store.containers()
+        for name in names:
+            if name in known:
+                self._revoke(name, known[name])
+                self._store.forget(name)
+
+    def loaded(self) -> Mapping[str, str]:
+        """See the protocol."""
+        return {
+            name: text
+            for name, text in self._store.containers().items()
+            if all(self._kernel.allows(rule) for rule in parse(text, f"the rules of {name}"))
+        }
+
+    def marks(self, label: Label) -> TreeMarks:
+        """See the protocol."""
+        file = {ATTRIBUTE: label.file.encode()}
+        return TreeMarks(
+            files=file,
+            directories={**file, TRANSMUTE: b"TRUE"},
+            init={ATTRIBUTE: label.init.encode()},
+            rest={ATTRIBUTE: REST.encode(), TRANSMUTE: None},
+        )
+
+    def file_label(self, path: PurePosixPath) -> str | None:
+        """See the protocol."""
+        try:
+            return os.getxattr(path, ATTRIBUTE, follow_symlinks=False).decode()
+        except OSError:
+            return None
+
+    def process_label(self, pid: int) -> str | None:
+        """See the protocol."""
+        return process_label(pid)
+
+    def seclabel(self, label: Label, models: Collection[str]) -> Mapping[str, str] | None:
+        """See the protocol."""
+        if MODEL not in models:
+            return None  # stock libvirt has no driver for Smack; the controller sets the label
+        return {"type": "static", "model": MODEL, "relabel": "yes", "label": label.process}
+
+    def restore(self, paths: Sequence[PurePosixPath]) -> None:
+        """See the protocol."""
+        for path in paths:
+            if not os.path.lexists(path):
+                continue
+            # What is listed in host-files.conf hands its label down to what is made in it.
+            label = HOST if self.file_label(path.parent) == HOST else FLOOR
+            if self.file_label(path) != label:
+                with failing(Path(path)):
+                    xattrs.put(str(path), ATTRIBUTE, label.encode())
+
+    def setup_steps(self) -> Sequence[Step]:
+        """See the protocol."""
+        return setup.setup_steps(self._place)
+
+    def remove_steps(self) -> Sequence[Step]:
+        """See the protocol."""
+        return setup.remove_steps(self._place)
+
+    def _load(self, policy: Policy) -> None:
+        rules = parse(policy.text, f"the rules of {policy.name}")
+        self._store.keep(policy.name, policy.text)
+        with failing(_SMACKFS):
+            for rule in rules:
+                self._kernel.load(rule)
+            for rule in rules:
+                if not self._kernel.allows(rule):
+                    raise PolicyFailed(f"The kernel did not take the rule '{rule}'.")
+            for letter in "wa":
+                if self._kernel.allows(Rule(policy.name, FLOOR, letter)):
+                    raise PolicyFailed(
+                        f"A rule of this host lets {policy.name} write to what is labelled _.",
+                        "Take it out of /etc/smack/accesses.d.",
+                    )
+
+    def _put_back(self, name: str, text: str | None) -> None:
+        self._revoke(name, container_policy(name).text)
+        if text is None:
+            self._store.forget(name)
+            return
+        self._store.keep(name, text)
+        with failing(_SMACKFS):
+            for rule in parse(text, f"the rules of {name}"):
+                self._kernel.load(rule)
+
+    def _revoke(self, name: str, text: str) -> None:
+        with failing(_SMACKFS):
+            self._kernel.revoke(name)
+            for rule in parse(text, f"the rules of {name}"):
+                self._kernel.load(Rule(rule.subject, rule.object, "-"))

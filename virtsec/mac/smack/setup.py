@@ -1,0 +1,279 @@
+"""The steps that make a Smack host ready for containers, and those that undo them.
+
+Each knows from the host itself whether it is done: a second setup plans none.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from virtsec.errors import BadInput, Failed, PolicyFailed
+from virtsec.mac.smack import hostfiles, netkeeper, policy
+from virtsec.mac.smack.kernel import Smackfs
+from virtsec.mac.smack.rule import Rule
+from virtsec.mac.smack.store import RULES, failing, replace
+from virtsec.step import Host, Step
+
+UNIT = "virtsec-smack.service"
+_KEEPER = "usr/libexec/virtsec/smack-network"
+_RULES = f"{RULES}/{policy.BASE}"
+_NETLABEL = "etc/smack/netlabel.d/virtsec"
+#: Which paths were gone through, for `setup --remove`: the lists may have changed by then.
+_PROTECTED = "etc/smack/virtsec-host-files"
+#: The administrator's own list.
+ADDED = "etc/virtsec/host-files.conf"
+_SYSTEMCTL, _NFT = "/usr/bin/systemctl", "/usr/sbin/nft"
+_TABLE = ("table", "bridge", "virtsec")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The host: its smackfs, and the directory beneath which its files are (`/` but in tests)."""
+
+    smackfs: Smackfs = field(default_factory=Smackfs)
+    root: Path = Path("/")
+
+    def files(self) -> dict[Path, tuple[str, int]]:
+        """Every file setup installs, with its text and mode."""
+        first, rest = Path(netkeeper.__file__).read_text().split("\n", 1)
+        mark = policy.text(UNIT).split("\n", 1)[0]
+        return {
+            self.root / _RULES: (policy.text("virtsec.rules"), 0o644),
+            self.root / _NETLABEL: (policy.text("virtsec.netlabel"), 0o644),
+            self.root / "etc/smack/virtsec.nft": (policy.text("virtsec.nft"), 0o644),
+            self.root / _KEEPER: (f"{first}\n{mark}\n{rest}", 0o755),
+            self.root / "etc/systemd/system" / UNIT: (policy.text(UNIT), 0o644),
+        }
+
+    def entries(self) -> list[hostfiles.Entry]:
+        """What is to be labelled `host`: the default list and the administrator's."""
+        entries = hostfiles.parse(policy.text("host-files.conf"), "host-files.conf")
+        with suppress(FileNotFoundError):
+            entries += hostfiles.parse((self.root / ADDED).read_text(), f"/{ADDED}")
+        return entries
+
+    def protected(self) -> list[hostfiles.Entry]:
+        """What was labelled, by this version or another."""
+        try:
+            return hostfiles.parse((self.root / _PROTECTED).read_text(), f"/{_PROTECTED}")
+        except (FileNotFoundError, BadInput):
+            return []
+
+
+def missing_rules(place: Place) -> list[Rule]:
+    """Rules of the base that do not hold now."""
+    return [rule for rule in policy.base_rules() if not place.smackfs.allows(rule)]
+
+
+def missing_files(place: Place) -> list[Path]:
+    """Files of the base that are not there as this version has them."""
+    return [path for path, (text, _) in place.files().items() if _read(path) != text]
+
+
+def setup_steps(place: Place) -> list[Step]:
+    """What is left to do."""
+    steps: list[Step] = []
+    if missing_files(place) or missing_rules(place):
+        steps.append(LoadBase(place))
+    if missing_files(place) or not _running():
+        steps.append(MarkPackets())
+    wanted = [entry.line for entry in place.entries()]
+    known = {entry.line for entry in place.protected()}
+    if not known.issuperset(wanted) or hostfiles.unlabelled(place.entries(), place.root):
+        steps.append(ProtectHost(place))
+    return steps
+
+
+def remove_steps(place: Place) -> list[Step]:
+    """What is left to undo, the other way round."""
+    steps: list[Step] = []
+    if place.protected():
+        steps.append(ExposeHost(place))
+    if any(path.exists() for path in place.files()):
+        steps += [UnmarkPackets(), UnloadBase(place)]
+    return steps
+
+
+@dataclass(frozen=True, slots=True)
+class LoadBase:
+    """Load the rules every host of containers needs, and keep them for the next boot."""
+
+    place: Place
+
+    def describe(self) -> str:
+        """See `Step.describe`."""
+        return "load the Smack rules of the labels net, host and virtsec-rest"
+
+    def apply(self, host: Host) -> None:
+        """See `Step.apply`."""
+        del host
+        for path, (text, mode) in self.place.files().items():
+            replace(path, text, mode)
+        with failing(Path("/sys/fs/smackfs")):
+            for rule in policy.base_rules():
+                self.place.smackfs.load(rule)
+            self.place.smackfs.label_hosts(policy.text("virtsec.netlabel").strip())
+        if missing := missing_rules(self.place):
+            raise PolicyFailed(f"The kernel did not take the rule '{missing[0]}'.")
+
+    def undo(self, host: Host) -> None:
+        """See `Step.undo`."""
+        del host
+        with failing(Path("/sys/fs/smackfs")):
+            for rule in policy.base_rules():
+                self.place.smackfs.load(Rule(rule.subject, rule.object, "-"))
+        for path in self.place.files():
+            with failing(path):
+                path.unlink(missing_ok=True)
+        for path in self.place.files():
+            with suppress(OSError):  # somebody's files are in it, or it was there before
+                path.parent.rmdir()
+        with suppress(OSError):
+            (self.place.root / "etc/smack").rmdir()
+
+
+@dataclass(frozen=True, slots=True)
+class UnloadBase:
+    """Take those rules out again."""
+
+    place: Place
+
+    def describe(self) -> str:
+        """See `Step.describe`."""
+        return "take out the Smack rules of the labels net, host and virtsec-rest"
+
+    def apply(self, host: Host) -> None:
+        """See `Step.apply`."""
+        LoadBase(self.place).undo(host)
+
+    def undo(self, host: Host) -> None:
+        """See `Step.undo`."""
+        LoadBase(self.place).apply(host)
+
+
+@dataclass(frozen=True, slots=True)
+class MarkPackets:
+    """Have packets from containers labelled, now and from each boot on."""
+
+    def describe(self) -> str:
+        """See `Step.describe`."""
+        return f"start {UNIT}, which labels packets from containers"
+
+    def apply(self, host: Host) -> None:
+        """See `Step.apply`."""
+        del host
+        _run(_SYSTEMCTL, "daemon-reload")
+        _run(_SYSTEMCTL, "enable", "--quiet", UNIT)
+        _run(_SYSTEMCTL, "restart", UNIT)
+
+    def undo(self, host: Host) -> None:
+        """See `Step.undo`."""
+        del host
+        _run(_SYSTEMCTL, "disable", "--quiet", "--now", UNIT)
+        _run(_NFT, "destroy", *_TABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class UnmarkPackets:
+    """Have packets from containers labelled no longer."""
+
+    def describe(self) -> str:
+        """See `Step.describe`."""
+        return f"stop {UNIT}"
+
+    def apply(self, host: Host) -> None:
+        """See `Step.apply`."""
+        MarkPackets().undo(host)
+
+    def undo(self, host: Host) -> None:
+        """See `Step.undo`."""
+        MarkPackets().apply(host)
+
+
+@dataclass(frozen=True, slots=True)
+class ProtectHost:
+    """Label what containers may not read."""
+
+    place: Place
+
+    def describe(self) -> str:
+        """See `Step.describe`."""
+        return "label what containers may not read with 'host'"
+
+    def apply(self, host: Host) -> None:
+        """See `Step.apply`."""
+        lines = dict.fromkeys(
+            entry.line for entry in (*self.place.protected(), *self.place.entries())
+        )
+        record = self.place.root / _PROTECTED
+        # Before the first label: what is killed half way can be undone.
+        replace(record, "".join(f"{line}\n" for line in lines))
+        host.progress.begin(self.describe(), None)
+        try:
+            with failing(record):
+                hostfiles.protect(self.place.entries(), self.place.root)
+        finally:
+            host.progress.end()
+
+    def undo(self, host: Host) -> None:
+        """See `Step.undo`."""
+        host.progress.begin("take the label 'host' off again", None)
+        try:
+            with failing(self.place.root / _PROTECTED):
+                hostfiles.expose(self.place.protected(), self.place.root)
+                (self.place.root / _PROTECTED).unlink(missing_ok=True)
+        finally:
+            host.progress.end()
+
+
+@dataclass(frozen=True, slots=True)
+class ExposeHost:
+    """Take that label off again."""
+
+    place: Place
+
+    def describe(self) -> str:
+        """See `Step.describe`."""
+        return "take the label 'host' off again"
+
+    def apply(self, host: Host) -> None:
+        """See `Step.apply`."""
+        ProtectHost(self.place).undo(host)
+
+    def undo(self, host: Host) -> None:
+        """See `Step.undo`."""
+        ProtectHost(self.place).apply(host)
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text()
+    except OSError:
+        return None
+
+
+def _running() -> bool:
+    return _call(_SYSTEMCTL, "is-active", "--quiet", UNIT).returncode == 0
+
+
+def _run(*words: str) -> None:
+    done = _call(*words)
+    if done.returncode:
+        raise Failed(
+            f"`{' '.join(words)}` failed: {done.stderr.strip()}",
+            f"See `systemctl status {UNIT}`.",
+        )
+
+
+def _call(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        words,
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
