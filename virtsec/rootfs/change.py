@@ -11,13 +11,12 @@ from __future__ import annotations
 import os
 import stat
 import struct
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable
+from pathlib import Path
 
 from virtsec.kernel import filecap, xattrs
-from virtsec.rootfs.shift import ForeignId
-from virtsec.rootfs.survey import PENDING, Survey, Wanted, foreign_owner, translated
+from virtsec.rootfs.shift import ForeignId, Shift
+from virtsec.rootfs.survey import PENDING, Survey, Wanted, named, translated
 from virtsec.rootfs.trouble import changed
 from virtsec.rootfs.walk import Root, descend
 
@@ -39,46 +38,44 @@ def change(root: Root, wanted: Wanted, found: Survey, advance: Callable[[int], N
             raise changed(root.path / path) from error
         try:
             for name in names:
-                with suppress(FileNotFoundError), _held(directory, name) as held:
-                    _change_inode(held, root.path / path / name, root, wanted, found.linked)
+                try:
+                    _change_entry(directory, name, root, wanted, found.linked)
+                except FileNotFoundError:
+                    continue
+                except _Elsewhere as error:
+                    raise changed(root.path / path / name) from error
+                except (ForeignId, ValueError):
+                    with named(root.path / path / name):
+                        raise
         finally:
             os.close(directory)
         advance(len(names))
 
 
-@contextmanager
-def _held(directory: int, name: str) -> Iterator[int]:
+class _Elsewhere(Exception):
+    """An inode that is, or may be, another than the survey saw."""
+
+
+def _change_entry(directory: int, name: str, root: Root, wanted: Wanted, linked: set[int]) -> None:
     held = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     try:
-        yield held
+        found = os.fstat(held)
+        single = found.st_nlink == 1 or stat.S_ISDIR(found.st_mode)
+        if found.st_dev != root.device or not (single or found.st_ino in linked):
+            raise _Elsewhere
+        path = xattrs.held(held)
+        if wanted.resumed:
+            _finish(path, found)
+        if wanted.shift.sources:
+            _move(path, found, wanted.shift)
+        for attribute, value in wanted.attributes(found).items():
+            xattrs.put(path, attribute, value)
     finally:
         os.close(held)
 
 
-def _change_inode(
-    held: int, shown: PurePosixPath, root: Root, wanted: Wanted, linked: set[int]
-) -> None:
-    found = os.fstat(held)
-    single = stat.S_ISDIR(found.st_mode) or found.st_nlink == 1
-    if found.st_dev != root.device or not (single or found.st_ino in linked):
-        raise changed(shown)
-    path = xattrs.held(held)
-    try:
-        if wanted.resumed:
-            _finish(path, found)
-        _move(path, found, wanted)
-    except ForeignId as foreign:
-        raise foreign_owner(shown, foreign) from None
-    except ValueError as error:
-        raise changed(shown) from error
-    for attribute, value in wanted.attributes(found).items():
-        if xattrs.get(path, attribute) != value:
-            xattrs.put(path, attribute, value)
-
-
-def _move(path: str, found: os.stat_result, wanted: Wanted) -> None:
+def _move(path: str, found: os.stat_result, shift: Shift) -> None:
     """Change the owner and keep what chown takes away: setuid, setgid and file capabilities."""
-    shift = wanted.shift
     uid, gid = shift.moved(found.st_uid), shift.moved(found.st_gid)
     if (uid, gid) == (found.st_uid, found.st_gid):
         return

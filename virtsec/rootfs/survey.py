@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -74,22 +75,27 @@ def survey(root: Root, wanted: Wanted, advance: Callable[[int], None]) -> Survey
     """
     result = Survey()
     links: dict[int, _Links] = {}
-    if _differs(f"{xattrs.held(root.descriptor)}/.", os.fstat(root.descriptor), wanted, root.path):
-        result.changes.append(("", ["."]))
+    with named(root.path):
+        if _differs(xattrs.held(root.descriptor) + "/.", os.fstat(root.descriptor), wanted):
+            result.changes.append(("", ["."]))
     for directory in directories(root):
         names: list[str] = []
-        prefix = f"{xattrs.held(directory.descriptor)}/"
-        where = root.path / directory.path
+        prefix = xattrs.held(directory.descriptor) + "/"
         for entry in directory.entries:
+            name = entry.name
             try:
                 found = entry.stat(follow_symlinks=False)
-                wrong = _differs(prefix + entry.name, found, wanted, where / entry.name)
+                wrong = _differs(prefix + name, found, wanted)
             except FileNotFoundError:
                 continue
+            except (ForeignId, ValueError):
+                with named(root.path / directory.path / name):
+                    raise
             if wrong:
-                names.append(entry.name)
+                names.append(name)
             if found.st_nlink > 1 and not stat.S_ISDIR(found.st_mode):
-                known = links.setdefault(found.st_ino, _Links(where / entry.name, found.st_nlink))
+                shown = root.path / directory.path / name
+                known = links.setdefault(found.st_ino, _Links(shown, found.st_nlink))
                 known.seen += 1
                 known.wrong = known.wrong or wrong
         if names:
@@ -100,9 +106,26 @@ def survey(root: Root, wanted: Wanted, advance: Callable[[int], None]) -> Survey
     return result
 
 
-def _differs(path: str, found: os.stat_result, wanted: Wanted, shown: PurePosixPath) -> bool:
-    """Whether an inode is to be changed; `path` leads to it through a held directory."""
-    if _moves(path, found, wanted.shift, shown):
+@contextmanager
+def named(path: PurePosixPath) -> Iterator[None]:
+    """Raise `RootfsFailed` naming `path` for ids and attributes that are wrong."""
+    try:
+        yield
+    except ForeignId as foreign:
+        raise RootfsFailed(
+            f"{path} belongs to the id {foreign.identity}, which is not one of the container's.",
+            "Give the file to an id below 65,536, or remove it.",
+        ) from foreign
+    except ValueError as error:
+        raise RootfsFailed(f"{path} has attributes that make no sense: {error}.") from error
+
+
+def _differs(path: str, found: os.stat_result, wanted: Wanted) -> bool:
+    """Whether an inode is to be changed; `path` leads to it through a held directory.
+
+    Raises `ForeignId`, `ValueError`.
+    """
+    if wanted.shift.sources and _moves(path, found, wanted.shift):
         return True
     for name, value in wanted.attributes(found).items():
         if xattrs.get(path, name, follow=False) != value:
@@ -110,18 +133,11 @@ def _differs(path: str, found: os.stat_result, wanted: Wanted, shown: PurePosixP
     return wanted.resumed and xattrs.get(path, PENDING, follow=False) is not None
 
 
-def _moves(path: str, found: os.stat_result, shift: Shift, shown: PurePosixPath) -> bool:
-    if not shift.sources:
+def _moves(path: str, found: os.stat_result, shift: Shift) -> bool:
+    if shift.moved(found.st_uid) == found.st_uid and shift.moved(found.st_gid) == found.st_gid:
         return False
-    try:
-        if shift.moved(found.st_uid) == found.st_uid and shift.moved(found.st_gid) == found.st_gid:
-            return False
-        if not stat.S_ISLNK(found.st_mode):
-            translated(path, shift, follow=False)
-    except ForeignId as foreign:
-        raise foreign_owner(shown, foreign) from None
-    except ValueError as error:
-        raise RootfsFailed(f"{shown} has attributes that make no sense: {error}.") from error
+    if not stat.S_ISLNK(found.st_mode):
+        translated(path, shift, follow=False)
     return True
 
 
@@ -138,14 +154,6 @@ def translated(path: str, shift: Shift, *, follow: bool) -> dict[str, bytes]:
                 change = shift.capability if name == xattrs.FILE_CAPABILITY else shift.acl
                 result[name] = change(value)
     return result
-
-
-def foreign_owner(path: PurePosixPath, foreign: ForeignId) -> RootfsFailed:
-    """An id that a tree may not have."""
-    return RootfsFailed(
-        f"{path} belongs to the id {foreign.identity}, which is not one of the container's.",
-        "Give the file to an id below 65,536, or remove it.",
-    )
 
 
 def _wholly_inside(links: Mapping[int, _Links]) -> Iterator[int]:
