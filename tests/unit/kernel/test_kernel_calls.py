@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -17,7 +17,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="takes root")
 
 
 @pytest.fixture
-def directory(tmp_path: Path):
+def directory(tmp_path: Path) -> Iterator[int]:
     tree = tmp_path / "tree"
     (tree / "a/b").mkdir(parents=True)
     (tree / "a/b/file").write_text("inside")
@@ -47,19 +47,19 @@ def in_child(work: Callable[[], None]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def test_a_path_beneath_is_opened(directory: int):
+def test_a_path_beneath_is_opened(directory: int) -> None:
     assert read(open_beneath(directory, "a/b/file", os.O_RDONLY)) == "inside"
 
 
 @pytest.mark.parametrize("path", ["absolute", "climbing", "out/tree/a/b/file", "../tree/a"])
-def test_nothing_is_opened_through_a_link_or_upwards(directory: int, path: str):
+def test_nothing_is_opened_through_a_link_or_upwards(directory: int, path: str) -> None:
     with pytest.raises(OSError) as caught:
         open_beneath(directory, path, os.O_RDONLY)
     assert caught.value.errno in (errno.ELOOP, errno.EXDEV)
 
 
 @needs_root
-def test_nothing_is_opened_across_a_mount():
+def test_nothing_is_opened_across_a_mount() -> None:
     root = os.open("/", os.O_PATH)
     try:
         with pytest.raises(OSError) as caught:
@@ -70,11 +70,11 @@ def test_nothing_is_opened_across_a_mount():
 
 
 @pytest.mark.parametrize("path", ["/a/b/file", "absolute", "climbing", "../../a/b/file"])
-def test_links_are_followed_inside_the_root_only(directory: int, path: str):
+def test_links_are_followed_inside_the_root_only(directory: int, path: str) -> None:
     assert read(open_in_root(directory, path, os.O_RDONLY)) == "inside"
 
 
-def test_attributes_of_a_held_inode_are_reached_after_a_rename(tmp_path: Path):
+def test_attributes_of_a_held_inode_are_reached_after_a_rename(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     held = os.open(tmp_path / "file", os.O_PATH | os.O_NOFOLLOW)
     (tmp_path / "file").rename(tmp_path / "renamed")
@@ -89,7 +89,7 @@ def test_attributes_of_a_held_inode_are_reached_after_a_rename(tmp_path: Path):
 
 
 @needs_root
-def test_root_in_a_user_namespace_is_the_first_id_of_its_range(tmp_path: Path):
+def test_root_in_a_user_namespace_is_the_first_id_of_its_range(tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
     with userns.user_namespace(1_000_000, 65536) as namespace:
 
@@ -107,7 +107,7 @@ def test_root_in_a_user_namespace_is_the_first_id_of_its_range(tmp_path: Path):
 
 
 @needs_root
-def test_no_child_is_left_of_a_user_namespace():
+def test_no_child_is_left_of_a_user_namespace() -> None:
     with userns.user_namespace(1_000_000, 65536):
         pass
     with pytest.raises(ChildProcessError):
@@ -115,7 +115,7 @@ def test_no_child_is_left_of_a_user_namespace():
 
 
 @needs_root
-def test_only_the_detached_mount_stays_writable(tmp_path: Path):
+def test_only_the_detached_mount_stays_writable(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     tree = tmp_path / "tree"
     outside.mkdir()
@@ -146,7 +146,7 @@ def test_only_the_detached_mount_stays_writable(tmp_path: Path):
 
 
 @needs_root
-def test_only_the_named_capabilities_are_left_and_exec_brings_none_back():
+def test_only_the_named_capabilities_are_left_and_exec_brings_none_back() -> None:
     kept = {privilege.CAP_CHOWN, privilege.CAP_SETFCAP}
     script = (
         "from virtsec.kernel import privilege; import sys;"
@@ -162,7 +162,7 @@ def test_only_the_named_capabilities_are_left_and_exec_brings_none_back():
     assert in_child(work) == 0
 
 
-def test_mount_points_with_blanks_and_backslashes_are_read():
+def test_mount_points_with_blanks_and_backslashes_are_read() -> None:
     text = (
         "36 35 98:0 /mnt1 /a\\040b rw,noatime master:1 - ext3 /dev/root rw\n"
         "37 35 98:0 / /c\\134d rw shared:1 shared:2 - ext3 /dev/root rw\n"
@@ -170,7 +170,7 @@ def test_mount_points_with_blanks_and_backslashes_are_read():
     assert mounts.parse_mount_points(text) == [PurePosixPath("/a b"), PurePosixPath("/c\\d")]
 
 
-def test_what_is_mounted_beneath_is_found():
+def test_what_is_mounted_beneath_is_found() -> None:
     assert PurePosixPath("/proc") in mounts.mounted_at_or_beneath(PurePosixPath("/"))
     assert mounts.mounted_at_or_beneath(PurePosixPath("/proc"))[0] == PurePosixPath("/proc")
     assert mounts.mounted_at_or_beneath(PurePosixPath("/pro")) == []

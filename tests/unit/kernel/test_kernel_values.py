@@ -34,28 +34,30 @@ ENTRIES = st.lists(
 
 
 @given(CAPABILITIES)
-def test_a_file_capability_survives_being_written_and_read(capability: filecap.FileCapability):
+def test_a_file_capability_survives_being_written_and_read(
+    capability: filecap.FileCapability,
+) -> None:
     assert filecap.parse(filecap.build(capability)) == capability
 
 
 @given(st.binary(max_size=40))
-def test_no_bytes_make_reading_a_capability_fail_in_any_other_way(value: bytes):
+def test_no_bytes_make_reading_a_capability_fail_in_any_other_way(value: bytes) -> None:
     with contextlib.suppress(ValueError):
         filecap.parse(value)
 
 
-def test_the_oldest_revision_is_understood():
+def test_the_oldest_revision_is_understood() -> None:
     value = (0x01000001).to_bytes(4, "little") + (1 << 10).to_bytes(4, "little") + bytes(4)
     assert filecap.parse(value) == filecap.FileCapability(1 << 10, 0, True)
 
 
 @given(ENTRIES)
-def test_an_acl_survives_being_written_and_read(entries: tuple[posixacl.Entry, ...]):
+def test_an_acl_survives_being_written_and_read(entries: tuple[posixacl.Entry, ...]) -> None:
     assert posixacl.parse(posixacl.build(entries)) == entries
 
 
 @given(st.binary(max_size=60))
-def test_no_bytes_make_reading_an_acl_fail_in_any_other_way(value: bytes):
+def test_no_bytes_make_reading_an_acl_fail_in_any_other_way(value: bytes) -> None:
     with contextlib.suppress(ValueError):
         posixacl.parse(value)
 
@@ -63,7 +65,7 @@ def test_no_bytes_make_reading_an_acl_fail_in_any_other_way(value: bytes):
 @given(ENTRIES)
 def test_only_the_ids_of_named_users_and_groups_are_translated(
     entries: tuple[posixacl.Entry, ...],
-):
+) -> None:
     moved = posixacl.parse(posixacl.translate(posixacl.build(entries), lambda n: n ^ 1))
     for before, after in zip(entries, moved, strict=True):
         named = before.tag in (posixacl.USER, posixacl.GROUP)
@@ -73,7 +75,7 @@ def test_only_the_ids_of_named_users_and_groups_are_translated(
 
 @pytest.mark.skipif(not ROOT, reason="setting file capabilities takes root")
 @pytest.mark.parametrize("root_id", [0, 1_000_000])
-def test_the_kernel_takes_and_gives_back_what_is_built(tmp_path: Path, root_id: int):
+def test_the_kernel_takes_and_gives_back_what_is_built(tmp_path: Path, root_id: int) -> None:
     file = tmp_path / "file"
     file.touch()
     value = filecap.build(filecap.FileCapability(1 << 10, 0, True, root_id))
@@ -81,7 +83,7 @@ def test_the_kernel_takes_and_gives_back_what_is_built(tmp_path: Path, root_id: 
     assert xattrs.get(str(file), xattrs.FILE_CAPABILITY) == value
 
 
-def test_the_kernel_takes_and_gives_back_an_acl_that_is_built(tmp_path: Path):
+def test_the_kernel_takes_and_gives_back_an_acl_that_is_built(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch(0o640)
     entries = (

@@ -97,9 +97,9 @@ def attribute(path: Path, name: str) -> bytes | None:
         return None
 
 
-def snapshot(top: Path, base: int = 0) -> dict[str, object]:
+def snapshot(top: Path, base: int = 0) -> dict[str, tuple[object, ...]]:
     """All that matters of a tree: kind, mode, owners counted from `base`, attributes, contents."""
-    result: dict[str, object] = {}
+    result: dict[str, tuple[object, ...]] = {}
     for path in everything(top):
         found = path.lstat()
         names = os.listxattr(path, follow_symlinks=False)

@@ -57,7 +57,9 @@ def label(tree: Path, marks: TreeMarks, ids: IdRange | None = IDS, **more: bool)
     return counts.changed
 
 
-def test_every_inode_is_labelled_and_shifted_whatever_its_kind(tree: Path, marks: TreeMarks):
+def test_every_inode_is_labelled_and_shifted_whatever_its_kind(
+    tree: Path, marks: TreeMarks
+) -> None:
     os.mkfifo(tree / "var/fifo")
     os.mknod(tree / "var/node", 0o20600, os.makedev(1, 3))
     before = snapshot(tree)
@@ -70,7 +72,7 @@ def test_every_inode_is_labelled_and_shifted_whatever_its_kind(tree: Path, marks
     assert {k: v[:3] for k, v in after.items()} == {k: v[:3] for k, v in before.items()}
 
 
-def test_set_id_bits_capabilities_and_acls_survive_the_shift(tree: Path, marks: TreeMarks):
+def test_set_id_bits_capabilities_and_acls_survive_the_shift(tree: Path, marks: TreeMarks) -> None:
     label(tree, marks)
     su = (tree / "usr/bin/su").stat()
     assert (su.st_mode & 0o7777, su.st_uid, su.st_gid) == (0o6755, IDS.start, IDS.start + 42)
@@ -83,7 +85,7 @@ def test_set_id_bits_capabilities_and_acls_survive_the_shift(tree: Path, marks: 
     assert attribute(tree, SHIFT) is None
 
 
-def test_a_shift_there_and_back_is_the_identity(tree: Path, marks: TreeMarks):
+def test_a_shift_there_and_back_is_the_identity(tree: Path, marks: TreeMarks) -> None:
     before = snapshot(tree)
     label(tree, marks)
     label(tree, marks, OTHER)
@@ -94,14 +96,14 @@ def test_a_shift_there_and_back_is_the_identity(tree: Path, marks: TreeMarks):
 
 def test_a_second_walk_writes_nothing(
     tree: Path, marks: TreeMarks, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     label(tree, marks)
     for name in ("setxattr", "removexattr", "chown"):
         monkeypatch.setattr(os, name, None)
     assert label(tree, marks) == 0
 
 
-def test_only_what_is_wrong_is_written_and_counted(tree: Path, marks: TreeMarks):
+def test_only_what_is_wrong_is_written_and_counted(tree: Path, marks: TreeMarks) -> None:
     label(tree, marks)
     (tree / "etc/new").touch()
     os.setxattr(tree / "var/log", MARK, b"wrong")
@@ -116,7 +118,7 @@ def test_only_what_is_wrong_is_written_and_counted(tree: Path, marks: TreeMarks)
 @pytest.mark.parametrize("calls", [1, 2, 3, 5, 8, 13])
 def test_a_shift_that_was_killed_is_taken_up_and_loses_nothing(
     tree: Path, marks: TreeMarks, tmp_path: Path, name: str, calls: int
-):
+) -> None:
     undisturbed = make_tree(tmp_path / "undisturbed")
     label(undisturbed, marks)
     with pytest.MonkeyPatch.context() as patch:
@@ -131,7 +133,7 @@ def test_a_shift_that_was_killed_is_taken_up_and_loses_nothing(
 
 def test_a_shift_killed_between_chown_and_chmod_keeps_the_setuid_bit(
     tree: Path, marks: TreeMarks, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     def killed(path: str, mode: int, capability: bytes | None) -> None:
         raise Killed
 
@@ -146,7 +148,7 @@ def test_a_shift_killed_between_chown_and_chmod_keeps_the_setuid_bit(
 
 def test_a_killed_shift_can_go_to_another_range_instead(
     tree: Path, marks: TreeMarks, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     before = snapshot(tree)
     label(tree, marks)
     with monkeypatch.context() as patch:
@@ -159,7 +161,7 @@ def test_a_killed_shift_can_go_to_another_range_instead(
     assert {k: v[:3] for k, v in after.items()} == {k: v[:3] for k, v in before.items()}
 
 
-def test_undoing_gives_a_tree_back_that_was_there_before(tree: Path, marks: TreeMarks):
+def test_undoing_gives_a_tree_back_that_was_there_before(tree: Path, marks: TreeMarks) -> None:
     before = snapshot(tree)
     label(tree, marks, keep_origin=True)
     restore_tree(PurePosixPath(tree), marks, Recorded())
@@ -168,14 +170,14 @@ def test_undoing_gives_a_tree_back_that_was_there_before(tree: Path, marks: Tree
     assert attribute(tree, SHIFT) is None
 
 
-def test_undoing_leaves_alone_what_was_not_touched(tree: Path, marks: TreeMarks):
+def test_undoing_leaves_alone_what_was_not_touched(tree: Path, marks: TreeMarks) -> None:
     label(tree, marks)
     restore_tree(PurePosixPath(tree), marks, Recorded())
     assert mark_of(tree) == b"directory"
     assert tree.stat().st_uid == IDS.start
 
 
-def test_a_foreign_owner_is_named_and_nothing_is_changed(tree: Path, marks: TreeMarks):
+def test_a_foreign_owner_is_named_and_nothing_is_changed(tree: Path, marks: TreeMarks) -> None:
     os.chown(tree / "var/log/mail", 500_000, 0)
     before = snapshot(tree)
     with pytest.raises(RootfsFailed, match=r"var/log/mail belongs to the id 500000"):
@@ -186,7 +188,7 @@ def test_a_foreign_owner_is_named_and_nothing_is_changed(tree: Path, marks: Tree
 
 def test_a_file_with_a_name_outside_is_refused_before_anything_is_changed(
     tree: Path, marks: TreeMarks, tmp_path: Path
-):
+) -> None:
     outside = tmp_path / "shadow"
     outside.write_text("secret")
     os.link(outside, tree / "etc/shadow")
@@ -196,7 +198,7 @@ def test_a_file_with_a_name_outside_is_refused_before_anything_is_changed(
     assert not any(mark_of(path) for path in everything(tree))
 
 
-def test_hard_links_within_the_tree_are_no_obstacle(tree: Path, marks: TreeMarks):
+def test_hard_links_within_the_tree_are_no_obstacle(tree: Path, marks: TreeMarks) -> None:
     label(tree, marks)
     assert (tree / "usr/bin/perl5").stat().st_ino == (tree / "usr/bin/perl").stat().st_ino
     assert (tree / "usr/bin/perl").stat().st_uid == IDS.start
@@ -204,7 +206,7 @@ def test_hard_links_within_the_tree_are_no_obstacle(tree: Path, marks: TreeMarks
 
 def test_a_link_made_outside_after_the_survey_is_noticed(
     tree: Path, marks: TreeMarks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     outside = tmp_path / "shadow"
     outside.write_text("secret")
 
@@ -220,7 +222,9 @@ def test_a_link_made_outside_after_the_survey_is_noticed(
     assert mark_of(outside) is None
 
 
-def test_symlinks_are_labelled_and_never_followed(tree: Path, marks: TreeMarks, tmp_path: Path):
+def test_symlinks_are_labelled_and_never_followed(
+    tree: Path, marks: TreeMarks, tmp_path: Path
+) -> None:
     canary = tmp_path / "canary"
     (canary / "below").mkdir(parents=True)
     (tree / "etc/link").symlink_to(canary)
@@ -234,7 +238,7 @@ def test_symlinks_are_labelled_and_never_followed(tree: Path, marks: TreeMarks, 
 
 def test_what_is_mounted_in_the_tree_is_left_alone(
     mounted: Path, tree: Path, marks: TreeMarks, tmp_path: Path
-):
+) -> None:
     (mounted / "file").touch()
     outer = tmp_path  # the mount point is one of the tree's directories here
     make_tree(outer)
@@ -244,7 +248,7 @@ def test_what_is_mounted_in_the_tree_is_left_alone(
     assert mark_of(outer / "etc") == b"directory"
 
 
-def test_a_tree_deeper_than_a_path_may_be_long_is_walked(tree: Path, marks: TreeMarks):
+def test_a_tree_deeper_than_a_path_may_be_long_is_walked(tree: Path, marks: TreeMarks) -> None:
     name = "d" * 200
     top = os.open(tree / "var", os.O_PATH)
     current = top
@@ -259,7 +263,7 @@ def test_a_tree_deeper_than_a_path_may_be_long_is_walked(tree: Path, marks: Tree
 @pytest.mark.parametrize("kind", ["missing", "directory", "fifo", "dangling", "outside"])
 def test_an_init_that_is_no_file_of_the_tree_is_refused(
     tree: Path, marks: TreeMarks, tmp_path: Path, kind: str
-):
+) -> None:
     init = tree / "usr/lib/systemd/systemd"
     init.unlink()
     outside = tmp_path / "host-init"
@@ -278,7 +282,7 @@ def test_an_init_that_is_no_file_of_the_tree_is_refused(
     assert not any(mark_of(path) for path in everything(tree))
 
 
-def test_an_init_replaced_meanwhile_takes_the_label_over(tree: Path, marks: TreeMarks):
+def test_an_init_replaced_meanwhile_takes_the_label_over(tree: Path, marks: TreeMarks) -> None:
     label(tree, marks)
     old = tree / "usr/lib/systemd/systemd"
     old.rename(tree / "usr/lib/systemd/old")
@@ -288,14 +292,18 @@ def test_an_init_replaced_meanwhile_takes_the_label_over(tree: Path, marks: Tree
     assert mark_of(tree / "usr/lib/systemd/old") == b"file"
 
 
-def test_a_tree_at_rest_has_no_label_left_and_its_owners_still(tree: Path, marks: TreeMarks):
+def test_a_tree_at_rest_has_no_label_left_and_its_owners_still(
+    tree: Path, marks: TreeMarks
+) -> None:
     label(tree, marks)
     rest_tree(PurePosixPath(tree), marks, Recorded())
     assert not any(mark_of(path) for path in everything(tree))
     assert tree.stat().st_uid == IDS.start
 
 
-def test_a_tree_that_others_could_swap_is_refused(tree: Path, marks: TreeMarks, tmp_path: Path):
+def test_a_tree_that_others_could_swap_is_refused(
+    tree: Path, marks: TreeMarks, tmp_path: Path
+) -> None:
     tmp_path.chmod(0o777)
     try:
         with pytest.raises(Refused, match=r"others than root may change"):
@@ -304,7 +312,7 @@ def test_a_tree_that_others_could_swap_is_refused(tree: Path, marks: TreeMarks, 
         tmp_path.chmod(0o700)
 
 
-def test_a_file_system_without_attributes_gets_a_sentence(tree: Path, marks: TreeMarks):
+def test_a_file_system_without_attributes_gets_a_sentence(tree: Path, marks: TreeMarks) -> None:
     bad = TreeMarks({"nosuch.name": b"x"}, {"nosuch.name": b"x"}, {"nosuch.name": b"x"}, {})
     with pytest.raises(RootfsFailed, match="keeps no extended attributes"):
         label(tree, bad)

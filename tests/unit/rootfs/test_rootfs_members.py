@@ -62,12 +62,12 @@ def members(*lines: bytes) -> Members:
         (b'drwxr-xr-x+ 0/4 0 2025-11-08 20:20 "./\\303\\251/"\n', Member("d", 0, 4, "./é/")),
     ],
 )
-def test_a_line_of_tars_list_is_read(text: bytes, member: Member):
+def test_a_line_of_tars_list_is_read(text: bytes, member: Member) -> None:
     assert parse_member(text) == member
 
 
 @given(st.binary(max_size=80))
-def test_no_line_breaks_the_check(text: bytes):
+def test_no_line_breaks_the_check(text: bytes) -> None:
     try:
         members(text)
     except BadInput as error:
@@ -76,7 +76,7 @@ def test_no_line_breaks_the_check(text: bytes):
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(NAME.filter(lambda n: n.strip("./")), min_size=1, max_size=8, unique=True))
-def test_names_of_any_kind_come_through_tar(names: list[str]):
+def test_names_of_any_kind_come_through_tar(names: list[str]) -> None:
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w") as archive:
         for name in names:
@@ -92,30 +92,30 @@ def test_names_of_any_kind_come_through_tar(names: list[str]):
 
 
 @pytest.mark.parametrize("name", ["../x", "./a/../../x", "/etc/passwd", "..", "a/.."])
-def test_a_member_that_leads_out_is_refused(name: str):
+def test_a_member_that_leads_out_is_refused(name: str) -> None:
     with pytest.raises(BadInput, match="leads out of the tree"):
         members(line(name))
 
 
 @pytest.mark.parametrize("target", ["/etc/passwd", "../../etc/passwd"])
-def test_a_hard_link_that_leads_out_is_refused(target: str):
+def test_a_hard_link_that_leads_out_is_refused(target: str) -> None:
     with pytest.raises(BadInput, match="leads out of the tree"):
         members(line("./x", "h", target))
 
 
 @pytest.mark.parametrize("last", [line("./d/x"), line("./d/e/x"), line("./y", "h", "d/x")])
-def test_a_member_behind_a_symlink_is_refused(last: bytes):
+def test_a_member_behind_a_symlink_is_refused(last: bytes) -> None:
     with pytest.raises(BadInput, match="behind the symlink 'd'"):
         members(line("./d", "l", "/etc"), last)
 
 
-def test_a_symlink_made_between_two_members_of_a_directory_is_noticed():
+def test_a_symlink_made_between_two_members_of_a_directory_is_noticed() -> None:
     with pytest.raises(BadInput, match="behind the symlink"):
         members(line("./d/x"), line("d", "l", "/etc"), line("./d/y"))
 
 
 @pytest.mark.parametrize(("kind", "word"), [("c", "device"), ("b", "device"), ("p", "fifo")])
-def test_nodes_are_refused_outside_dev_only(kind: str, word: str):
+def test_nodes_are_refused_outside_dev_only(kind: str, word: str) -> None:
     members(line("./dev/x", kind), line("dev/pts/y", kind))
     for name in ("./x", "./usr/dev/x", ".//dev/x", "./dev"):
         with pytest.raises(BadInput, match=word):
@@ -123,19 +123,19 @@ def test_nodes_are_refused_outside_dev_only(kind: str, word: str):
 
 
 @pytest.mark.parametrize("owner", ["65536/0", "0/70000"])
-def test_an_id_no_container_has_is_refused(owner: str):
+def test_an_id_no_container_has_is_refused(owner: str) -> None:
     members(line("./x", owner="65535/65535"))
     with pytest.raises(BadInput, match="belongs to the id"):
         members(line("./x", owner=owner))
 
 
 @pytest.mark.parametrize("kind", ["D", "M", "V", "N", "?"])
-def test_members_of_strange_kinds_are_refused(kind: str):
+def test_members_of_strange_kinds_are_refused(kind: str) -> None:
     with pytest.raises(BadInput, match="of a kind"):
         members(line("./x", kind))
 
 
-def test_a_root_needs_an_init_that_its_own_links_lead_to():
+def test_a_root_needs_an_init_that_its_own_links_lead_to() -> None:
     debian = members(
         line("./sbin", "l", "usr/sbin"),
         line("./usr/sbin/init", "l", "../lib/systemd/systemd"),
@@ -152,7 +152,7 @@ def test_a_root_needs_an_init_that_its_own_links_lead_to():
 
 @settings(max_examples=80, deadline=None)
 @given(st.dictionaries(PLACE, PATH, max_size=5), PATH)
-def test_links_lead_where_the_kernel_follows_them_to(links: dict[str, str], path: str):
+def test_links_lead_where_the_kernel_follows_them_to(links: dict[str, str], path: str) -> None:
     with tempfile.TemporaryDirectory() as top:
         for place in ("a/a", "a/b", "b"):
             Path(top, place).mkdir(parents=True, exist_ok=True)
@@ -173,6 +173,6 @@ def test_links_lead_where_the_kernel_follows_them_to(links: dict[str, str], path
     assert Members("x.tar", links=made).resolve(path) == where.removeprefix(".")
 
 
-def test_names_that_are_no_text_are_kept():
+def test_names_that_are_no_text_are_kept() -> None:
     assert os.fsencode(unquote(b"a\\377b")) == b"a\xffb"
     assert Path(unquote(b"a\\\\b\\tc")) == Path("a\\b\tc")

@@ -16,6 +16,7 @@ from virtsec.errors import RootfsFailed, VirtsecError
 from virtsec.mac.protocol import TreeMarks
 from virtsec.rootfs import label as label_module
 from virtsec.rootfs import walk
+from virtsec.rootfs.change import change
 from virtsec.rootfs.label import label_tree
 from virtsec.rootfs.remove import remove_tree
 
@@ -77,7 +78,7 @@ def untouched(canary: Path) -> bool:
 
 def test_a_directory_swapped_for_a_link_leads_the_walk_nowhere(
     tree: Path, canary: Path, marks: TreeMarks
-):
+) -> None:
     swap = swap_with(tree, canary)
     with meanwhile(swap):
         for number in range(ROUNDS):
@@ -94,13 +95,12 @@ def test_a_directory_swapped_for_a_link_leads_the_walk_nowhere(
 
 def test_a_directory_swapped_at_the_worst_moment_leads_nowhere(
     tree: Path, canary: Path, marks: TreeMarks, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     swap = swap_with(tree, canary)
-    real = label_module.change
 
     def swapped_before(*words: object) -> None:
         swap()
-        real(*words)  # type: ignore[arg-type]
+        change(*words)  # type: ignore[arg-type]
 
     monkeypatch.setattr(label_module, "change", swapped_before)
     with pytest.raises(RootfsFailed, match="was changed by somebody else"):
@@ -110,7 +110,7 @@ def test_a_directory_swapped_at_the_worst_moment_leads_nowhere(
 
 def test_a_directory_swapped_while_the_tree_is_read_is_noticed(
     tree: Path, canary: Path, marks: TreeMarks, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     swap = swap_with(tree, canary)
     read: list[str] = []
     real = walk.descend
@@ -129,7 +129,7 @@ def test_a_directory_swapped_while_the_tree_is_read_is_noticed(
 
 def test_a_file_swapped_for_a_hard_link_of_the_hosts_is_not_changed(
     tree: Path, canary: Path, marks: TreeMarks
-):
+) -> None:
     victim, other = tree / "var/victim", tree / "var/other"
     victim.touch()
 
@@ -147,7 +147,7 @@ def test_a_file_swapped_for_a_hard_link_of_the_hosts_is_not_changed(
             assert untouched(canary)
 
 
-def test_removal_is_led_nowhere_either(tmp_path: Path, canary: Path, as_root: None):
+def test_removal_is_led_nowhere_either(tmp_path: Path, canary: Path, as_root: None) -> None:
     for _ in range(ROUNDS):
         tree = tmp_path / "tree"
         (tree / "var").mkdir(parents=True)

@@ -6,14 +6,15 @@ import os
 import subprocess
 import tarfile
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 import pytest
 
 from tests.unit.rootfs.rootfs_trees import INIT, make_archive, make_tree, member
 from virtsec.errors import BadInput, HostNotReady, NotFound, Refused
-from virtsec.rootfs import archive as archive_module
 from virtsec.rootfs import debian
 from virtsec.rootfs.archive import Compression, recognise
+from virtsec.rootfs.feed import program
 from virtsec.rootfs.sources import Source, SourceKind, default_source, inspect_source
 from virtsec.rootfs.trust import check_parents
 
@@ -31,12 +32,14 @@ def inspect(source: str | Path | None, store: PurePosixPath) -> Source:
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:xz"])
-def test_an_archive_is_known_by_its_first_bytes(tmp_path: Path, store: PurePosixPath, mode: str):
+def test_an_archive_is_known_by_its_first_bytes(
+    tmp_path: Path, store: PurePosixPath, mode: str
+) -> None:
     path = make_archive(tmp_path / "no-suffix", [member("./x")], mode)
     assert inspect(path, store) == Source(SourceKind.TAR, 5)
 
 
-def test_a_zstd_archive_is_known_too(tmp_path: Path, store: PurePosixPath):
+def test_a_zstd_archive_is_known_too(tmp_path: Path, store: PurePosixPath) -> None:
     plain = make_archive(tmp_path / "x.tar", [member("./x")])
     if not Path("/usr/bin/zstd").exists():
         pytest.skip("zstd is not installed")
@@ -45,11 +48,11 @@ def test_a_zstd_archive_is_known_too(tmp_path: Path, store: PurePosixPath):
 
 
 @pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
-def test_all_formats_of_tar_are_recognised(form: int):
+def test_all_formats_of_tar_are_recognised(form: Literal[0, 1, 2]) -> None:
     assert recognise(tarfile.TarInfo("x").tobuf(form)) is None
 
 
-def test_an_archive_older_than_posix_is_recognised_by_its_checksum():
+def test_an_archive_older_than_posix_is_recognised_by_its_checksum() -> None:
     header = bytearray(512)
     header[0:4] = b"file"
     header[148:156] = b" " * 8
@@ -61,7 +64,7 @@ def test_an_archive_older_than_posix_is_recognised_by_its_checksum():
 
 
 @pytest.mark.parametrize("head", [b"", b"\x7fELF", b"PK\x03\x04" + bytes(600), bytes(512)])
-def test_what_is_no_archive_is_not_taken_for_one(head: bytes):
+def test_what_is_no_archive_is_not_taken_for_one(head: bytes) -> None:
     with pytest.raises(ValueError, match="neither"):
         recognise(head)
 
@@ -82,7 +85,7 @@ def test_a_hostile_member_is_named(
     store: PurePosixPath,
     bad: tuple[tarfile.TarInfo, bytes],
     sentence: str,
-):
+) -> None:
     path = make_archive(tmp_path / "x.tar", [bad])
     with pytest.raises(BadInput, match=sentence):
         inspect(path, store)
@@ -90,14 +93,18 @@ def test_a_hostile_member_is_named(
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:xz"])
-def test_a_truncated_archive_is_said_to_be_damaged(tmp_path: Path, store: PurePosixPath, mode: str):
+def test_a_truncated_archive_is_said_to_be_damaged(
+    tmp_path: Path, store: PurePosixPath, mode: str
+) -> None:
     path = make_archive(tmp_path / "x.tar", [member("./x", text=os.urandom(90_000).hex())], mode)
     os.truncate(path, path.stat().st_size // 2)
     with pytest.raises(BadInput, match="is damaged"):
         inspect(path, store)
 
 
-def test_a_broken_checksum_after_the_last_member_is_noticed(tmp_path: Path, store: PurePosixPath):
+def test_a_broken_checksum_after_the_last_member_is_noticed(
+    tmp_path: Path, store: PurePosixPath
+) -> None:
     path = make_archive(tmp_path / "x.tar.gz", mode="w:gz")
     data = bytearray(path.read_bytes())
     data[-6] ^= 0xFF
@@ -106,7 +113,7 @@ def test_a_broken_checksum_after_the_last_member_is_noticed(tmp_path: Path, stor
         inspect(path, store)
 
 
-def test_an_empty_file_a_fifo_and_nothing_at_all(tmp_path: Path, store: PurePosixPath):
+def test_an_empty_file_a_fifo_and_nothing_at_all(tmp_path: Path, store: PurePosixPath) -> None:
     (tmp_path / "empty").touch()
     os.mkfifo(tmp_path / "fifo")
     for name in ("empty", "fifo"):
@@ -118,7 +125,7 @@ def test_an_empty_file_a_fifo_and_nothing_at_all(tmp_path: Path, store: PurePosi
 
 def test_a_missing_decompressor_is_named(
     tmp_path: Path, store: PurePosixPath, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     path = make_archive(tmp_path / "x", mode="w:xz")
     monkeypatch.setattr(Compression.XZ, "path", "/usr/bin/no-xz")
     with pytest.raises(HostNotReady, match="no /usr/bin/no-xz") as caught:
@@ -126,7 +133,7 @@ def test_a_missing_decompressor_is_named(
     assert "xz-utils" in caught.value.remedy
 
 
-def test_what_is_no_linux_root_is_refused(tmp_path: Path, store: PurePosixPath):
+def test_what_is_no_linux_root_is_refused(tmp_path: Path, store: PurePosixPath) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "no-init/etc").mkdir(parents=True)
     with pytest.raises(BadInput, match="no Linux root"):
@@ -139,13 +146,13 @@ def test_what_is_no_linux_root_is_refused(tmp_path: Path, store: PurePosixPath):
         inspect(tmp_path / "x.tar", store)
 
 
-def test_a_tree_is_counted_for_a_copy(tree: Path, store: PurePosixPath):
+def test_a_tree_is_counted_for_a_copy(tree: Path, store: PurePosixPath) -> None:
     found = inspect(tree, store)
     assert found == Source(SourceKind.TREE, len(list(tree.rglob("*"))) + 1)
 
 
 @pytest.mark.parametrize("kind", ["node", "fifo", "owner"])
-def test_what_cannot_be_copied_is_named(tree: Path, store: PurePosixPath, kind: str):
+def test_what_cannot_be_copied_is_named(tree: Path, store: PurePosixPath, kind: str) -> None:
     bad = tree / "var/bad"
     if kind == "node":
         os.mknod(bad, 0o20600, os.makedev(1, 3))
@@ -159,17 +166,17 @@ def test_what_cannot_be_copied_is_named(tree: Path, store: PurePosixPath, kind: 
         inspect(tree, store)
 
 
-def test_a_tree_is_not_copied_into_itself(tree: Path):
+def test_a_tree_is_not_copied_into_itself(tree: Path) -> None:
     with pytest.raises(BadInput, match="is inside of"):
         inspect_source(str(tree), PurePosixPath(tree / "srv"))
 
 
-def test_the_hosts_own_root_is_no_containers():
+def test_the_hosts_own_root_is_no_containers() -> None:
     with pytest.raises(Refused, match="the host's own root"):
         inspect_source(None, PurePosixPath("/"))
 
 
-def test_an_existing_root_is_taken_as_it_is(tree: Path):
+def test_an_existing_root_is_taken_as_it_is(tree: Path) -> None:
     assert inspect_source(None, PurePosixPath(tree)) == Source(SourceKind.EXISTING)
     with pytest.raises(NotFound):
         inspect_source(None, PurePosixPath(tree / "nothing"))
@@ -181,7 +188,7 @@ def test_an_existing_root_is_taken_as_it_is(tree: Path):
 
 def test_a_place_that_is_taken_or_missing_is_refused(
     tree: Path, tmp_path: Path, store: PurePosixPath
-):
+) -> None:
     with pytest.raises(Refused, match="is there already"):
         inspect_source(str(tree), PurePosixPath(make_tree(tmp_path / "taken")))
     with pytest.raises(NotFound, match="There is no directory"):
@@ -191,7 +198,7 @@ def test_a_place_that_is_taken_or_missing_is_refused(
 
 
 @pytest.mark.parametrize("change", ["mode", "owner", "through a link"])
-def test_a_place_that_others_may_change_is_refused(tmp_path: Path, change: str):
+def test_a_place_that_others_may_change_is_refused(tmp_path: Path, change: str) -> None:
     above = tmp_path / "above"
     (above / "inner").mkdir(parents=True)
     path = above / "inner/rootfs"
@@ -211,19 +218,19 @@ def test_a_place_that_others_may_change_is_refused(tmp_path: Path, change: str):
 
 def test_without_a_source_debian_is_built_unless_a_tree_is_there(
     tree: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.setattr(debian, "host_release", lambda: "trixie")
     assert default_source(PurePosixPath(tree)) is None
     assert default_source(PurePosixPath(tree / "nothing")) == "debian:trixie"
 
 
 @pytest.mark.parametrize("source", ["debian:", "debian:Trixie", "debian:a/b", "debian:-o"])
-def test_what_is_no_name_of_a_release_is_refused(source: str, store: PurePosixPath):
+def test_what_is_no_name_of_a_release_is_refused(source: str, store: PurePosixPath) -> None:
     with pytest.raises(BadInput, match="names no Debian release"):
         inspect(source, store)
 
 
-def test_a_missing_program_is_named(store: PurePosixPath, monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_program_is_named(store: PurePosixPath, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(debian, "_NEEDED", {"/usr/bin/no-mmdebstrap": "mmdebstrap"})
     with pytest.raises(HostNotReady, match="no-mmdebstrap") as caught:
         inspect("debian:trixie", store)
@@ -243,7 +250,7 @@ def test_the_mirror_is_asked_for_the_release(
     answer: str,
     error: type[BadInput],
     sentence: str,
-):
+) -> None:
     monkeypatch.setattr(debian, "_NEEDED", {})
     monkeypatch.setattr(debian, "host_release", lambda: "trixie")
     monkeypatch.setattr(debian, "_targets", lambda: "http://mirror/debian/ trixie main Debian")
@@ -262,7 +269,7 @@ https://elsewhere/node nodistro main NodeSource
 """
 
 
-def test_the_hosts_release_comes_with_updates_and_security():
+def test_the_hosts_release_comes_with_updates_and_security() -> None:
     assert [line.split()[-3:] for line in debian.sources(TARGETS, "trixie", "trixie")] == [
         ["http://mirror/debian", "trixie", "main"],
         ["http://mirror/debian", "trixie-updates", "main"],
@@ -270,7 +277,7 @@ def test_the_hosts_release_comes_with_updates_and_security():
     ]
 
 
-def test_another_release_comes_from_the_same_mirror():
+def test_another_release_comes_from_the_same_mirror() -> None:
     assert [line.split()[-3:] for line in debian.sources(TARGETS, "trixie", "sid")] == [
         ["http://mirror/debian", "sid", "main"]
     ]
@@ -279,7 +286,7 @@ def test_another_release_comes_from_the_same_mirror():
     assert debian.sources(TARGETS, "bookworm", "sid") == []
 
 
-def test_hostile_bytes_are_read_by_nobody(tmp_path: Path):
-    listed = archive_module.program(["/usr/bin/id", "-u"], nobody=True)
+def test_hostile_bytes_are_read_by_nobody(tmp_path: Path) -> None:
+    listed = program(["/usr/bin/id", "-u"], nobody=True)
     with listed as feed:
         assert os.read(feed.descriptor, 20) == b"65534\n"

@@ -37,8 +37,9 @@ from virtsec.rootfs.steps import (
     plan_keep,
     plan_root,
 )
+from virtsec.rootfs.unpack import unpack
 from virtsec.spec import STORE, ContainerSpec, Identity, IdRange, Label
-from virtsec.step import Host, Step, execute
+from virtsec.step import Host, Step, Watcher, execute
 
 
 class Stopped(Exception):
@@ -71,7 +72,7 @@ def fail(index: int, step: Step) -> None:
     raise Stopped(step.describe())
 
 
-def fail_at(stop: type[Step]):  # type: ignore[no-untyped-def]
+def fail_at(stop: type[Step]) -> Watcher:
     def watch(index: int, step: Step) -> None:
         if isinstance(step, stop):
             fail(index, step)
@@ -81,7 +82,7 @@ def fail_at(stop: type[Step]):  # type: ignore[no-untyped-def]
 
 def test_a_root_is_made_labelled_and_closed_to_the_hosts_users(
     store: PurePosixPath, archive: Path, marks: TreeMarks, host: Host, progress: Recorded
-):
+) -> None:
     execute(steps(store, archive, marks), host)
     rootfs = Path(store) / "vs1/rootfs"
     assert (rootfs / "file").stat().st_uid == IDS.start + 33
@@ -95,7 +96,7 @@ def test_a_root_is_made_labelled_and_closed_to_the_hosts_users(
 
 def test_a_privileged_root_is_closed_to_everybody_but_root(
     store: PurePosixPath, archive: Path, marks: TreeMarks, host: Host
-):
+) -> None:
     execute(steps(store, archive, marks, None), host)
     own = (Path(store) / "vs1").stat()
     assert (own.st_mode & 0o7777, own.st_uid, own.st_gid) == (0o700, 0, 0)
@@ -105,7 +106,7 @@ def test_a_privileged_root_is_closed_to_everybody_but_root(
 @pytest.mark.parametrize("stop", [FillTree, LabelTree, KeepTree])
 def test_a_failure_later_leaves_nothing(
     store: PurePosixPath, archive: Path, marks: TreeMarks, host: Host, stop: type[Step]
-):
+) -> None:
     with pytest.raises(Stopped):
         execute(steps(store, archive, marks), host, fail_at(stop))
     assert os.listdir(store) == []
@@ -113,7 +114,7 @@ def test_a_failure_later_leaves_nothing(
 
 def test_a_failure_after_the_last_step_leaves_nothing_either(
     store: PurePosixPath, archive: Path, marks: TreeMarks, host: Host
-):
+) -> None:
     with pytest.raises(Stopped):
         execute([*steps(store, archive, marks), RemoveTree(store)], host, fail_at(RemoveTree))
     assert os.listdir(store) == []
@@ -127,11 +128,9 @@ def test_a_stop_while_unpacking_leaves_nothing(
     host: Host,
     monkeypatch: pytest.MonkeyPatch,
     error: BaseException,
-):
-    real = fill_module.unpack
-
+) -> None:
     def interrupted(*words: object, **named: object) -> None:
-        real(*words, **named)  # type: ignore[arg-type]
+        unpack(*words, **named)  # type: ignore[arg-type]
         raise error
 
     monkeypatch.setattr(fill_module, "unpack", interrupted)
@@ -140,7 +139,9 @@ def test_a_stop_while_unpacking_leaves_nothing(
     assert os.listdir(store) == []
 
 
-def test_a_full_disk_leaves_nothing(mounted: Path, tmp_path: Path, marks: TreeMarks, host: Host):
+def test_a_full_disk_leaves_nothing(
+    mounted: Path, tmp_path: Path, marks: TreeMarks, host: Host
+) -> None:
     archive = make_archive(tmp_path / "x.tar", [member("./big", text="x" * 500_000)])
     with pytest.raises(RootfsFailed, match="is full"):
         execute(steps(PurePosixPath(mounted), archive, marks), host)
@@ -166,7 +167,7 @@ execute(steps(store, Path({archive!r}), marks), Host(None, None, Deadly()))
 @pytest.mark.parametrize("what", ["fill", "read", "label"])
 def test_a_run_that_was_killed_is_made_good_by_the_next(
     store: PurePosixPath, tmp_path: Path, marks: TreeMarks, host: Host, what: str
-):
+) -> None:
     archive = make_archive(tmp_path / "x.tar", [member(f"./f{n}") for n in range(200)])
     script = KILLED.format(path=sys.path, store=str(store), archive=str(archive), what=what)
     done = subprocess.run([sys.executable, "-c", script], check=False)
@@ -184,7 +185,7 @@ def test_a_run_that_was_killed_is_made_good_by_the_next(
 @pytest.mark.parametrize("name", ["rootfs", "rootfs.partial"])
 def test_somebodys_directory_is_never_replaced(
     store: PurePosixPath, archive: Path, marks: TreeMarks, host: Host, name: str
-):
+) -> None:
     theirs = Path(store) / "vs1" / name
     theirs.mkdir(parents=True)
     (theirs / "precious").touch()
@@ -195,7 +196,7 @@ def test_somebodys_directory_is_never_replaced(
 
 def test_a_root_that_was_kept_is_never_replaced(
     store: PurePosixPath, archive: Path, marks: TreeMarks, host: Host
-):
+) -> None:
     execute(steps(store, archive, marks), host)
     with pytest.raises(Refused, match="is there already"):
         execute(steps(store, archive, marks), host)
@@ -204,7 +205,7 @@ def test_a_root_that_was_kept_is_never_replaced(
 
 def test_a_tree_that_was_there_before_comes_back_when_a_later_step_fails(
     tree: Path, marks: TreeMarks, host: Host
-):
+) -> None:
     before = snapshot(tree)
     rootfs = PurePosixPath(tree)
     plan: list[Step] = [LabelTree(rootfs, IDS, marks, INIT, restore=True), RemoveTree(rootfs)]
@@ -215,7 +216,7 @@ def test_a_tree_that_was_there_before_comes_back_when_a_later_step_fails(
 
 def test_a_tree_that_was_there_is_not_touched_when_it_cannot_be_labelled(
     tree: Path, marks: TreeMarks, host: Host, tmp_path: Path
-):
+) -> None:
     os.setxattr(tree / "etc", "trusted.virtsec-test", b"theirs")
     os.link(tree / "etc/passwd", tmp_path / "backup")
     with pytest.raises(Refused):
@@ -225,7 +226,7 @@ def test_a_tree_that_was_there_is_not_touched_when_it_cannot_be_labelled(
 
 def test_a_tree_put_to_rest_is_labelled_again_when_a_later_step_fails(
     tree: Path, marks: TreeMarks, host: Host
-):
+) -> None:
     rootfs = PurePosixPath(tree)
     execute([LabelTree(rootfs, IDS, marks, INIT)], host)
     with pytest.raises(Stopped):
@@ -237,7 +238,7 @@ def test_a_tree_put_to_rest_is_labelled_again_when_a_later_step_fails(
 
 def test_a_tree_is_removed_with_its_directory_in_the_store_and_twice_is_once(
     store: PurePosixPath, archive: Path, marks: TreeMarks, host: Host
-):
+) -> None:
     execute(steps(store, archive, marks), host)
     for _ in range(2):
         execute([RemoveTree(store / "vs1/rootfs", store)], host)
@@ -250,7 +251,7 @@ def test_a_removal_that_was_killed_leaves_nothing_for_the_next_define_to_keep(
     marks: TreeMarks,
     host: Host,
     monkeypatch: pytest.MonkeyPatch,
-):
+) -> None:
     execute(steps(store, archive, marks), host)
 
     def killed(*words: object, **named: object) -> None:
@@ -266,7 +267,7 @@ def test_a_removal_that_was_killed_leaves_nothing_for_the_next_define_to_keep(
 
 def test_a_tree_with_something_mounted_in_it_is_not_removed(
     mounted: Path, tmp_path: Path, host: Host
-):
+) -> None:
     (mounted / "precious").touch()
     for path in (tmp_path, mounted):
         with pytest.raises(Refused, match="has something mounted in it"):
@@ -275,14 +276,14 @@ def test_a_tree_with_something_mounted_in_it_is_not_removed(
     assert attribute(tmp_path, "trusted.virtsec.unfinished") is None
 
 
-def test_removal_itself_stops_at_a_mount(mounted: Path, tmp_path: Path):
+def test_removal_itself_stops_at_a_mount(mounted: Path, tmp_path: Path) -> None:
     (mounted / "precious").touch()
     with pytest.raises(Refused, match="has something mounted in it"):
         remove_tree(PurePosixPath(tmp_path), lambda _: None)
     assert (mounted / "precious").exists()
 
 
-def test_a_tree_of_any_depth_is_removed(tmp_path: Path, host: Host):
+def test_a_tree_of_any_depth_is_removed(tmp_path: Path, host: Host) -> None:
     top = tmp_path / "tree"
     top.mkdir()
     current = os.open(top, os.O_PATH)
@@ -296,7 +297,7 @@ def test_a_tree_of_any_depth_is_removed(tmp_path: Path, host: Host):
     assert not top.exists()
 
 
-def test_what_a_link_leads_to_outlives_the_tree(tree: Path, tmp_path: Path, host: Host):
+def test_what_a_link_leads_to_outlives_the_tree(tree: Path, tmp_path: Path, host: Host) -> None:
     canary = make_tree(tmp_path / "canary")
     before = snapshot(canary)
     (tree / "etc/link").symlink_to(canary)
@@ -304,7 +305,7 @@ def test_what_a_link_leads_to_outlives_the_tree(tree: Path, tmp_path: Path, host
     assert snapshot(canary) == before
 
 
-def test_the_store_has_room_for_roots_and_nothing_else(tmp_path: Path, host: Host):
+def test_the_store_has_room_for_roots_and_nothing_else(tmp_path: Path, host: Host) -> None:
     with pytest.raises(Refused, match="not a place for a root"):
         MakeStore(PurePosixPath(tmp_path / "store/a/b/rootfs"), IDS, PurePosixPath(tmp_path)).apply(
             host
@@ -325,7 +326,7 @@ LABEL = Label("selinux", "p", "f", "i")
 )
 def test_a_plan_has_the_steps_it_takes(
     rootfs: PurePosixPath, source: str | None, kinds: list[type[Step]], marks: TreeMarks
-):
+) -> None:
     spec = ContainerSpec("vs1", rootfs, source)
     plan = plan_root(spec, Identity(LABEL, IDS), marks)
     assert [type(step) for step in plan] == kinds

@@ -70,7 +70,7 @@ def owners(place: Path) -> set[int]:
     return {path.lstat().st_uid for path in place.rglob("*")}
 
 
-def test_a_root_is_born_with_the_containers_owners(tmp_path: Path, place: Path):
+def test_a_root_is_born_with_the_containers_owners(tmp_path: Path, place: Path) -> None:
     archive = make_archive(tmp_path / "x.tar", [member("./su", uid=33, mode=0o4755)])
     extract(archive, place, IDS)
     su = (place / "su").stat()
@@ -80,7 +80,9 @@ def test_a_root_is_born_with_the_containers_owners(tmp_path: Path, place: Path):
 
 
 @KINDS
-def test_a_copy_has_everything_that_matters(tmp_path: Path, place: Path, ids: IdRange | None):
+def test_a_copy_has_everything_that_matters(
+    tmp_path: Path, place: Path, ids: IdRange | None
+) -> None:
     source = make_tree(tmp_path / "source")
     os.setxattr(source / "etc/passwd", "user.note", b"kept")
     os.setxattr(source / "etc/passwd", "trusted.overlay.opaque", b"y")
@@ -99,7 +101,7 @@ def test_a_copy_has_everything_that_matters(tmp_path: Path, place: Path, ids: Id
     assert default == acl(user=start + 33, group=start + 4)
 
 
-def test_a_copy_of_a_shifted_tree_counts_from_its_own_range(tmp_path: Path, place: Path):
+def test_a_copy_of_a_shifted_tree_counts_from_its_own_range(tmp_path: Path, place: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     for each, owner in ((first, 2_000_000), (second, 0)):
         each.mkdir()
@@ -125,7 +127,7 @@ def test_a_copy_of_a_shifted_tree_counts_from_its_own_range(tmp_path: Path, plac
 )
 def test_even_another_program_than_tar_could_do_no_harm(
     tmp_path: Path, place: Path, ids: IdRange | None, words: list[str]
-):
+) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     for path, mode in ((tmp_path, 0o711), (outside, 0o777)):
@@ -151,7 +153,7 @@ def test_even_another_program_than_tar_could_do_no_harm(
 @pytest.mark.parametrize("climb", [False, True], ids=["absolute", "relative"])
 def test_nothing_is_written_through_a_symlink_that_leads_out(
     tmp_path: Path, place: Path, ids: IdRange | None, climb: bool
-):
+) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     outside.chmod(0o777)
@@ -183,7 +185,7 @@ def test_nothing_is_written_through_a_symlink_that_leads_out(
 @pytest.mark.parametrize("name", ["../evil", "/tmp/virtsec-evil", "a/../../evil"])
 def test_nothing_is_written_above_the_tree(
     tmp_path: Path, place: Path, ids: IdRange | None, name: str
-):
+) -> None:
     archive = make_archive(tmp_path / "x.tar", [member(name, text="evil")])
     try:
         extract(archive, place, ids)
@@ -196,7 +198,7 @@ def test_nothing_is_written_above_the_tree(
 @KINDS
 def test_a_hard_link_to_the_hosts_files_is_never_made(
     tmp_path: Path, place: Path, ids: IdRange | None
-):
+) -> None:
     before = Path("/etc/passwd").stat().st_nlink
     archive = make_archive(tmp_path / "x.tar", [member("./p", tarfile.LNKTYPE, "/etc/passwd")])
     with pytest.raises(RootfsFailed):
@@ -205,7 +207,7 @@ def test_a_hard_link_to_the_hosts_files_is_never_made(
 
 
 @KINDS
-def test_no_device_is_ever_made(tmp_path: Path, place: Path, ids: IdRange | None):
+def test_no_device_is_ever_made(tmp_path: Path, place: Path, ids: IdRange | None) -> None:
     disk = member("./disk", tarfile.BLKTYPE)
     disk[0].devmajor, disk[0].devminor = 254, 0
     with pytest.raises(RootfsFailed, match="Cannot mknod"):
@@ -213,19 +215,19 @@ def test_no_device_is_ever_made(tmp_path: Path, place: Path, ids: IdRange | None
     assert not (place / "disk").exists()
 
 
-def test_devs_entries_are_left_out(tmp_path: Path, place: Path):
+def test_devs_entries_are_left_out(tmp_path: Path, place: Path) -> None:
     null = member("./dev/null", tarfile.CHRTYPE)
     extract(make_archive(tmp_path / "x.tar", [directory("./dev"), null]), place, IDS)
     assert os.listdir(place / "dev") == []
 
 
-def test_an_id_no_container_has_cannot_be_given(tmp_path: Path, place: Path):
+def test_an_id_no_container_has_cannot_be_given(tmp_path: Path, place: Path) -> None:
     with pytest.raises(RootfsFailed, match="Cannot change ownership"):
         extract(make_archive(tmp_path / "x.tar", [member("./x", uid=70_000)]), place, IDS)
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:xz"])
-def test_a_truncated_archive_fails_with_a_sentence(tmp_path: Path, place: Path, mode: str):
+def test_a_truncated_archive_fails_with_a_sentence(tmp_path: Path, place: Path, mode: str) -> None:
     archive = make_archive(
         tmp_path / "x.tar", [member("./big", text=os.urandom(200_000).hex())], mode
     )
@@ -235,19 +237,19 @@ def test_a_truncated_archive_fails_with_a_sentence(tmp_path: Path, place: Path, 
     assert "\n" not in caught.value.sentence
 
 
-def test_progress_counts_every_member(tmp_path: Path, place: Path):
+def test_progress_counts_every_member(tmp_path: Path, place: Path) -> None:
     members = [member(f"./file\n{number}") for number in range(500)]
     assert sum(extract(make_archive(tmp_path / "x.tar", members), place, IDS)) == 504
 
 
-def test_a_full_disk_is_said_in_one_sentence(tmp_path: Path, mounted: Path):
+def test_a_full_disk_is_said_in_one_sentence(tmp_path: Path, mounted: Path) -> None:
     os.chown(mounted, IDS.start, IDS.start)
     archive = make_archive(tmp_path / "x.tar", [member("./big", text="x" * 500_000)])
     with pytest.raises(RootfsFailed, match=f"file system of {mounted} is full"):
         extract(archive, mounted, IDS)
 
 
-def test_tar_is_gone_when_unpacking_is_interrupted(tmp_path: Path, place: Path):
+def test_tar_is_gone_when_unpacking_is_interrupted(tmp_path: Path, place: Path) -> None:
     fifo = tmp_path / "never-ending"
     os.mkfifo(fifo)
     reader = os.open(fifo, os.O_RDWR)
@@ -265,8 +267,12 @@ def test_tar_is_gone_when_unpacking_is_interrupted(tmp_path: Path, place: Path):
         os.waitpid(-1, os.WNOHANG)
 
 
-def test_what_happens_at_birth_happens_in_tar_before_it_starts(tmp_path: Path, place: Path):
+def test_what_happens_at_birth_happens_in_tar_before_it_starts(tmp_path: Path, place: Path) -> None:
     told, tell = os.pipe()
+
+    def birth() -> None:
+        os.write(tell, str(os.getpid()).encode())
+
     tree = os.open(place, os.O_PATH | os.O_DIRECTORY)
     with opened_archive(make_archive(tmp_path / "x.tar")) as feed:
         unpack(
@@ -275,7 +281,7 @@ def test_what_happens_at_birth_happens_in_tar_before_it_starts(tmp_path: Path, p
             IDS,
             PurePosixPath(place),
             lambda _: None,
-            birth=lambda: os.write(tell, str(os.getpid()).encode()) and None,
+            birth=birth,
         )
     os.close(tree)
     assert int(os.read(told, 20)) != os.getpid()
