@@ -105,6 +105,8 @@ class Smack:
     """One label, the container's name."""
 
     running = "/sys/fs/smackfs/load2"
+    query, kept = "/sys/fs/smackfs/access2", "/etc/smack/accesses.d/virtsec-"
+    marks_packets = "/run/virtsec-smack"  # is there while virtsec-smack.service runs
     attribute, end, exec_attribute = "security.SMACK64", "", "security.SMACK64EXEC"
 
     @classmethod
@@ -423,8 +425,37 @@ def restore_init(start: Start, root: int, inode: str) -> None:
         raise
 
 
+def load_rules(start: Start) -> None:
+    """Load the rules kept for the container, and see that they hold and no rule opens the host."""
+    if start.model is not Smack:
+        return
+    try:
+        posix.stat(Smack.marks_packets)
+        kept = posix.read(posix.open(Smack.kept + start.name, posix.O_RDONLY), 1 << 16)
+    except FileNotFoundError as error:
+        missing = str(error.filename)
+        again = "undefine it and define it again"
+        repair = again if missing.startswith(Smack.kept) else "run 'virtsec setup'"
+        raise Refused(f"{missing} is not there; {repair}") from None
+    for rule in kept.splitlines():
+        if rule[:1] not in (b"", b"#"):
+            posix.write(posix.open(Smack.running, posix.O_WRONLY), rule)
+    for subject, thing, access, expected in (
+        ("_", start.name, "rwx", b"1"),
+        (start.name, "_", "w", b"0"),
+        (start.name, "_", "a", b"0"),
+        (start.name, "host", "r", b"0"),
+    ):
+        query = posix.open(Smack.query, posix.O_RDWR)
+        posix.write(query, f"{subject} {thing} {access}".encode())
+        state = "no rule allows" if expected == b"1" else "a rule allows"
+        sentence = f"{state} '{subject} {thing} {access}'; look into /etc/smack/accesses.d"
+        require(posix.read(query, 1) == expected, sentence)
+
+
 def prepare(start: Start) -> None:
     """Look at what the start relies on, then label init."""
+    load_rules(start)
     open_trusted(start.controller, S_IFREG, TRUSTED_IDS[0])
     root = open_trusted(start.root, S_IFDIR, start.owner)
     check_mount_points(start, root)

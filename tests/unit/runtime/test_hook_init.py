@@ -589,6 +589,7 @@ def test_under_smack_an_init_with_another_label_at_exec_is_refused(stopped: Cont
     with known(stopped) as start:
         start.model, start.labels = hook.Smack, ("vs1", "vs1", "vs1")
         with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(hook, "load_rules", lambda _: None)
             patch.setattr(hook.Smack, "attribute", "user.smack-test")
             patch.setattr(hook.Smack, "exec_attribute", "user.smack-exec-test")
             os.setxattr(stopped.init, "user.smack-test", b"vs1")

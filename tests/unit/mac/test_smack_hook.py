@@ -1,0 +1,95 @@
+"""What the hook sees to under Smack before a container starts."""
+
+from __future__ import annotations
+
+import posix
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.unit.mac.smack_fakes import FakeSmackfs
+from virtsec.mac.smack.policy import container_policy
+from virtsec.mac.smack.rule import Rule, parse
+from virtsec.runtime import hook
+
+
+class Posix:
+    """`posix`, but with smackfs's two files in front of a kernel that is not there."""
+
+    LOAD, QUERY = 10_001, 10_002
+
+    def __init__(self, kernel: FakeSmackfs) -> None:
+        self.kernel, self.answer = kernel, b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(posix, name)
+
+    def open(self, path: str, flags: int) -> int:
+        known = {hook.Smack.running: self.LOAD, hook.Smack.query: self.QUERY}
+        return known[path] if path in known else int(posix.open(path, flags))
+
+    def write(self, descriptor: int, data: bytes) -> int:
+        (rule,) = parse(data.decode(), "what was written")
+        if descriptor == self.LOAD:
+            self.kernel.load(rule)
+        else:
+            self.answer = b"1" if self.kernel.allows(rule) else b"0"
+        return len(data)
+
+    def read(self, descriptor: int, size: int) -> bytes:
+        return self.answer if descriptor == self.QUERY else bytes(posix.read(descriptor, size))
+
+
+@pytest.fixture
+def kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeSmackfs:
+    kernel = FakeSmackfs()
+    monkeypatch.setattr(hook, "posix", Posix(kernel))
+    monkeypatch.setattr(hook.Smack, "kept", f"{tmp_path}/virtsec-")
+    monkeypatch.setattr(hook.Smack, "marks_packets", str(tmp_path))
+    (tmp_path / "virtsec-vs1").write_text(container_policy("vs1").text)
+    return kernel
+
+
+VS1: Any = SimpleNamespace(name="vs1", model=hook.Smack)
+
+
+def test_rules_that_a_boot_lost_are_loaded(kernel: FakeSmackfs) -> None:
+    hook.load_rules(VS1)
+    assert kernel.rules() == [Rule("_", "vs1", "rwxat")]
+
+
+@pytest.mark.parametrize(
+    "rule", [Rule("vs1", "_", "w"), Rule("vs1", "_", "rxa"), Rule("vs1", "host", "r")]
+)
+def test_a_rule_that_opens_the_host_stops_the_start(kernel: FakeSmackfs, rule: Rule) -> None:
+    kernel.load(rule)
+    with pytest.raises(hook.Refused, match=f"a rule allows 'vs1 {rule.object}"):
+        hook.load_rules(VS1)
+
+
+def test_a_rule_the_kernel_does_not_take_stops_the_start(kernel: FakeSmackfs) -> None:
+    kernel.deaf.add("vs1")
+    with pytest.raises(hook.Refused, match="no rule allows '_ vs1 rwx'"):
+        hook.load_rules(VS1)
+
+
+def test_rules_that_are_gone_stop_the_start(kernel: FakeSmackfs, tmp_path: Path) -> None:
+    (tmp_path / "virtsec-vs1").unlink()
+    with pytest.raises(hook.Refused, match="define it again"):
+        hook.load_rules(VS1)
+
+
+def test_nothing_starts_while_its_packets_would_not_be_labelled(
+    kernel: FakeSmackfs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hook.Smack, "marks_packets", "/nowhere")
+    with pytest.raises(hook.Refused, match="run 'virtsec setup'"):
+        hook.load_rules(VS1)
+
+
+def test_under_selinux_no_smackfs_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hook, "posix", None)
+    start: Any = SimpleNamespace(name="vs1", model=hook.SELinux)
+    hook.load_rules(start)
