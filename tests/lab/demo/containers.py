@@ -1,0 +1,199 @@
+"""Containers for demonstration and tests: virtsec's, and those libvirt starts without it."""
+
+import json
+import shutil
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .shell import Result, run, virsh, virtsec, wait_for
+
+IMAGE = Path("/srv/images/debian.tar")
+#: IMAGE with this guest's key for ssh in it.
+KEYED = Path("/srv/images/debian-with-key.tar")
+KEY = Path("/root/.ssh/demo")
+#: Binds of what is the host's: an unprivileged container cannot bind a tree with locked mounts.
+HOST_ROOT, HOST_PROC, HOST_PTS = Path("/hostroot"), Path("/hostproc"), Path("/hostpts")
+ATTACK_MOUNTS = (
+    *("--mount", f"{HOST_ROOT}:/mnt"),
+    *("--mount", f"{HOST_PROC}:/hostproc"),
+    *("--mount", f"{HOST_PTS}:/hostpts"),
+)
+
+
+def prepare() -> None:
+    """Make the key, the image that lets it in, and the binds; again does nothing."""
+    if not KEYED.exists():
+        KEY.parent.mkdir(mode=0o700, exist_ok=True)
+        if not KEY.exists():
+            run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(KEY))
+        partial = KEYED.with_suffix(".partial")
+        shutil.copy(IMAGE, partial)
+        with tarfile.open(partial, "a") as image:
+            folder = tarfile.TarInfo("./root/.ssh")
+            folder.type, folder.mode = tarfile.DIRTYPE, 0o700
+            image.addfile(folder)
+            public = KEY.with_suffix(".pub")
+            member = tarfile.TarInfo("./root/.ssh/authorized_keys")
+            member.size, member.mode = public.stat().st_size, 0o600
+            with public.open("rb") as content:
+                image.addfile(member, content)
+        partial.rename(KEYED)
+    for place, source in ((HOST_ROOT, "/"), (HOST_PROC, "/proc"), (HOST_PTS, "/dev/pts")):
+        place.mkdir(exist_ok=True)
+        if not place.is_mount():
+            run("mount", "--bind", source, str(place))
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container that virtsec made from the Debian image."""
+
+    name: str
+
+    @property
+    def rootfs(self) -> Path:
+        """Its root, seen from the host."""
+        return Path("/var/lib/virtsec", self.name, "rootfs")
+
+    def define(self, *options: str) -> None:
+        """Define it, unless it is there."""
+        if virsh("domuuid", self.name, check=False).returncode != 0:
+            virtsec("define", self.name, "--from", str(KEYED), *options)
+            # Pages tell the containers apart.
+            page = self.rootfs / "var/www/html/index.html"
+            page.write_text(f"This is {self.name}.\n")
+
+    def info(self) -> dict[str, Any]:
+        """What `virtsec info --json` says of it."""
+        found: dict[str, Any] = json.loads(virtsec("info", self.name, "--json").stdout)
+        return found
+
+    def running(self) -> bool:
+        """Whether libvirt says that it runs."""
+        return virsh("domstate", self.name).stdout.strip() == "running"
+
+    def start(self) -> None:
+        """Start it, unless it runs, and wait until it serves."""
+        if not self.running():
+            virtsec("start", self.name)
+        self.wait()
+
+    def stop(self) -> None:
+        """Stop it now, if it runs."""
+        if self.running():
+            virtsec("destroy", self.name)
+
+    def address(self) -> str:
+        """Its IPv4 address, empty while it has none."""
+        addresses = [str(each).split("/")[0] for each in self.info()["addresses"]]
+        return next((each for each in addresses if "." in each), "")
+
+    def page(self) -> str:
+        """What its web server sends, empty when it does not answer."""
+        address = self.address()
+        if not address:
+            return ""
+        return run("curl", "-s", "--max-time", "20", f"http://{address}/", check=False).stdout
+
+    def wait(self) -> None:
+        """Wait until its page comes and ssh lets us in."""
+        wait_for(f"the page of {self.name}", lambda: self.name in self.page())
+        wait_for(f"ssh to {self.name}", lambda: self.ssh("true", check=False).returncode == 0)
+
+    def ssh(self, command: str, check: bool = True, stdin: str | None = None) -> Result:
+        """Run a command inside by ssh, as its root."""
+        return run(
+            *("ssh", "-q", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"),
+            *("-o", "ConnectTimeout=60", "-i", str(KEY), f"root@{self.address()}", command),
+            check=check,
+            stdin=stdin,
+        )
+
+    def init_pid(self) -> int:
+        """The host's process id of its init: the child of the controller."""
+        controller = virsh("domid", self.name).stdout.strip()
+        children = Path(f"/proc/{controller}/task/{controller}/children").read_text().split()
+        return int(children[0])
+
+
+@dataclass(frozen=True)
+class Control:
+    """A container that libvirt starts without virtsec, whose init is the attacks.
+
+    `label` is its seclabel element (empty: libvirt's default) and `extra` what else is in it.
+    """
+
+    name: str
+    title: str
+    label: str
+    features: str
+    devices: str
+
+    ROOT = Path("/var/lib/libvirt/lxc-control")
+
+    def attack(self, script: str) -> str:
+        """Run `script` as its init until it says `done`, and return what it wrote to /result."""
+        if not self.ROOT.exists():
+            self.ROOT.mkdir()
+            run("tar", "-xpf", str(KEYED), "-C", str(self.ROOT))
+            run("chcon", "-R", "system_u:object_r:container_file_t:s0", str(self.ROOT), check=False)
+        result = self.ROOT / "result"
+        result.unlink(missing_ok=True)
+        init = self.ROOT / "attack"
+        init.write_text(
+            f"#!/bin/sh\n({script}\n) >/result 2>&1\necho done >>/result\nexec sleep 1d\n"
+        )
+        init.chmod(0o755)
+        for place in ("hostproc", "hostpts"):
+            (self.ROOT / place).mkdir(exist_ok=True)
+        virsh("define", "/dev/stdin", stdin=self.xml())
+        try:
+            virsh("start", self.name)
+            wait_for(
+                f"the attacks in {self.name}",
+                lambda: result.exists() and result.read_text().endswith("done\n"),
+                attempts=300,
+            )
+            return result.read_text()
+        finally:
+            virsh("destroy", self.name, check=False)
+            virsh("undefine", self.name, check=False)
+
+    def xml(self) -> str:
+        """Its domain, as an administrator without virtsec would write it."""
+        mounts = "".join(
+            f"<filesystem type='mount'><source dir='{source}'/><target dir='{target}'/>"
+            "</filesystem>"
+            for source, target in (
+                (self.ROOT, "/"),
+                (HOST_ROOT, "/mnt"),
+                (HOST_PROC, "/hostproc"),
+                (HOST_PTS, "/hostpts"),
+            )
+        )
+        return (
+            f"<domain type='lxc'><name>{self.name}</name><memory unit='MiB'>256</memory>"
+            f"<os><type>exe</type><init>/attack</init></os>"
+            f"<features><privnet/>{self.features}</features>"
+            f"<devices>{mounts}<console type='pty'/>{self.devices}</devices>{self.label}</domain>"
+        )
+
+
+def controls(disk: str) -> tuple[Control, Control]:
+    """The two kinds of containers that libvirt starts without virtsec."""
+    given = (
+        "<hostdev mode='capabilities' type='storage'>"
+        f"<source><block>{disk}</block></source></hostdev>"
+    )
+    return (
+        Control("plain", "libvirt's default", "", "", ""),
+        Control(
+            "bare",
+            "libvirt, no label",
+            "<seclabel type='none'/>",
+            "<capabilities policy='allow'/>",
+            given,
+        ),
+    )
