@@ -13,7 +13,7 @@ from tests.unit.mac.smack_fakes import FakeSmackfs
 from virtsec.domain.connection import Libvirt
 from virtsec.errors import HostNotReady
 from virtsec.mac import detect
-from virtsec.mac.smack import hostfiles, setup
+from virtsec.mac.smack import hostfiles, protect, setup
 from virtsec.mac.smack.kernel import Smackfs
 from virtsec.mac.smack.module import Smack
 from virtsec.mac.smack.rule import Rule
@@ -77,8 +77,19 @@ def test_remove_gives_the_host_back(
     assert state(root) == before
     assert not (root / "etc/smack").exists()
     assert kernel.rules() == []
-    assert calls[-1] == "/usr/sbin/nft destroy table bridge virtsec"
+    assert "/usr/sbin/nft destroy table bridge virtsec" in calls
     assert list(smack.remove_steps()) == []
+
+
+def test_nothing_is_labelled_again_while_labels_are_taken_off(
+    host: tuple[Host, Smack, Path, FakeSmackfs],
+) -> None:
+    it, smack, _, _ = host
+    there = [type(step) for step in smack.setup_steps()]
+    execute(smack.setup_steps(), it)
+    back = [type(step) for step in smack.remove_steps()]
+    assert there.index(setup.ProtectHost) < there.index(setup.StartUnits)
+    assert back.index(setup.StopUnits) < back.index(setup.ExposeHost)
 
 
 @pytest.mark.parametrize("failing", range(3))
@@ -124,6 +135,22 @@ def test_a_boot_that_lost_the_rules_is_seen(host: tuple[Host, Smack, Path, FakeS
     assert [step.describe() for step in smack.setup_steps()] == [
         "load the Smack rules of the labels net, host and virtsec-rest"
     ]
+
+
+def test_a_replaced_file_is_labelled_when_systemd_sees_it(
+    host: tuple[Host, Smack, Path, FakeSmackfs],
+) -> None:
+    it, smack, root, kernel = host
+    execute(smack.setup_steps(), it)
+    place = Place(kernel, root)
+    (root / "etc/shadow.new").write_text("y")
+    (root / "etc/shadow.new").rename(root / "etc/shadow")
+    assert protect.main(["--check"], place) == 1
+    assert protect.main([], place) == 0
+    assert protect.main(["--check"], place) == 0
+    watched = (root / "etc/systemd/system" / setup.CHANGES).read_text().splitlines()
+    assert {"PathChanged=/etc/shadow", "PathChanged=/etc/ssh"} <= set(watched)
+    assert not any("*" in line or line.endswith("/") for line in watched)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ Each knows from the host itself whether it is done: a second setup plans none.
 from __future__ import annotations
 
 import subprocess
+import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from virtsec.mac.smack.store import RULES, failing, replace
 from virtsec.step import Host, Step
 
 UNIT = "virtsec-smack.service"
+PROTECT, CHANGES = "virtsec-protect.service", "virtsec-protect.path"
 _KEEPER = "usr/libexec/virtsec/smack-network"
 _RULES = f"{RULES}/{policy.BASE}"
 _NETLABEL = "etc/smack/netlabel.d/virtsec"
@@ -45,8 +47,22 @@ class Place:
             self.root / _NETLABEL: (policy.text("virtsec.netlabel"), 0o644),
             self.root / "etc/smack/virtsec.nft": (policy.text("virtsec.nft"), 0o644),
             self.root / _KEEPER: (f"{first}\n{mark}\n{rest}", 0o755),
-            self.root / "etc/systemd/system" / UNIT: (policy.text(UNIT), 0o644),
+            self._unit(UNIT): (policy.text(UNIT), 0o644),
+            self._unit(PROTECT): (policy.text(PROTECT).replace("{python}", sys.executable), 0o644),
+            self._unit(CHANGES): (policy.text(CHANGES).replace("{paths}", self._watched()), 0o644),
         }
+
+    def _unit(self, name: str) -> Path:
+        return self.root / "etc/systemd/system" / name
+
+    def _watched(self) -> str:
+        """Where a file may lose its label; what is made in a listed directory is born with it."""
+        paths = [
+            entry.pattern.rpartition("/")[0] if "*" in entry.pattern else entry.pattern
+            for entry in self.entries()
+            if not entry.tree
+        ]
+        return "\n".join(f"PathChanged={path.replace('%', '%%')}" for path in paths)
 
     def entries(self) -> list[hostfiles.Entry]:
         """What is to be labelled `host`: the default list and the administrator's."""
@@ -78,23 +94,23 @@ def setup_steps(place: Place) -> list[Step]:
     steps: list[Step] = []
     if missing_files(place) or missing_rules(place):
         steps.append(LoadBase(place))
-    if missing_files(place) or not _running():
-        steps.append(MarkPackets())
     wanted = [entry.line for entry in place.entries()]
     known = {entry.line for entry in place.protected()}
     if not known.issuperset(wanted) or hostfiles.unlabelled(place.entries(), place.root):
         steps.append(ProtectHost(place))
+    # Last, so first to be undone: one of them would label again what labels are taken off.
+    if missing_files(place) or not _running():
+        steps.append(StartUnits())
     return steps
 
 
 def remove_steps(place: Place) -> list[Step]:
     """What is left to undo, the other way round."""
-    steps: list[Step] = []
+    there = any(path.exists() for path in place.files())
+    steps: list[Step] = [StopUnits()] if there else []
     if place.protected():
         steps.append(ExposeHost(place))
-    if any(path.exists() for path in place.files()):
-        steps += [UnmarkPackets(), UnloadBase(place)]
-    return steps
+    return [*steps, UnloadBase(place)] if there else steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +144,7 @@ class LoadBase:
         for path in self.place.files():
             with failing(path):
                 path.unlink(missing_ok=True)
+        _run(_SYSTEMCTL, "daemon-reload")
         for path in self.place.files():
             with suppress(OSError):  # somebody's files are in it, or it was there before
                 path.parent.rmdir()
@@ -155,42 +172,42 @@ class UnloadBase:
 
 
 @dataclass(frozen=True, slots=True)
-class MarkPackets:
-    """Have packets from containers labelled, now and from each boot on."""
+class StartUnits:
+    """Have packets from containers labelled, and files that are replaced, from each boot on."""
 
     def describe(self) -> str:
         """See `Step.describe`."""
-        return f"start {UNIT}, which labels packets from containers"
+        return f"start {UNIT} and {CHANGES}, which label packets and replaced files"
 
     def apply(self, host: Host) -> None:
         """See `Step.apply`."""
         del host
         _run(_SYSTEMCTL, "daemon-reload")
-        _run(_SYSTEMCTL, "enable", "--quiet", UNIT)
-        _run(_SYSTEMCTL, "restart", UNIT)
+        _run(_SYSTEMCTL, "enable", "--quiet", UNIT, PROTECT, CHANGES)
+        _run(_SYSTEMCTL, "restart", UNIT, CHANGES)
 
     def undo(self, host: Host) -> None:
         """See `Step.undo`."""
         del host
-        _run(_SYSTEMCTL, "disable", "--quiet", "--now", UNIT)
+        _run(_SYSTEMCTL, "disable", "--quiet", "--now", UNIT, PROTECT, CHANGES)
         _run(_NFT, "destroy", *_TABLE)
 
 
 @dataclass(frozen=True, slots=True)
-class UnmarkPackets:
-    """Have packets from containers labelled no longer."""
+class StopUnits:
+    """Have neither labelled any longer."""
 
     def describe(self) -> str:
         """See `Step.describe`."""
-        return f"stop {UNIT}"
+        return f"stop {UNIT} and {CHANGES}"
 
     def apply(self, host: Host) -> None:
         """See `Step.apply`."""
-        MarkPackets().undo(host)
+        StartUnits().undo(host)
 
     def undo(self, host: Host) -> None:
         """See `Step.undo`."""
-        MarkPackets().apply(host)
+        StartUnits().apply(host)
 
 
 @dataclass(frozen=True, slots=True)
