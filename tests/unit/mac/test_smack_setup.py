@@ -78,6 +78,7 @@ def test_remove_gives_the_host_back(
     assert not (root / "etc/smack").exists()
     assert kernel.rules() == []
     assert "/usr/sbin/nft destroy table bridge virtsec" in calls
+    assert kernel.hosts[-1] == "0.0.0.0/0 -CIPSO"
     assert list(smack.remove_steps()) == []
 
 

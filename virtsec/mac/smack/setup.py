@@ -22,6 +22,8 @@ UNIT = "virtsec-smack.service"
 PROTECT, CHANGES = "virtsec-protect.service", "virtsec-protect.path"
 _KEEPER = "usr/libexec/virtsec/smack-network"
 _RULES = f"{RULES}/{policy.BASE}"
+#: To all hosts without Smack's CIPSO option in each packet, which routers drop: `0.0.0.0/0 @`.
+#: systemd takes no comments here. What comes in is judged by its secmark first (virtsec.nft).
 _NETLABEL = "etc/smack/netlabel.d/virtsec"
 #: Which paths were gone through, for `setup --remove`: the lists may have changed by then.
 _PROTECTED = "etc/smack/virtsec-host-files"
@@ -141,6 +143,9 @@ class LoadBase:
         with failing(Path("/sys/fs/smackfs")):
             for rule in policy.base_rules():
                 self.place.smackfs.load(Rule(rule.subject, rule.object, "-"))
+            # An entry cannot be taken out, but one marked so counts as none.
+            hosts = policy.text("virtsec.netlabel").split()[0]
+            self.place.smackfs.label_hosts(f"{hosts} -CIPSO")
         for path in self.place.files():
             with failing(path):
                 path.unlink(missing_ok=True)
