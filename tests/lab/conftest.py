@@ -15,6 +15,7 @@ import os
 from pathlib import Path
 
 import pytest
+from demo.containers import ATTACK_MOUNTS, Container, prepare
 from machine.inside.reporter import Reporter
 from machine.missing import stand_in
 from machine.outside import Outside
@@ -86,3 +87,29 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def lsm(request: pytest.FixtureRequest) -> Lsm:
     """Return the security module that the test runs under."""
     return Lsm(request.param)
+
+
+@pytest.fixture(scope="session")
+def vs1() -> Container:
+    """Return a running container that has the host's tree at /mnt: where attacks come from."""
+    return _serving("vs1", *ATTACK_MOUNTS)
+
+
+@pytest.fixture(scope="session")
+def vs2() -> Container:
+    """Return its running neighbour, with a static address."""
+    return _serving("vs2", "--address", "192.168.122.12/24", "--gateway", "192.168.122.1")
+
+
+@pytest.fixture(scope="session")
+def vs3() -> Container:
+    """Return a running privileged container, where only the security module stands between."""
+    return _serving("vs3", "--privileged", *ATTACK_MOUNTS)
+
+
+def _serving(name: str, *options: str) -> Container:
+    prepare()
+    container = Container(name)
+    container.define(*options)
+    container.start()
+    return container

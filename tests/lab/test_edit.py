@@ -1,0 +1,81 @@
+"""`virsh edit` goes on working; what breaks confinement is refused, and put back it starts."""
+
+import re
+
+import pytest
+from demo.containers import Container
+from demo.shell import run, virsh
+
+Edit = tuple[str, str]
+
+#: By what the edit does: a pattern in the XML, and what it becomes.
+WEAKENING: dict[str, Edit] = {
+    "removes the seclabel": (r"<seclabel.*?</seclabel>", ""),
+    "has libvirt choose the label": (
+        r"<seclabel.*?</seclabel>",
+        "<seclabel type='dynamic' model='selinux' relabel='yes'/>",
+    ),
+    "asks for no label": (r"<seclabel.*?</seclabel>", "<seclabel type='none' model='selinux'/>"),
+    "takes another container's label": (r"(<label>[^<]*:)c\d+,c\d+(</label>)", r"\1c0,c1\2"),
+    "adds mac_admin": (r"(<capabilities policy='deny'>)", r"\1<mac_admin state='on'/>"),
+    "keeps all capabilities": (r"<capabilities policy='deny'>", "<capabilities policy='allow'>"),
+    "makes the host's root its root": (r"(<source dir=')[^']*('/>\s*<target dir='/'/>)", r"\1/\2"),
+    "removes its own network": (r"<interface.*?</interface>|<privnet/>", ""),
+    "removes the controller": (
+        r"<emulator>[^<]*</emulator>",
+        "<emulator>/usr/lib/libvirt/libvirt_lxc</emulator>",
+    ),
+    "removes the id map": (r"<idmap>.*?</idmap>", ""),
+    "hands in a disk": (
+        r"(</devices>)",
+        r"<hostdev mode='capabilities' type='storage'><source><block>/dev/vda</block></source>"
+        r"</hostdev>\1",
+    ),
+    "removes virtsec's metadata": (r"<metadata>.*?</metadata>", ""),
+}
+
+
+@pytest.fixture(scope="module")
+def definition(vs2: Container) -> str:
+    """The XML of vs2 as it should be, the container shut off."""
+    vs2.stop()
+    return virsh("dumpxml", "--inactive", "vs2").stdout
+
+
+@pytest.mark.selinux
+@pytest.mark.parametrize("what", list(WEAKENING))
+def test_an_edit_that_weakens_confinement_is_refused(what: str, definition: str) -> None:
+    pattern, replacement = WEAKENING[what]
+    edited, count = re.subn(pattern, replacement, definition, flags=re.DOTALL)
+    assert count, "the edit changed nothing"
+    virsh("define", "/dev/stdin", stdin=edited)
+    try:
+        done = virsh("start", "vs2", check=False)
+        assert done.returncode != 0, "it started"
+        sentence = done.stderr.partition("virtsec: ")[2]
+        assert sentence.strip(), done.stderr
+        assert "Traceback" not in done.stderr
+        ours = run("virtsec", "start", "vs2", check=False)
+        assert ours.returncode == 3, ours.stderr
+    finally:
+        virsh("define", "/dev/stdin", stdin=definition)
+
+
+def test_put_back_it_starts(definition: str, vs2: Container) -> None:
+    virsh("define", "/dev/stdin", stdin=definition)
+    vs2.start()
+
+
+def test_an_edit_that_weakens_nothing_is_accepted_and_kept(vs2: Container) -> None:
+    vs2.stop()
+    before = virsh("dumpxml", "--inactive", "vs2").stdout
+    title = "<title>The neighbour</title>"
+    edited = re.sub(r"(<metadata>)", rf"{title}\1", before)
+    edited = edited.replace(
+        "<metadata>", "<metadata><mine:note xmlns:mine='urn:mine'>kept</mine:note>"
+    )
+    virsh("define", "/dev/stdin", stdin=edited)
+    vs2.start()
+    after = virsh("dumpxml", "vs2").stdout
+    assert title in after
+    assert "kept" in after
