@@ -272,9 +272,9 @@ def check_mounts(start: Start) -> None:
     for kind, source, target in start.filesystems:
         there = target == "/" or (parts(target) and not beneath(target, *LIBVIRT_MOUNTS))
         here = source == "/" or (parts(source) and not beneath(source, *LIBVIRT_MOUNTS))
+        require(kind in ("mount", "bind", "ram"), f"it may not mount a {kind}; use type 'mount'")
         require(there, f"it may not mount anything on {target}; choose a directory inside")
         require(here or kind == "ram", f"it may not mount {source}; choose another directory")
-        require(kind in ("mount", "bind", "ram"), f"it may not mount a {kind}; use type 'mount'")
 
 
 def check_network(start: Start) -> None:

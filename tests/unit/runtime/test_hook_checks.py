@@ -74,9 +74,9 @@ def test_a_domain_as_virtsec_defines_it_may_start(kind: str, judge: Judge) -> No
         ("dir='/data'", "dir='data'", "on data"),
         ("dir='/scratch'", "dir='/dev/shm'", "on /dev"),
         ("dir='/scratch'", "dir='/.oldroot/etc'", "on /.oldroot"),
-        ("<filesystem type='ram'", "<filesystem type='block'", "mount"),
-        ("<filesystem type='ram'", "<filesystem type='file'", "mount"),
-        ("<filesystem type='ram'", "<filesystem type='template'", "mount"),
+        ("<filesystem type='ram'", "<filesystem type='block'", "may not mount a block"),
+        ("<filesystem type='ram'", "<filesystem type='file'", "may not mount a file"),
+        ("<filesystem type='ram'", "<filesystem type='template'", "may not mount a template"),
         # Network and namespaces
         ("<privnet/>", "", None),
         (INTERFACE, "", None),

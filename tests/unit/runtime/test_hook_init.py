@@ -219,6 +219,12 @@ class TestAttacksWithInit:
         with pytest.raises(hook.Refused, match="there is no init"):
             hook.find_init(start, os.open("/", os.O_PATH))
 
+    def test_a_mount_is_not_crossed_by_a_plain_path(self, stopped: Container) -> None:
+        start = start_of(stopped)
+        start.init = "/proc/version"
+        with pytest.raises(hook.Refused, match="cross-device"):
+            hook.find_init(start, os.open("/", os.O_PATH))
+
     def test_a_magic_link_is_not_followed_on_the_same_mount(self, stopped: Container) -> None:
         start = start_of(stopped)
         start.init = "/self/exe"
@@ -451,6 +457,40 @@ class TestPristine:
         keep_pristine(stopped, b"the kept one")
         assert stopped.start().status == 0
         assert state(canary) == before
+
+    def test_a_link_put_there_at_the_last_moment_is_not_followed(
+        self, stopped: Container, canary: Path
+    ) -> None:
+        """As if the attacker won the race between looking and creating."""
+        before = state(canary)
+        stopped.init.with_name(hook.TEMPORARY).symlink_to(canary)
+        keep_pristine(stopped, b"the kept one")
+        with known(stopped) as start, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(hook.posix, "listdir", lambda _: [])
+            with pytest.raises(FileExistsError):
+                hook.prepare(start)
+        assert state(canary) == before
+
+    def test_a_directory_moved_at_the_last_moment_is_not_followed(self, stopped: Container) -> None:
+        """As if the attacker won the race between finding init and opening its directory."""
+        outside = stopped.base / "outside"
+        outside.mkdir()
+        keep_pristine(stopped, b"the kept one")
+        readlink = os.readlink
+
+        def swap(path: str) -> str:
+            found = readlink(path)
+            if found == str(stopped.init):
+                stopped.init.parent.rename(stopped.root / "away")
+                stopped.init.parent.symlink_to(outside)
+            return found
+
+        with known(stopped) as start, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(hook.posix, "readlink", swap)
+            with pytest.raises(OSError, match="symbolic links"):
+                hook.prepare(start)
+        assert stopped.init.parent.is_symlink()
+        assert os.listdir(outside) == []
 
     def test_when_it_cannot_be_written_the_old_one_stays_and_nothing_starts(
         self, stopped: Container
