@@ -1,0 +1,72 @@
+"""Policy texts: a container's module only declares three types and calls the macro."""
+
+import re
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from virtsec.mac.selinux.context import label_of
+from virtsec.mac.selinux.policy import BASE, base_modules, container_module
+from virtsec.runtime.hook import KEEP
+from virtsec.spec import ContainerSpec, IdRange
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "policy"
+
+
+def module(name: str, rootfs: str, ids: IdRange | None) -> str:
+    """The text of a container's module."""
+    spec = ContainerSpec(name, PurePosixPath(rootfs), privileged=ids is None)
+    return container_module(spec, label_of(name, (1, 2)), ids).text
+
+
+@pytest.mark.parametrize(
+    ("golden", "rootfs", "ids"),
+    [
+        ("unprivileged.cil", "/var/lib/virtsec/vs1/rootfs", IdRange(1_048_576)),
+        ("privileged.cil", "/srv/trees/vs1 (new).d", None),
+    ],
+)
+def test_a_containers_module_is_as_kept(golden: str, rootfs: str, ids: IdRange | None) -> None:
+    assert module("vs1", rootfs, ids) == (GOLDEN / golden).read_text()
+
+
+def test_a_pattern_matches_the_tree_and_nothing_beside_it() -> None:
+    text = module("vs1", "/srv/a.b+(c)", None)
+    found = re.search(r'filecon "(.*)" any', text)
+    assert found
+    pattern = re.compile(found[1])
+    assert pattern.fullmatch("/srv/a.b+(c)")
+    assert pattern.fullmatch("/srv/a.b+(c)/etc/passwd")
+    assert not pattern.fullmatch("/srv/aXb+(c)/etc/passwd")
+    assert not pattern.fullmatch("/srv/a.b+(c)2")
+
+
+def test_every_group_of_rules_says_why_it_is_there() -> None:
+    """A rule stands below a comment, with nothing but other rules of its group between."""
+    for name, text in base_modules().items():
+        explained = False
+        for number, line in enumerate(text.splitlines(), 1):
+            if line.strip().startswith(";"):
+                explained = True
+            elif not line.strip():
+                explained = False
+            elif line.strip().startswith(("(allow", "(typetransition")):
+                assert explained, f"{name}.cil:{number}: {line}"
+
+
+def test_no_rule_gives_a_container_all_of_anything() -> None:
+    for name, text in base_modules().items():
+        assert "(all)" not in text, name
+        assert "container_domain)" not in text.replace("`container_domain`", ""), name
+
+
+def test_the_capabilities_of_the_policy_are_those_libvirt_keeps() -> None:
+    text = base_modules()["virtsec"]
+    for tclass in ("cap_userns", "capability"):
+        allowed = re.search(rf"self \({tclass} \(([^)]*)\)", text)
+        assert allowed
+        assert set(allowed[1].split()) == set(KEEP)
+
+
+def test_base_modules_are_all_there() -> None:
+    assert set(base_modules()) == set(BASE)
