@@ -1,9 +1,11 @@
 #!/usr/bin/python3 -IS
 """What libvirt runs at each stage of every LXC domain: it calls hook.py where that may matter.
 
-Installed as /etc/libvirt/hooks/lxc.d/50-virtsec. Compiling all of hook.py would make the start of a
-domain that is not virtsec's wait half as long again as Python itself does; so this file is short
-and decides nothing, it only lets pass what `hook.main` would let pass unread.
+Installed as /etc/libvirt/hooks/lxc.d/50-virtsec, with hook.py beside the controller. A script is
+compiled at each run, and compiling all of hook.py takes half as long as starting Python does: too
+much for the start of a domain that is not virtsec's. So this file is short and decides nothing, it
+lets pass what `hook.main` would let pass unread. Bytecode of hook.py is used where setup made some
+with `compileall --invalidation-mode checked-hash` and hook.py is still the same; none is written.
 """
 
 import posix
@@ -19,7 +21,7 @@ try:
     data = sys.stdin.buffer.read(INPUT_LIMIT)
     if MARK not in data and len(data) < INPUT_LIMIT:
         posix._exit(0)
-    sys.dont_write_bytecode = True  # what is judged is hook.py as it stands, and setup removes it
+    sys.dont_write_bytecode = True  # what setup did not write it would not remove
     sys.path.insert(0, DIRECTORY)
     import hook  # type: ignore[import-not-found]
 
