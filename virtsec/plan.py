@@ -37,6 +37,8 @@ class HostFacts:
     controller: PurePosixPath
     accounts: tuple[IdRange, ...] = ()  #: the ids of /etc/passwd and /etc/group
     bridges: frozenset[str] = field(default_factory=frozenset)  #: of the host
+    #: Owners of the trees in the store, which outlive an `undefine`, by their paths.
+    trees: Mapping[PurePosixPath, IdRange] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +67,7 @@ def plan_define(
     spec = _on_network(spec, facts, taken)
     identity = Identity(
         mac.label_for(spec.name, taken.labels),
-        None
-        if spec.privileged
-        else idrange.choose((*taken.ids, *facts.subordinate, *facts.accounts)),
+        None if spec.privileged else _choose_ids(spec, facts, taken),
     )
     policy = mac.policy_for(spec, identity.label, identity.ids)
     xml = domain_xml(spec, identity, mac.seclabel(identity.label, facts.models), facts.controller)
@@ -142,6 +142,11 @@ def _check_root_is_free(rootfs: PurePosixPath, taken: Claims) -> None:
                 f"{rootfs} and the root of {name}, {root}, lie in each other.",
                 "Choose another --rootfs.",
             )
+
+
+def _choose_ids(spec: ContainerSpec, facts: HostFacts, taken: Claims) -> IdRange:
+    left = (ids for path, ids in facts.trees.items() if path != spec.rootfs)
+    return idrange.choose((*taken.ids, *facts.subordinate, *facts.accounts, *left))
 
 
 def _on_network(spec: ContainerSpec, facts: HostFacts, taken: Claims) -> ContainerSpec:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from virtsec.domain import idrange
 from virtsec.domain.metadata import CONTROLLER
 from virtsec.plan import HostFacts
-from virtsec.spec import IdRange
+from virtsec.spec import STORE, IdRange
 from virtsec.step import Host
 
 
@@ -21,6 +21,7 @@ def gather(host: Host) -> HostFacts:
         controller=CONTROLLER,
         accounts=_accounts(),
         bridges=_bridges(),
+        trees=_trees(Path(STORE)),
     )
 
 
@@ -45,3 +46,13 @@ def _text(path: str) -> str:
 def _bridges() -> frozenset[str]:
     """Bridges of the host (sysfs has a directory `bridge` in each one's own)."""
     return frozenset(path.parent.name for path in Path("/sys/class/net").glob("*/bridge"))
+
+
+def _trees(store: Path) -> dict[PurePosixPath, IdRange]:
+    """Shifted trees in the store; the owner of each one's root is the first of its ids."""
+    found = {}
+    for root in store.glob("*/rootfs"):
+        owner = root.lstat().st_uid
+        if owner:
+            found[PurePosixPath(root)] = IdRange(owner)
+    return found

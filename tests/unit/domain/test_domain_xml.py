@@ -39,6 +39,12 @@ def test_what_libvirt_prints_is_read_as_what_was_defined(name: str) -> None:
     assert metadata.read(printed) == SAMPLES[name].container
 
 
+def test_what_libvirt_adds_to_a_running_domain_is_passed_over() -> None:
+    running = (GOLDEN / "libvirt" / "live" / "unprivileged.xml").read_text()
+    assert metadata.read(running) == SAMPLES["unprivileged"].container
+    assert differences("vs1", running) == ()
+
+
 @EVERY
 def test_the_hook_starts_what_virtsec_defines_and_libvirt_prints(name: str) -> None:
     printed = (GOLDEN / "libvirt" / f"{name}.xml").read_text()

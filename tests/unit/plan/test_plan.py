@@ -100,6 +100,13 @@ def test_ids_of_users_and_of_subuid_are_left_alone() -> None:
     assert ids == IdRange(0x70020000)
 
 
+def test_ids_of_a_tree_that_was_left_are_nobody_elses() -> None:
+    left = facts(trees={PurePosixPath("/var/lib/virtsec/vs9/rootfs"): IdRange(0x70000000)})
+    assert plan_define(spec(), left, FakeMac()).container.identity.ids == IdRange(0x70010000)
+    again = plan_define(spec("vs9"), left, FakeMac())
+    assert again.container.identity.ids == IdRange(0x70000000)
+
+
 def test_a_privileged_container_takes_no_ids() -> None:
     plan = plan_define(spec(privileged=True), facts(), FakeMac())
     assert plan.container.identity.ids is None
