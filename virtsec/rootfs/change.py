@@ -17,7 +17,7 @@ from pathlib import Path
 from virtsec.kernel import filecap, xattrs
 from virtsec.rootfs.shift import ForeignId, Shift
 from virtsec.rootfs.survey import PENDING, Survey, Wanted, named, translated
-from virtsec.rootfs.trouble import changed
+from virtsec.rootfs.trouble import changed, explained
 from virtsec.rootfs.walk import Root, descend
 
 _MODE = struct.Struct("<I")
@@ -42,6 +42,9 @@ def change(root: Root, wanted: Wanted, found: Survey, advance: Callable[[int], N
                     _change_entry(directory, name, root, wanted, found.linked)
                 except FileNotFoundError:
                     continue
+                except OSError:
+                    with explained("change", root.path / path / name):
+                        raise
                 except _Elsewhere as error:
                     raise changed(root.path / path / name) from error
                 except (ForeignId, ValueError):

@@ -65,6 +65,7 @@ def inspect_source(
     if not rootfs.is_absolute() or ".." in rootfs.parts:
         raise BadInput(f"{rootfs} is not an absolute path.", "Write it from / on, without '..'.")
     check_parents(rootfs)
+    check_place(rootfs, store)
     if source is None:
         with explained("read", rootfs), opened(rootfs) as root:
             check_root(root, init)
@@ -104,6 +105,15 @@ def _is_there(root: Root, name: str) -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def check_place(rootfs: PurePosixPath, store: PurePosixPath = STORE) -> None:
+    """Raise `BadInput` for a path in the store that is no root's; pure."""
+    if rootfs.is_relative_to(store) and rootfs.parent.parent != store:
+        raise BadInput(
+            f"{rootfs} is not a place for a root in {store}.",
+            f"Use {store}/NAME/rootfs, or a place outside of {store}.",
+        )
 
 
 def _check_free(rootfs: PurePosixPath, store: PurePosixPath) -> None:

@@ -19,7 +19,13 @@ from virtsec.rootfs import unfinished
 from virtsec.rootfs.fill import fill, partial_of
 from virtsec.rootfs.label import forget_origin, label_tree, rest_tree, restore_tree
 from virtsec.rootfs.remove import refuse_mounts, remove_tree
-from virtsec.rootfs.sources import Source, SourceKind, default_source, inspect_source
+from virtsec.rootfs.sources import (
+    Source,
+    SourceKind,
+    check_place,
+    default_source,
+    inspect_source,
+)
 from virtsec.rootfs.trouble import explained, shown
 from virtsec.rootfs.trust import check_parents
 from virtsec.spec import STORE, ContainerSpec, Identity, IdRange
@@ -87,12 +93,8 @@ class MakeStore:
 
     def apply(self, host: Host) -> None:  # noqa: ARG002 - the protocol's
         """See `Step.apply`."""
+        check_place(self.rootfs, self.store)
         own = self.rootfs.parent
-        if own.parent != self.store:
-            raise Refused(
-                f"{self.rootfs} is not a place for a root in {self.store}.",
-                f"Use {self.store}/NAME/rootfs, or a place outside of {self.store}.",
-            )
         with explained("make", own):
             if not Path(self.store).is_dir():
                 Path(self.store).mkdir(_STORE_MODE)
@@ -233,13 +235,15 @@ class LabelTree:
 class RestTree:
     """Put `marks.rest` on every inode of a tree that no container uses any more.
 
-    With the container's `init`, undo labels the tree as the container's again.
+    In the store its directory is closed to all but root: another container may get the ids. With
+    the container's `init`, undo makes the tree the container's again.
     """
 
     rootfs: PurePosixPath
     marks: TreeMarks
     ids: IdRange | None = None
     init: PurePosixPath | None = None
+    store: PurePosixPath = STORE
 
     def describe(self) -> str:
         """See `Step.describe`."""
@@ -249,11 +253,19 @@ class RestTree:
         """See `Step.apply`. A tree that is gone has no labels left."""
         if Path(self.rootfs).is_dir():
             rest_tree(self.rootfs, self.marks, host.progress)
+            self._open_to(None)
 
     def undo(self, host: Host) -> None:
         """See `Step.undo`."""
         if self.init is not None and Path(self.rootfs).is_dir():
+            self._open_to(self.ids)
             label_tree(self.rootfs, self.ids, self.marks, self.init, host.progress)
+
+    def _open_to(self, ids: IdRange | None) -> None:
+        own = self.rootfs.parent
+        if own.parent == self.store:
+            with explained("close", own):
+                _set_access(own, ids)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,11 @@ def explained(doing: str, path: PurePath) -> Iterator[None]:
                 f"The file system of {path} keeps no extended attributes.",
                 "Use one that does, such as ext4, xfs or btrfs.",
             ) from error
-        raise RootfsFailed(f"Could not {doing} {path}: {os.strerror(error.errno or 0)}.") from error
+        # What is reached through a held descriptor has no name worth telling.
+        name = str(error.filename or "")
+        where = "" if not name or name.startswith("/proc/") else f" ({name})"
+        reason = os.strerror(error.errno or 0)
+        raise RootfsFailed(f"Could not {doing} {path}: {reason}{where}.") from error
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
@@ -310,6 +311,21 @@ def test_a_tree_that_others_could_swap_is_refused(
             label(tree, marks)
     finally:
         tmp_path.chmod(0o700)
+
+
+def test_a_file_that_may_not_be_changed_is_named(
+    tree: Path, marks: TreeMarks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.setxattr
+
+    def immutable(path: str, *words: bytes) -> None:
+        if os.path.realpath(path) == str(tree / "etc/passwd"):
+            raise PermissionError(errno.EPERM, "Operation not permitted", path)
+        real(path, *words)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "setxattr", immutable)
+    with pytest.raises(RootfsFailed, match=r"change .*/etc/passwd: Operation not permitted\.$"):
+        label(tree, marks)
 
 
 def test_a_file_system_without_attributes_gets_a_sentence(tree: Path, marks: TreeMarks) -> None:

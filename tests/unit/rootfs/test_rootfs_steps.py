@@ -23,7 +23,7 @@ from tests.unit.rootfs.rootfs_trees import (
     member,
     snapshot,
 )
-from virtsec.errors import Refused, RootfsFailed
+from virtsec.errors import BadInput, Refused, RootfsFailed
 from virtsec.mac.protocol import TreeMarks
 from virtsec.rootfs import fill as fill_module
 from virtsec.rootfs.remove import remove_tree
@@ -305,8 +305,21 @@ def test_what_a_link_leads_to_outlives_the_tree(tree: Path, tmp_path: Path, host
     assert snapshot(canary) == before
 
 
+def test_a_tree_at_rest_in_the_store_is_closed_to_whoever_gets_its_ids(
+    store: PurePosixPath, archive: Path, marks: TreeMarks, host: Host
+) -> None:
+    execute(steps(store, archive, marks), host)
+    rest = RestTree(store / "vs1/rootfs", marks, IDS, INIT, store)
+    own = Path(store) / "vs1"
+    with pytest.raises(Stopped):
+        execute([rest, RemoveTree(store)], host, fail_at(RemoveTree))
+    assert (own.stat().st_mode & 0o777, own.stat().st_gid) == (0o710, IDS.start)
+    execute([rest], host)
+    assert (own.stat().st_mode & 0o777, own.stat().st_gid) == (0o700, 0)
+
+
 def test_the_store_has_room_for_roots_and_nothing_else(tmp_path: Path, host: Host) -> None:
-    with pytest.raises(Refused, match="not a place for a root"):
+    with pytest.raises(BadInput, match="not a place for a root"):
         MakeStore(PurePosixPath(tmp_path / "store/a/b/rootfs"), IDS, PurePosixPath(tmp_path)).apply(
             host
         )
