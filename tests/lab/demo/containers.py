@@ -40,10 +40,12 @@ def prepare() -> None:
             with public.open("rb") as content:
                 image.addfile(member, content)
         partial.rename(KEYED)
-    for place, source in ((HOST_ROOT, "/"), (HOST_PROC, "/proc"), (HOST_PTS, "/dev/pts")):
+    for place, source in ((HOST_PROC, "/proc"), (HOST_PTS, "/dev/pts"), (HOST_ROOT, "/")):
         place.mkdir(exist_ok=True)
         if not place.is_mount():
             run("mount", "--bind", source, str(place))
+            # Else what is mounted on the host later appears beneath it, and cannot be bound.
+            run("mount", "--make-private", str(place))
 
 
 @dataclass(frozen=True)
