@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import posix
 import subprocess
 import sys
 from collections.abc import Callable
@@ -126,7 +127,7 @@ def become(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ran]:
     def execve(path: str, command: list[str], environment: dict[bytes, bytes]) -> None:
         ran.path, ran.command, ran.environment = path, command, environment
 
-    monkeypatch.setattr(controller.posix, "execve", execve)
+    monkeypatch.setattr(posix, "execve", execve)
     monkeypatch.setattr(controller, "close_all_but", lambda _: None)
     monkeypatch.setattr(controller, "SELINUX", "/")
     monkeypatch.setattr(controller, "program", lambda *paths: paths[0])
@@ -167,7 +168,7 @@ class TestExecution:
             b"LIBVIRT_LOG_OUTPUTS": b"3:stderr",
             b"LIBVIRT_OTHER": b"x",
         }
-        monkeypatch.setattr(controller.posix, "environ", environment)
+        monkeypatch.setattr(posix, "environ", environment)
         assert become(*ARGUMENTS).environment == {
             b"PATH": b"/usr/sbin:/usr/bin:/sbin:/bin",
             b"LIBVIRT_DEBUG": b"3",
@@ -231,12 +232,13 @@ class TestConfinement:
         """Dropped before, it could not be; dropped later, tmpfs would be born as `_`."""
         monkeypatch.setattr(controller, "SELINUX", "/nowhere")
         labels: list[bytes] = []
-        execve = controller.posix.execve
-        monkeypatch.setattr(
-            controller.posix,
-            "execve",
-            lambda *call: (labels.append(smack.read_bytes()), execve(*call)),
-        )
+        execve = posix.execve
+
+        def note_label(path: str, command: list[str], environment: dict[bytes, bytes]) -> None:
+            labels.append(smack.read_bytes())
+            execve(path, command, environment)
+
+        monkeypatch.setattr(posix, "execve", note_label)
         arguments = [word.replace("selinux", "none") for word in ARGUMENTS]
         assert any("-mac_admin" in word for word in become(*arguments).command)
         assert labels == [b"vs1"]

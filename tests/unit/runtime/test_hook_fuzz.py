@@ -102,7 +102,21 @@ def test_edits_of_its_text(kind: str, edits: list[tuple[float, int, str]]) -> No
     assert_refused_or_confined(kind, xml)
 
 
-VALUES = ["", "/", "/proc", "//", "none", "dynamic", "on", "off", "0", "1", "vs2", "deny", "allow"]
+VALUES = [
+    "",
+    "/",
+    "/proc",
+    "//",
+    "none",
+    "dynamic",
+    "on",
+    "off",
+    "0",
+    "1",
+    "vs2",
+    "allow",
+    "ethernet",
+]
 OPERATIONS = ["remove", "double", "text", "attribute", "rename", "move"]
 
 
@@ -134,7 +148,8 @@ def test_edits_of_its_elements(kind: str, edits: list[tuple[str, int, int, str]]
         elif operation == "attribute" and element.attrib:
             element.set(sorted(element.attrib)[other % len(element.attrib)], value)
         elif operation == "rename":
-            element.tag = pairs[other % len(pairs)][1].tag
+            tags = ["disk", "hostdev", *(child.tag for _, child in pairs)]
+            element.tag = tags[other % len(tags)]
         elif operation == "move":
             parent.remove(element)
             tree.insert(other % (len(tree) + 1), element)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posix
 import signal
 import socket
 import stat
@@ -399,7 +400,7 @@ class TestRaces:
             hook.restore_init(start, root, hook.find_init(start, root))
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(hook.posix, "fsync", lambda _: None)  # it would take most of the time
+            patch.setattr(posix, "fsync", lambda _: None)  # it would take most of the time
             self.race(stopped, canary, act, swap)
         assert os.listdir(outside) == ["systemd"]
 
@@ -466,7 +467,7 @@ class TestPristine:
         stopped.init.with_name(hook.TEMPORARY).symlink_to(canary)
         keep_pristine(stopped, b"the kept one")
         with known(stopped) as start, pytest.MonkeyPatch.context() as patch:
-            patch.setattr(hook.posix, "listdir", lambda _: [])
+            patch.setattr(posix, "listdir", lambda _: [])
             with pytest.raises(FileExistsError):
                 hook.prepare(start)
         assert state(canary) == before
@@ -486,7 +487,7 @@ class TestPristine:
             return found
 
         with known(stopped) as start, pytest.MonkeyPatch.context() as patch:
-            patch.setattr(hook.posix, "readlink", swap)
+            patch.setattr(posix, "readlink", swap)
             with pytest.raises(OSError, match="symbolic links"):
                 hook.prepare(start)
         assert stopped.init.parent.is_symlink()
@@ -641,6 +642,6 @@ def test_under_smack_an_init_with_another_label_at_exec_is_refused(stopped: Cont
 
 def test_a_label_that_the_kernel_does_not_take_is_noticed(stopped: Container) -> None:
     with known(stopped) as start, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hook.posix, "setxattr", lambda *_: None)
+        patch.setattr(posix, "setxattr", lambda *_: None)
         with pytest.raises(hook.Refused, match="did not take"):
             hook.prepare(start)
