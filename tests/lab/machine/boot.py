@@ -100,32 +100,27 @@ class Machine:
         self._quiet = 0.0
         self._fatal_for = 0.0
         self._selector = selectors.DefaultSelector()
-        self._console_socket, console_end = socket.socketpair()
         ends = {}
         self._sockets = {}
         for name in PORTS:
             self._sockets[name], ends[name] = socket.socketpair()
-        theirs = [console_end, *ends.values()]
         command = self._hardware.command(
             self._root,
             self._job,
-            console_end.fileno(),
+            self._console_log,
             {name: end.fileno() for name, end in ends.items()},
         )
         self._qemu = subprocess.Popen(
             bound_to_us(command, "KILL"),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            pass_fds=[end.fileno() for end in theirs],
+            stdout=self._console.fileno(),
+            stderr=self._console.fileno(),
+            pass_fds=[end.fileno() for end in ends.values()],
             # Ctrl-C is for us; we take qemu down in order.
             start_new_session=True,
         )
-        for end in theirs:
+        for end in ends.values():
             end.close()
-        assert self._qemu.stdout is not None
-        self._watch(self._console_socket.fileno(), self._on_console)
-        self._watch(self._qemu.stdout.fileno(), self._on_console)
         self._watch(self._sockets["control"].fileno(), self._on_control)
         self._watch(self._sockets["stream"].fileno(), self._on_stream)
         self._watch(self._sockets["logs"].fileno(), self._on_logs)
@@ -236,10 +231,7 @@ class Machine:
         if self._qemu.poll() is None:
             self._qemu.kill()
         self._qemu.wait()
-        if self._qemu.stdout is not None:
-            self._qemu.stdout.close()
         self._selector.close()
-        self._console_socket.close()
         for end in self._sockets.values():
             end.close()
         self._console.close()
@@ -276,6 +268,8 @@ class Machine:
                 key.data(data)
             else:
                 self._selector.unregister(key.fd)
+        if self._console.poll() and not self._alive:
+            self._quiet = 0.0
         # No more than two ticks: while this process itself was stopped, so was the guest.
         passed = min(time.monotonic() - started, 2 * TICK)
         self._quiet += passed
@@ -294,6 +288,7 @@ class Machine:
 
     def _drain(self) -> None:
         """Read what is left once qemu has ended."""
+        self._console.poll()
         while self._selector.get_map() and (ready := self._selector.select(0)):
             for key, _ in ready:
                 try:
@@ -319,11 +314,6 @@ class Machine:
 
     def _watch(self, descriptor: int, handler: Callable[[bytes], None]) -> None:
         self._selector.register(descriptor, selectors.EVENT_READ, handler)
-
-    def _on_console(self, data: bytes) -> None:
-        if not self._alive:
-            self._quiet = 0.0
-        self._console.feed(data)
 
     def _on_control(self, data: bytes) -> None:
         self._quiet = 0.0

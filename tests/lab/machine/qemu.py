@@ -24,6 +24,9 @@ class Lsm(StrEnum):
 # The guest's own ports, each a socket on this side: see inside/agent.py for what goes over them.
 PORTS = ("control", "stream", "logs")
 
+# What Debian needs and glibc makes use of, and nothing newer: `max` takes half as long again, for
+# wide registers to save, byte-wise string instructions and protections to emulate.
+PROCESSOR = "Nehalem"
 PROCESSORS = 2
 MEMORY = "3G"
 
@@ -80,8 +83,8 @@ class Hardware:
             words.append(f"security={self.lsm}")
         return " ".join(words)
 
-    def command(self, root: Path, job: Path, console: int, ports: dict[str, int]) -> list[str]:
-        """Return qemu's argv. ``root`` is a qcow2, ``job`` raw; the rest are socket descriptors."""
+    def command(self, root: Path, job: Path, console: Path, ports: dict[str, int]) -> list[str]:
+        """Return qemu's argv: ``root`` a qcow2, ``job`` raw, ``ports`` socket descriptors."""
         argv = [
             "qemu-system-x86_64",
             "-no-user-config",
@@ -89,7 +92,7 @@ class Hardware:
             # Without what nothing here uses and Linux would probe for.
             *("-machine", "q35,hpet=off,sata=off,smbus=off,vmport=off"),
             *("-accel", "tcg,thread=multi"),
-            *("-cpu", "max,-svm,-la57"),
+            *("-cpu", PROCESSOR),
             *("-smp", str(PROCESSORS)),
             *("-m", self.memory),
             *("-display", "none"),
@@ -104,7 +107,7 @@ class Hardware:
             *("-device", "virtio-blk-pci,drive=root,serial=lab-root"),
             *("-drive", f"if=none,id=job,file={_quote(job)},format=raw,readonly=on"),
             *("-device", "virtio-blk-pci,drive=job,serial=lab-job"),
-            *("-chardev", f"socket,id=console,fd={console}"),
+            *("-chardev", f"file,id=console,path={_quote(console)},append=on"),
             *("-serial", "chardev:console"),
             *("-device", "virtio-serial-pci"),
         ]
