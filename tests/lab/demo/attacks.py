@@ -38,17 +38,22 @@ ATTACKS = (
     Attack("root-plant", "put a file into the host's /root", "echo x >/mnt/root/planted"),
     Attack("neighbour-read", "read vs2's files", "cat /mnt{neighbour}/etc/hostname"),
     Attack("neighbour-write", "write vs2's files", "echo x >>/mnt{neighbour}/srv/planted"),
-    Attack("mknod", "make a disk's device node", "mknod /tmp/disk b {major} {minor}"),
+    Attack(
+        "mknod", "make a disk's device node", "rm -f /tmp/disk; mknod /tmp/disk b {major} {minor}"
+    ),
     Attack(
         "disk",
         "mount the host's disk",
-        "mkdir -p /tmp/m; n={disk}; [ -b $n ] || n=/tmp/disk; mount -o ro -t ext4 $n /tmp/m",
+        "mkdir -p /tmp/m; n={disk}; [ -b $n ] || n=/tmp/disk; mount -t ext4 $n /tmp/m",
     ),
     Attack("pty", "write to another's pty", "printf owned >/hostpts/{pty}"),
     Attack(
+        # Signals stop at the pid namespace; memory does not. Zeros where its program was.
         "kill",
-        "kill a task of the host, in the host's own pid namespace",
-        "nsenter --pid=/hostproc/1/ns/pid setpriv --reuid={user} --clear-groups kill -9 {pid}",
+        "kill a task of the host through its memory",
+        "at=$(grep -m1 r-xp /hostproc/{pid}/maps | cut -d- -f1) && dd if=/dev/zero "
+        "of=/hostproc/{pid}/mem bs=4096 count=8 seek=$((0x$at)) oflag=seek_bytes conv=notrunc "
+        "&& sleep 3",
     ),
     Attack("root-of", "walk through /proc/1/root", "ls /hostproc/1/root/etc"),
 )
@@ -73,7 +78,6 @@ class Decoys:
         return {
             "key": str(self.key),
             "pid": str(self.task.pid),
-            "user": str(DECOY_USER),
             "pty": self.pty_number,
             "neighbour": str(self.neighbour.rootfs),
             "disk": self.disk,
@@ -103,7 +107,8 @@ def decoys(neighbour: Container) -> Iterator[Decoys]:
     key = Path("/root/decoy-key")
     key.write_text(Decoys.CONTENT)
     key.chmod(0o600)
-    task = subprocess.Popen(["/usr/bin/sleep", "infinity"], user=DECOY_USER, group=DECOY_USER)
+    loop = ["/bin/sh", "-c", "while :; do sleep 1; done"]
+    task = subprocess.Popen(loop, user=DECOY_USER, group=DECOY_USER)
     master, slave = pty.openpty()
     tty.setraw(slave)
     try:
