@@ -2,9 +2,8 @@
 """libvirt's hook for LXC: judges a container of virtsec before it starts, and labels its init.
 
 libvirt runs `50-virtsec NAME OPERATION STAGE EXTRA` with the domain's XML on standard input and
-waits for it (https://libvirt.org/hooks.html); that is gate.py, which calls `main` here only where
-there may be something to judge. Status 1 stops the start; the sentence on standard error reaches
-libvirt's log and whoever asked for the start. With status 0 passes at once
+waits for it (https://libvirt.org/hooks.html). Status 1 stops the start; the sentence on standard
+error reaches libvirt's log and whoever asked for the start. With status 0 passes at once
 
   - everything but `prepare begin` (refusing `reconnect begin` would kill a running container);
   - every domain that is not virtsec's.
@@ -509,4 +508,6 @@ def main(arguments: list[str], data: bytes) -> int:
 
 
 if __name__ == "__main__":
-    posix._exit(main(sys.argv, sys.stdin.buffer.read(INPUT_LIMIT)))
+    # With no standard input there is no telling whose domain it is: judged as a broken one of ours.
+    given = sys.stdin.buffer.read(INPUT_LIMIT) if sys.stdin else MARK
+    posix._exit(main(sys.argv, given))

@@ -1,6 +1,6 @@
 """Domains as libvirt prints them, and the hook as a process of its own.
 
-The hook's tables name the host's own paths; `installed` puts copies of gate, hook and controller
+The hook's tables name the host's own paths; `installed` puts copies of hook and controller
 into a directory with those names exchanged, so that what runs is the real program.
 """
 
@@ -99,7 +99,7 @@ class Container:
 
     def start(self) -> Ended:
         """What libvirt does at the beginning of a start."""
-        return run(self.base / "gate.py", ["vs1", "prepare", "begin", "-"], self.xml.encode())
+        return run(self.base / "hook.py", ["vs1", "prepare", "begin", "-"], self.xml.encode())
 
     def edit(self, old: str, new: str) -> None:
         """What an administrator does with `virsh edit`."""
@@ -125,7 +125,6 @@ def container(base: Path) -> Container:
     found.init.chmod(0o755)
     found.label(found.init)
     installed("controller.py", base, {}).rename(base / "controller")
-    installed("gate.py", base, {'"/usr/libexec/virtsec"': repr(str(base))})
     installed(
         "hook.py",
         base,

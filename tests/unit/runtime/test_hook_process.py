@@ -33,11 +33,9 @@ LIBVIRT_STAGES = [
 
 
 @pytest.fixture(scope="module")
-def gate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The gate with the hook beside it, unchanged otherwise: nothing of ours is on this host."""
-    directory = tmp_path_factory.mktemp("libexec")
-    installed("hook.py", directory, {})
-    return installed("gate.py", directory, {'"/usr/libexec/virtsec"': repr(str(directory))})
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The hook as it is: nothing of ours is on this host."""
+    return installed("hook.py", tmp_path_factory.mktemp("hooks"), {})
 
 
 def assert_refused(ended: Ended) -> None:
@@ -52,53 +50,28 @@ def assert_refused(ended: Ended) -> None:
 
 
 class TestWhatIsNotItsConcern:
-    def test_a_foreign_domain_starts(self, gate: Path) -> None:
-        ended = run(gate, PREPARE, FOREIGN)
+    def test_a_foreign_domain_starts(self, program: Path) -> None:
+        ended = run(program, PREPARE, FOREIGN)
         assert (ended.status, ended.error) == (0, "")
 
-    @pytest.mark.parametrize("program", ["gate.py", "hook.py"])
     @pytest.mark.parametrize(("operation", "stage"), LIBVIRT_STAGES)
     def test_no_other_stage_fails_even_for_a_broken_domain_of_ours(
-        self, operation: str, stage: str, program: str, gate: Path
+        self, operation: str, stage: str, program: Path
     ) -> None:
         """A refusal of 'reconnect begin' would kill a container that runs."""
         for data in (good().encode(), b"virtsec", b"\0virtsec", b""):
-            ended = run(gate.with_name(program), ["vs1", operation, stage, "-"], data)
+            ended = run(program, ["vs1", operation, stage, "-"], data)
             assert (ended.status, ended.error) == (0, "")
 
-    def test_what_is_not_its_concern_does_not_need_the_hook_file(self, tmp_path: Path) -> None:
-        """Half an installation stops containers of ours from starting, and nothing else."""
-        alone = installed("gate.py", tmp_path, {'"/usr/libexec/virtsec"': "'/nowhere'"})
-        assert run(alone, PREPARE, FOREIGN).status == 0
-        assert run(alone, ["vs1", "reconnect", "begin", "-"], good().encode()).status == 0
-        ended = run(alone, PREPARE, good().encode())
-        assert ended.status == 1
-        assert "virtsec setup" in ended.error
-        assert "Traceback" not in ended.error
+    def test_a_long_foreign_domain_starts(self, program: Path) -> None:
+        assert run(program, PREPARE, FOREIGN + b" " * (4 << 20)).status == 0
 
-    def test_a_long_foreign_domain_starts(self, gate: Path) -> None:
-        assert run(gate, PREPARE, FOREIGN + b" " * (4 << 20)).status == 0
-
-    def test_the_environment_changes_nothing(self, gate: Path, tmp_path: Path) -> None:
+    def test_the_environment_changes_nothing(self, program: Path, tmp_path: Path) -> None:
         (tmp_path / "posix.py").write_text("raise SystemExit(0)")
         (tmp_path / "hook.py").write_text("main = lambda *_: 0")
         (tmp_path / "xml.py").write_text("raise SystemExit(0)")
         env = {"PYTHONPATH": str(tmp_path), "PYTHONSTARTUP": str(tmp_path / "hook.py")}
-        assert_refused(run(gate, PREPARE, b"<virtsec", env=env))
-
-    @given(
-        stage=st.sampled_from([("prepare", "begin"), *LIBVIRT_STAGES]),
-        data=st.sampled_from([FOREIGN, b"", b"\xff\xfe", b"<urn:virtse c"]),
-    )
-    def test_the_gate_lets_pass_what_the_hook_would_let_pass(
-        self, stage: tuple[str, str], data: bytes
-    ) -> None:
-        """Two programs, one verdict: the gate only saves reading the hook."""
-        source = (RUNTIME / "gate.py").read_text()
-        assert f"MARK = {hook.MARK!r}".replace("'", '"') in source
-        assert hook.INPUT_LIMIT == 1 << 26
-        assert "INPUT_LIMIT = 1 << 26" in source
-        assert hook.main(["50-virtsec", "vs1", *stage, "-"], data) == 0
+        assert_refused(run(program, PREPARE, b"<virtsec", env=env))
 
 
 def nested(depth: int) -> bytes:
@@ -143,21 +116,21 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("data", HOSTILE.values(), ids=HOSTILE.keys())
-def test_hostile_xml_is_refused_with_one_sentence(data: bytes, gate: Path) -> None:
-    assert_refused(run(gate, PREPARE, data))
+def test_hostile_xml_is_refused_with_one_sentence(data: bytes, program: Path) -> None:
+    assert_refused(run(program, PREPARE, data))
 
 
-def test_the_hook_reads_no_file_that_the_xml_names(tmp_path: Path, gate: Path) -> None:
+def test_the_hook_reads_no_file_that_the_xml_names(tmp_path: Path, program: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("<virtsec>secret</virtsec>")
     doctype = f"<!DOCTYPE d [<!ENTITY x SYSTEM 'file://{secret}'>]>"
-    ended = run(gate, PREPARE, f"{doctype}<virtsec>&x;</virtsec>".encode())
+    ended = run(program, PREPARE, f"{doctype}<virtsec>&x;</virtsec>".encode())
     assert_refused(ended)
     assert "secret" not in ended.error
 
 
-def test_a_closed_standard_input_is_no_way_past_it(gate: Path) -> None:
-    command = f"exec {sys.executable} -IS {gate} vs1 prepare begin - <&-"
+def test_a_closed_standard_input_is_no_way_past_it(program: Path) -> None:
+    command = f"exec {sys.executable} -IS {program} vs1 prepare begin - <&-"
     done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, check=False)
     assert done.returncode == 1
     assert b"Traceback" not in done.stderr
@@ -166,9 +139,7 @@ def test_a_closed_standard_input_is_no_way_past_it(gate: Path) -> None:
 def test_a_loop_is_ended_by_the_kernel(tmp_path: Path) -> None:
     """Whatever is found in it one day: two seconds of CPU, then the start fails."""
     exchange = {"    domain = parse(data)\n": "    while True: pass\n    domain = parse(data)\n"}
-    installed("hook.py", tmp_path, exchange)
-    gate = installed("gate.py", tmp_path, {'"/usr/libexec/virtsec"': repr(str(tmp_path))})
-    ended = run(gate, PREPARE, b"virtsec")
+    ended = run(installed("hook.py", tmp_path, exchange), PREPARE, b"virtsec")
     assert ended.status != 0
     assert ended.cpu < hook.CPU_LIMIT + 1.5
 
