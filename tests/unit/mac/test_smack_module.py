@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
+from pathlib import Path, PurePosixPath
 
 import pytest
 
 from tests.unit.mac.smack_fakes import FakeSmackfs
 from virtsec.errors import BadInput, PolicyFailed
 from virtsec.mac.protocol import Enforcement, MacModule, Policy
+from virtsec.mac.smack import module
 from virtsec.mac.smack.kernel import Smackfs
 from virtsec.mac.smack.module import Smack
 from virtsec.mac.smack.policy import container_policy
@@ -35,8 +37,8 @@ def files(root: Path) -> dict[str, str]:
 
 
 def test_it_is_a_module_like_any_other(smack: Smack) -> None:
-    module: MacModule = smack
-    assert module.model == "smack"
+    found: MacModule = smack
+    assert found.model == "smack"
 
 
 def test_the_label_is_the_containers_name(smack: Smack) -> None:
@@ -161,3 +163,21 @@ def test_bringup_mode_is_not_called_enforcing(tmp_path: Path) -> None:
     assert smack.enforcement() is Enforcement.ENFORCING
     (tmp_path / "unconfined").write_text("_")
     assert smack.enforcement() is Enforcement.PERMISSIVE
+
+
+def test_a_directory_that_setup_makes_is_labelled_as_it_is_listed(
+    smack: Smack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Else a second setup would find something to do."""
+    monkeypatch.setattr(module, "ATTRIBUTE", "user.smack")
+    listed, made = tmp_path / "listed", tmp_path / "made"
+    (tmp_path / "etc/virtsec").mkdir(parents=True)
+    (tmp_path / "etc/virtsec/host-files.conf").write_text(f"{listed}/ reason\n")
+    for path in (listed, made):
+        path.mkdir()
+    smack.restore([PurePosixPath(listed), PurePosixPath(made), PurePosixPath(tmp_path / "gone")])
+    (listed / "file").touch()
+    smack.restore([PurePosixPath(listed / "file")])
+    assert os.getxattr(listed, "user.smack") == b"host"
+    assert os.getxattr(listed / "file", "user.smack") == b"host"
+    assert os.getxattr(made, "user.smack") == b"_"

@@ -132,11 +132,13 @@ class Smack:
 
     def restore(self, paths: Sequence[PurePosixPath]) -> None:
         """See the protocol."""
+        listed = {entry.pattern for entry in self._place.entries()}
         for path in paths:
             if not os.path.lexists(path):
                 continue
             # What is listed in host-files.conf hands its label down to what is made in it.
-            label = HOST if self.file_label(path.parent) == HOST else FLOOR
+            secret = str(path) in listed or self.file_label(path.parent) == HOST
+            label = HOST if secret else FLOOR
             if self.file_label(path) != label:
                 with failing(Path(path)):
                     xattrs.put(str(path), ATTRIBUTE, label.encode())
