@@ -57,7 +57,8 @@ def stopped(container: Container) -> Iterator[Path]:
 def set_attribute(container: Container, name: str, value: str) -> int:
     """The exit status of setxattr(2) on /root/entry, called inside: 0 when it was set."""
     call = (
-        'exit(syscall(188, "/root/entry", $ARGV[0], "$ARGV[1]\\0", length($ARGV[1]) + 1, 0) != 0)'
+        'my ($path, $name, $value) = ("/root/entry", $ARGV[0], "$ARGV[1]\\0");'
+        "exit(syscall(188, $path, $name, $value, length($value), 0) != 0)"
     )
     return container.ssh(f"perl -e '{call}' {name} {value}", check=False).returncode
 
