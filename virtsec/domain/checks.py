@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 
 from virtsec.errors import BadInput, Refused
 from virtsec.names import check_name
+from virtsec.runtime import hook
 from virtsec.spec import ContainerSpec, Mount, Network, NetworkKind
 
 Interface = IPv4Interface | IPv6Interface
@@ -112,6 +113,12 @@ def _check_mounts(mounts: tuple[Mount, ...]) -> None:
                 f"{mount.source} cannot be mounted over the container's root.",
                 "Choose a directory inside, or give the tree with --rootfs.",
             )
+        for path in (mount.source, mount.target):
+            if hook.beneath(str(path), *hook.LIBVIRT_MOUNTS):
+                raise Refused(
+                    f"{path} is the kernel's, or libvirt mounts there itself.",
+                    f"Choose a directory outside of {', '.join(hook.LIBVIRT_MOUNTS)}.",
+                )
         if mount.target in seen:
             raise BadInput(f"Two directories would be mounted at {mount.target}.", "Keep one.")
         seen.add(mount.target)

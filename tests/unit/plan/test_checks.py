@@ -31,6 +31,12 @@ def test_each_sample_is_sound(name: str) -> None:
     check_spec(SAMPLES[name].spec)
 
 
+@pytest.mark.parametrize(("source", "target"), [("/srv", "/proc/x"), ("/sys", "/mnt")])
+def test_nothing_of_the_kernels_is_mounted_nor_mounted_over(source: str, target: str) -> None:
+    with pytest.raises(Refused):
+        check_spec(sample("vs1", mounts=(Mount(path(source), path(target)),)).spec)
+
+
 def test_the_hosts_tree_may_be_shown_inside() -> None:
     check_spec(sample("vs1", mounts=(Mount(path("/"), path("/mnt")),)).spec)
 
