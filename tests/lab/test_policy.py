@@ -28,29 +28,29 @@ def unconditional(rule: Any) -> bool:
     return False
 
 
+@cache
+def rules(source: str) -> list[tuple[frozenset[str], str, frozenset[str]]]:
+    """Types, class and permissions of each rule of `source` that no boolean switches.
+
+    One pass over the policy for all questions: it takes a while where machines are emulated.
+    """
+    query = setools.TERuleQuery(policy(), ruletype=["allow"], source=source, source_indirect=True)
+    return [
+        (frozenset(map(str, rule.target.expand())), str(rule.tclass), frozenset(rule.perms))
+        for rule in query.results()
+        if unconditional(rule)
+    ]
+
+
 def targets(source: str, tclass: str, permission: str) -> set[str]:
     """The types that `source` has a permission on, attributes expanded, without booleans."""
-    query = setools.TERuleQuery(
-        policy(),
-        ruletype=["allow"],
-        source=source,
-        source_indirect=True,
-        tclass=[tclass],
-        perms=[permission],
-    )
-    found: set[str] = set()
-    for rule in query.results():
-        if unconditional(rule):
-            found |= {str(each) for each in rule.target.expand()}
-    return found
+    found = [types for types, of, perms in rules(source) if of == tclass and permission in perms]
+    return set().union(*found)
 
 
 def permissions(source: str, tclass: str) -> set[str]:
     """What `source` may do with objects of `tclass`, whatever their type."""
-    query = setools.TERuleQuery(
-        policy(), ruletype=["allow"], source=source, source_indirect=True, tclass=[tclass]
-    )
-    return {permission for rule in query.results() for permission in rule.perms}
+    return set().union(*[perms for _, of, perms in rules(source) if of == tclass])
 
 
 def own(name: str) -> set[str]:
