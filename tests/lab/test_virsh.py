@@ -28,7 +28,7 @@ def test_virsh_undefines_them_and_defines_them_again(vs2: Container) -> None:
 
 def test_virt_xml_changes_them_and_they_start(vs2: Container) -> None:
     vs2.stop()
-    run("virt-xml", "-c", "lxc:///", "vs2", "--edit", "--memory", "300")
+    run("virt-xml", "-c", "lxc:///", "vs2", "--edit", "--memory", "300,maxmemory=300")
     vs2.start()
     assert vs2.info()["memory_mib"] == 300
 
