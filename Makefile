@@ -72,7 +72,7 @@ clean:
 clean-cache:
 	@$(LAB) clean
 
-$(VENV)/.ready: Makefile tests/lab/machine/host.py
+$(VENV)/.ready: Makefile
 	@$(LAB) host-tools
 	rm -rf $(VENV)
 	$(PYTHON) -m venv --system-site-packages $(VENV)

@@ -23,7 +23,6 @@ from typing import Any, BinaryIO, Self, cast
 
 from .console import Console
 from .errors import GuestDied
-from .monitor import Monitor
 from .progress import Progress
 from .qemu import PORTS, Hardware
 from .run import bound_to_us, run
@@ -35,13 +34,8 @@ SILENCE = 300.0
 LAST_WORDS = 2.0
 """Seconds that a console may go on after a fatal line: they tell why."""
 
-FAREWELL = 10
-"""Steps that what is told to stop may take to say where it was."""
-
 ATTEMPTS = 3
 """How often to boot when it was the emulator that failed."""
-
-JOB_SIZE = "1G"
 
 TICK = 1.0
 CHUNK = 65536
@@ -71,28 +65,20 @@ def job_disk(image: Path, fill: Callable[[Path], None]) -> None:
     payload.mkdir(parents=True)
     shutil.copy(AGENT, tree / "agent.py")
     fill(payload)
-    # All of one size, and sparse: a guest that goes on from a saved state finds the disk changed,
-    # and takes no notice of another size.
-    options = ["-q", "-t", "ext4", "-O", "^has_journal", "-E", "root_owner=0:0"]
-    run(["/usr/sbin/mke2fs", *options, "-d", tree, image, JOB_SIZE])
+    used = sum(path.lstat().st_size for path in tree.rglob("*"))
+    files = sum(1 for _ in tree.rglob("*"))
+    # Blocks and inodes are rounded up for each file; sparse, so generosity is free.
+    size = 2 * used + files * 8192 + (16 << 20)
+    options = ["-q", "-t", "ext4", "-O", "^has_journal", "-N", str(2 * files + 1024)]
+    run(["/usr/sbin/mke2fs", *options, "-E", "root_owner=0:0", "-d", tree, image, f"{size >> 10}k"])
     shutil.rmtree(tree)
 
 
 class Machine:
     """A guest from power-on to power-off. Use it as a context manager: leaving kills it."""
 
-    def __init__(
-        self,
-        hardware: Hardware,
-        root: Path,
-        job: Path,
-        console_log: Path,
-        memory_image: Path | None = None,
-    ) -> None:
-        """Start qemu on ``root``, a qcow2 it may write to, with ``job`` as second disk.
-
-        With ``memory_image`` it goes on from there; ``root`` has to be as it was at that moment.
-        """
+    def __init__(self, hardware: Hardware, root: Path, job: Path, console_log: Path) -> None:
+        """Start qemu on ``root``, a qcow2 it may write to, with ``job`` as second disk."""
         self._hardware = hardware
         self._root = root
         self._job = job
@@ -101,11 +87,10 @@ class Machine:
         self._logs: BinaryIO | None = None
         self.boots = 0
         """How often this guest was started; tells a script whether it runs again."""
-        self._power_on(memory_image)
+        self._power_on()
 
-    def _power_on(self, memory_image: Path | None = None) -> None:
+    def _power_on(self) -> None:
         self.boots += 1
-        self._saved = memory_image is not None
         self._console = Console(self._console_log)
         self._events: list[Event] = []
         self._streamed = 0
@@ -119,28 +104,22 @@ class Machine:
         self._sockets = {}
         for name in PORTS:
             self._sockets[name], ends[name] = socket.socketpair()
-        monitor, monitor_end = socket.socketpair()
-        self._monitor = Monitor(monitor)
-        monitor.close()  # the file made of it lives on
         command = self._hardware.command(
             self._root,
             self._job,
             self._console_log,
             {name: end.fileno() for name, end in ends.items()},
-            monitor_end.fileno(),
-            memory_image,
         )
-        theirs = [*ends.values(), monitor_end]
         self._qemu = subprocess.Popen(
             bound_to_us(command, "KILL"),
             stdin=subprocess.DEVNULL,
-            stdout=self._console.written,
-            stderr=self._console.written,
-            pass_fds=[end.fileno() for end in theirs],
+            stdout=self._console.fileno(),
+            stderr=self._console.fileno(),
+            pass_fds=[end.fileno() for end in ends.values()],
             # Ctrl-C is for us; we take qemu down in order.
             start_new_session=True,
         )
-        for end in theirs:
+        for end in ends.values():
             end.close()
         self._watch(self._sockets["control"].fileno(), self._on_control)
         self._watch(self._sockets["stream"].fileno(), self._on_stream)
@@ -159,10 +138,6 @@ class Machine:
 
     def wait_for_agent(self) -> Event:
         """Wait until the guest is up, and return its agent's ``hello``. Raises GuestDied."""
-        if self._saved:
-            # It has slept: it cannot know how long, nor may what it calls random repeat itself.
-            self._monitor.go_on()
-            self._tell("wake", time=time.time(), entropy=os.urandom(64).hex())
         (hello,) = self._until("hello")
         return hello
 
@@ -220,6 +195,10 @@ class Machine:
                     return Exit(int(event["status"]), event["again"])
         raise AssertionError("the last event is `exit`")
 
+    def send_signal(self, number: int) -> None:
+        """Send a signal to what runs in the guest."""
+        self._tell("signal", number=number)
+
     def collect_logs(self, archive: Path) -> None:
         """Fetch the guest's logs into ``archive``, a gzipped tar. Raises GuestDied."""
         with archive.open("wb") as self._logs:
@@ -240,16 +219,6 @@ class Machine:
         self._power_on()
         self.wait_for_agent()
 
-    def save(self, memory_image: Path) -> None:
-        """End the guest here, to go on from ``memory_image`` and its root disk as it is now.
-
-        Raises GuestDied, LabError.
-        """
-        self._tell("sleep")
-        for _ in self._until("asleep"):
-            self._monitor.save(memory_image)
-        self.kill()
-
     def halt(self, how: str = "poweroff") -> None:
         """Take the guest down by ``poweroff``, ``reboot`` or ``reset``; wait for qemu to end."""
         self._tell("halt", how=how)
@@ -263,7 +232,6 @@ class Machine:
             self._qemu.kill()
         self._qemu.wait()
         self._selector.close()
-        self._monitor.close()
         for end in self._sockets.values():
             end.close()
         self._console.close()
@@ -283,10 +251,6 @@ class Machine:
                     return
             waited += self._step()
             if waited > patience:
-                # pytest answers this with where it is, which its output then ends with.
-                self._tell("signal", number=signal.SIGABRT)
-                for _ in range(FAREWELL):
-                    self._step()
                 self._died(f"it lives, but what runs in it got nowhere for {patience:.0f} s")
 
     def _step(self, *, going_down: bool = False) -> float:
@@ -355,13 +319,7 @@ class Machine:
         self._quiet = 0.0
         *lines, self._lines = (self._lines + data).split(b"\n")
         for line in lines:
-            try:
-                event = json.loads(line)
-            except ValueError:
-                if self._alive or not self._saved:
-                    raise
-                # The end of a line whose beginning it sent before it was saved.
-                continue
+            event = json.loads(line)
             if event["event"] == "hello":
                 self._alive = True
             if event["event"] != "beat":
@@ -413,7 +371,6 @@ def powered_on(
     console_log: Path,
     *,
     fresh_root: Callable[[Path], None],
-    memory_image: Path | None = None,
     progress: Progress,
 ) -> Machine:
     """Start a guest and wait for its agent; ``fresh_root`` makes ``root`` for each attempt.
@@ -423,7 +380,7 @@ def powered_on(
     for attempt in range(1, ATTEMPTS + 1):
         root.unlink(missing_ok=True)
         fresh_root(root)
-        machine = Machine(hardware, root, job, console_log, memory_image)
+        machine = Machine(hardware, root, job, console_log)
         try:
             machine.wait_for_agent()
         except BaseException as error:

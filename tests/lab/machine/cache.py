@@ -1,9 +1,8 @@
 """A content-addressed cache: what takes long to make is kept under the hash of what went in.
 
 Layout: ``ROOT/KIND/KEY/`` is one finished entry, a directory that is never changed again.
-It is built in ``ROOT/KIND/.building-KEY-XXXX/`` and renamed, so an interrupted build leaves nothing
-that could be taken for finished. Of those who want the same entry one builds and the others wait:
-``ROOT/KIND/.lock`` is locked at a byte that stands for the key.
+It is built in ``ROOT/KIND/.building-XXXX/`` and renamed, so an interrupted build leaves nothing
+that could be taken for finished. ``ROOT/KIND/.lock`` lets one process build at a time.
 """
 
 import fcntl
@@ -16,7 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 KEY_DIGITS = 20
-LOCK_BYTES = 1 << 40  # a lock may lie beyond the end of its file
 
 
 def digest(*parts: str | bytes | Path) -> str:
@@ -67,11 +65,11 @@ class Cache:
         final = home / key
         if not self._take(final):
             home.mkdir(parents=True, exist_ok=True)
-            with locked(home / ".lock", int(key, 16) % LOCK_BYTES):
+            with locked(home / ".lock"):
                 if not self._take(final):
-                    self._build(final, build)
+                    self._build(home, final, build)
                     self._take(final)
-            self._prune(home, keep)
+                self._prune(home, keep)
         return final
 
     @contextmanager
@@ -79,7 +77,7 @@ class Cache:
         """Give a directory on the cache's own file system that is gone afterwards."""
         home = self.root / "scratch"
         home.mkdir(parents=True, exist_ok=True)
-        with locked(home / ".lock", 0):
+        with locked(home / ".lock"):
             # A run that was killed could not clean up behind itself.
             for left in home.iterdir():
                 if left.is_dir() and _unused(left):
@@ -93,13 +91,11 @@ class Cache:
             shutil.rmtree(path, ignore_errors=True)
             os.close(mine)
 
-    @staticmethod
-    def _build(final: Path, build: Callable[[Path], None]) -> None:
-        prefix = f".building-{final.name}-"
-        for left in final.parent.glob(f"{prefix}*"):
+    def _build(self, home: Path, final: Path, build: Callable[[Path], None]) -> None:
+        for left in home.glob(".building-*"):
             # The lock is ours, so whoever made this was interrupted.
             shutil.rmtree(left, ignore_errors=True)
-        beside = Path(tempfile.mkdtemp(prefix=prefix, dir=final.parent))
+        beside = Path(tempfile.mkdtemp(prefix=".building-", dir=home))
         try:
             build(beside)
             # Names must not outlive a power cut that contents did not survive.
@@ -146,11 +142,11 @@ def _unused(entry: Path) -> bool:
 
 
 @contextmanager
-def locked(path: Path, byte: int) -> Iterator[None]:
-    """Hold an exclusive lock on one ``byte`` of file ``path``, made if it is not there."""
+def locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on file ``path``, which is made if it is not there."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        fcntl.lockf(handle, fcntl.LOCK_EX, 1, byte)
+        fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
         os.close(handle)

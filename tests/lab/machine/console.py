@@ -3,7 +3,6 @@
 A file and not a socket, which holds but some hundred single bytes: qemu drops what does not fit.
 """
 
-import os
 import re
 from collections import deque
 from pathlib import Path
@@ -15,7 +14,6 @@ _FATAL = re.compile(
     rb"|You are in (?:emergency|rescue) mode"
     rb"|ALERT! [^\r\n]*does not exist"
     rb"|(?:Failed to load SELinux policy|Freezing execution)[^\r\n]*"
-    rb"|terminating on signal [^\r\n]*"
     rb"|lab: the agent died[^\r\n]*"
     rb"|Failed to start lab\.service[^\r\n]*"
 )
@@ -28,11 +26,7 @@ class Console:
     """What the guest's kernel and systemd print to the serial line, from the end of ``log`` on."""
 
     def __init__(self, log: Path) -> None:
-        # Two of them: what is written by one would move the place at which the other reads.
-        self.written = log.open("ab")
-        """The same file, for what qemu itself has to say."""
-        self._log = log.open("rb", buffering=0)
-        self._log.seek(0, os.SEEK_END)
+        self._log = log.open("ab+", buffering=0)
         self._lines: deque[bytes] = deque(maxlen=TAIL_LINES)
         self._partial = b""
         self.fatal: str | None = None
@@ -60,7 +54,10 @@ class Console:
         lines = [*self._lines, _ESCAPES.sub(b"", self._partial).strip()]
         return b"\n".join(filter(None, lines)).decode(errors="replace")
 
+    def fileno(self) -> int:
+        """Return the file's descriptor, for what qemu itself has to say."""
+        return self._log.fileno()
+
     def close(self) -> None:
         """Close the file."""
-        self.written.close()
         self._log.close()

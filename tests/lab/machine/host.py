@@ -33,14 +33,10 @@ BOOT = (
     Need("e2fsprogs", "mke2fs"),
     Need("python3-venv", "/usr/lib/python3.*/ensurepip"),
     Need("git", "git"),
-    Need("zstd", "zstd"),
 )
 CHECK = (
     Need("python3-venv", "/usr/lib/python3.*/ensurepip"),
     Need("python3-libvirt", "/usr/lib/python3/dist-packages/libvirt.py"),
-    # What virtsec itself calls for archives, on a host as bare as a build machine.
-    Need("xz-utils", "xz"),
-    Need("zstd", "zstd"),
 )
 IMAGES = (
     Need("mmdebstrap", "mmdebstrap"),
@@ -55,6 +51,7 @@ KERNEL = (
     Need("bison", "bison"),
     Need("flex", "flex"),
     Need("libelf-dev", "/usr/include/libelf.h"),
+    Need("libssl-dev", "/usr/include/openssl/ssl.h"),
     Need("xz-utils", "xz"),
 )
 

@@ -1,31 +1,27 @@
-"""Guests that are up, kept as layers above the guest's own image: one as booted, one with virtsec.
-
-A layer is a root disk and the machine's memory at one moment. A guest that goes on from there is
-fresh all the same, and there within seconds, where a boot takes a minute.
-"""
+"""A guest that has virtsec installed and set up, kept as a layer above the guest's own image."""
 
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .boot import AGENT, JOB_SIZE, Machine, job_disk, powered_on
+from .boot import job_disk, powered_on
 from .cache import Cache, digest
 from .errors import LabError
 from .guest import Guest
 from .progress import Progress
-from .qemu import Hardware, overlay, version
+from .qemu import Hardware, overlay
 from .wheel import Wheel
 
 # As an administrator installs a wheel on Debian: libraries are the distribution's.
 INSTALL = (
     "python3 -m pip install --no-deps --no-index --break-system-packages "
-    "--root-user-action=ignore --quiet *.whl && rm *.whl"
+    "--root-user-action=ignore --quiet *.whl"
 )
 SETUP = "virtsec setup"
 
 KEEP = 6
-"""How many layers to keep of each kind; one is some 300 MB."""
+"""How many layers to keep; each is some 100 MB."""
 
 
 @dataclass(frozen=True)
@@ -36,65 +32,33 @@ class Step:
     command: str
 
 
-# Units that are still starting when the agent is up are part of a booted machine too.
-SETTLE = Step("waiting for all of the guest to be up", "systemctl is-system-running --wait; true")
+def steps(*, setup: bool) -> Sequence[Step]:
+    """Return what makes a guest one with virtsec; without ``setup`` it is installed only."""
+    install = Step("installing virtsec in the guest", INSTALL)
+    return [install, Step(f"`{SETUP}` in the guest", SETUP)] if setup else [install]
 
 
-@dataclass(frozen=True)
-class Layer:
-    """A guest at one moment."""
+def prepared(
+    cache: Cache, progress: Progress, guest: Guest, wheel: Wheel, hardware: Hardware, *, setup: bool
+) -> Path:
+    """Return the qcow2 of a guest with virtsec, above ``guest``'s image.
 
-    key: str
-    home: Path
-
-    @property
-    def root(self) -> Path:
-        """The root disk, a qcow2 above others."""
-        return self.home / "root.qcow2"
-
-    @property
-    def memory_image(self) -> Path:
-        """The memory, and the state of all devices."""
-        return self.home / "memory.zst"
-
-    def powered_on(
-        self,
-        hardware: Hardware,
-        scratch: Path,
-        console_log: Path,
-        fill: Callable[[Path], None],
-        progress: Progress,
-    ) -> Machine:
-        """Start a guest that goes on from here, with disks in ``scratch``. Raises GuestDied."""
-        job = scratch / "job.img"
-        job_disk(job, fill)
-        return powered_on(
-            hardware,
-            scratch / "root.qcow2",
-            job,
-            console_log,
-            fresh_root=lambda root: overlay(self.root, root, base_format="qcow2"),
-            memory_image=self.memory_image,
-            progress=progress,
-        )
-
-
-def booted(cache: Cache, progress: Progress, guest: Guest, hardware: Hardware) -> Layer:
-    """Return ``guest`` as it is when it has booted. Raises LabError."""
+    Raises LabError with the command's output when a step fails.
+    """
+    hardware = replace(hardware, memory=Hardware.memory)
+    todo = steps(setup=setup)
     key = digest(
         guest.key,
+        wheel.key,
         hardware.kernel.key,
-        *hardware.command(Path(), Path(), Path(), {}, -1, None),
-        version(),
-        AGENT,
-        JOB_SIZE,
-        SETTLE.command,
+        hardware.kernel_line(),
+        *(step.command for step in todo),
     )
 
     def build(into: Path) -> None:
-        progress.stage(f"booting the guest once ({hardware.says()})")
         job = into / "job.img"
-        job_disk(job, lambda _: None)
+        job_disk(job, lambda payload: _copy(wheel.path, payload))
+        progress.stage(f"booting a guest to put virtsec in ({hardware.lsm})")
         with powered_on(
             hardware,
             into / "root.qcow2",
@@ -103,45 +67,19 @@ def booted(cache: Cache, progress: Progress, guest: Guest, hardware: Hardware) -
             fresh_root=lambda root: overlay(guest.image, root, base_format="raw"),
             progress=progress,
         ) as machine:
-            do(machine, SETTLE, progress)
-            progress.stage("saving it")
-            machine.save(into / "memory.zst")
+            for step in todo:
+                progress.stage(step.what)
+                said = bytearray()
+                status = machine.run(["sh", "-c", step.command], sink=said.extend).status
+                if status != 0:
+                    text = said.decode(errors="replace").rstrip()
+                    raise LabError(f"{step.what} failed with status {status}:\n{text}")
+            progress.stage("shutting that guest down")
+            machine.halt()
         job.unlink()
 
-    return Layer(key, cache.entry("booted", key, build, keep=KEEP))
+    return cache.entry("prepared", key, build, keep=KEEP) / "root.qcow2"
 
 
-def prepared(
-    cache: Cache, progress: Progress, base: Layer, wheel: Wheel, hardware: Hardware, *, setup: bool
-) -> Layer:
-    """Return the guest ``base`` with virtsec installed and, if wanted, set up.
-
-    Raises LabError with the command's output when a step fails.
-    """
-    steps = [Step("installing virtsec in the guest", INSTALL)]
-    if setup:
-        steps.append(Step(f"`{SETUP}` in the guest", SETUP))
-    key = digest(base.key, wheel.key, *(step.command for step in steps))
-
-    def build(into: Path) -> None:
-        def fill(payload: Path) -> None:
-            shutil.copy(wheel.path, payload)
-
-        with base.powered_on(hardware, into, into / "console.log", fill, progress) as machine:
-            for step in steps:
-                do(machine, step, progress)
-            progress.stage("saving it")
-            machine.save(into / "memory.zst")
-        (into / "job.img").unlink()
-
-    return Layer(key, cache.entry("prepared", key, build, keep=KEEP))
-
-
-def do(machine: Machine, step: Step, progress: Progress) -> None:
-    """Run ``step`` in the guest. Raises LabError with what it said when it fails."""
-    progress.stage(step.what)
-    said = bytearray()
-    status = machine.run(["sh", "-c", step.command], sink=said.extend).status
-    if status != 0:
-        text = said.decode(errors="replace").rstrip()
-        raise LabError(f"{step.what} failed with status {status}:\n{text}")
+def _copy(wheel: Path, payload: Path) -> None:
+    shutil.copy(wheel, payload)

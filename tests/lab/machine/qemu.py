@@ -1,7 +1,6 @@
 """The machine as qemu is told to emulate it."""
 
 import os
-import shlex
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -71,11 +70,6 @@ class Hardware:
     permissive: bool = False
     memory: str = MEMORY
 
-    def says(self) -> str:
-        """Return what a user would call it."""
-        mode = {Lsm.SELINUX: ", permissive" if self.permissive else ", enforcing"}
-        return f"{self.lsm}{mode.get(self.lsm, '')}, {self.memory}"
-
     def kernel_line(self) -> str:
         """Return the kernel's command line."""
         words = ["root=/dev/vda", "rw", "console=ttyS0", "panic=-1", "systemd.show_status=1"]
@@ -89,20 +83,8 @@ class Hardware:
             words.append(f"security={self.lsm}")
         return " ".join(words)
 
-    def command(
-        self,
-        root: Path,
-        job: Path,
-        console: Path,
-        ports: dict[str, int],
-        monitor: int,
-        memory_image: Path | None,
-    ) -> list[str]:
-        """Return qemu's argv: ``root`` is a qcow2, ``job`` raw.
-
-        ``ports`` and ``monitor`` are descriptors of sockets. With ``memory_image``, which ``save``
-        of a monitor has made, the machine does not boot but goes on where it was saved.
-        """
+    def command(self, root: Path, job: Path, console: Path, ports: dict[str, int]) -> list[str]:
+        """Return qemu's argv: ``root`` a qcow2, ``job`` raw, ``ports`` socket descriptors."""
         argv = [
             "qemu-system-x86_64",
             "-no-user-config",
@@ -131,10 +113,6 @@ class Hardware:
         ]
         if self.kernel.initrd is not None:
             argv += ["-initrd", str(self.kernel.initrd)]
-        if memory_image is not None:
-            argv += ["-incoming", f"exec:zstd -dc {shlex.quote(str(memory_image))}"]
-        argv += ["-chardev", f"socket,id=monitor,fd={monitor}"]
-        argv += ["-mon", "chardev=monitor,mode=control"]
         for name, descriptor in ports.items():
             argv += ["-chardev", f"socket,id={name},fd={descriptor}"]
             argv += ["-device", f"virtserialport,chardev={name},name=lab.{name}"]
@@ -144,11 +122,6 @@ class Hardware:
 def _quote(path: Path) -> str:
     """Quote ``path`` for an option of qemu, in which a comma ends the value."""
     return str(path).replace(",", ",,")
-
-
-def version() -> str:
-    """Return what qemu calls itself: what one version saved, another may not understand."""
-    return run(["qemu-system-x86_64", "--version"]).splitlines()[0]
 
 
 def overlay(base: Path, over: Path, *, base_format: str) -> None:

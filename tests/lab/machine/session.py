@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import host, wheel
-from .boot import Machine
+from .boot import Machine, job_disk, powered_on
 from .cache import Cache
 from .errors import LabError
 from .guest import guest
 from .kernel import kernel_for
-from .prepared import booted, prepared
+from .prepared import prepared
 from .progress import Progress
-from .qemu import MEMORY, Hardware, Lsm
+from .qemu import MEMORY, Hardware, Lsm, overlay
 from .terminal import Terminal
 
 
@@ -59,11 +59,19 @@ class Laboratory:
                 if request.wheel
                 else wheel.build(self.cache, self.progress, scratch)
             )
-            up = booted(self.cache, self.progress, image, hardware)
-            layer = prepared(self.cache, self.progress, up, built, hardware, setup=request.setup)
-            log = console_log or scratch / "console.log"
-            self.progress.stage(f"starting a fresh guest ({hardware.says()})")
-            with layer.powered_on(hardware, scratch, log, fill, self.progress) as machine:
+            base = prepared(self.cache, self.progress, image, built, hardware, setup=request.setup)
+            job = scratch / "job.img"
+            job_disk(job, fill)
+            mode = "permissive" if request.permissive else "enforcing"
+            self.progress.stage(f"booting the guest ({request.lsm}, {mode})")
+            with powered_on(
+                hardware,
+                scratch / "root.qcow2",
+                job,
+                console_log or scratch / "console.log",
+                fresh_root=lambda root: overlay(base, root, base_format="qcow2"),
+                progress=self.progress,
+            ) as machine:
                 yield machine
 
 

@@ -8,12 +8,9 @@ One file, standard library only, run by ``lab.service`` as root. It talks over t
     ``signal``  number, sent to the process group of what runs
     ``resize``  rows, columns of the terminal
     ``logs``    pack the guest's logs; then ``logs`` follows
-    ``sleep``   let go of the disk the agent came on; then ``asleep`` follows, and the host saves
-                the machine's memory
-    ``wake``    time, entropy: a saved machine goes on, with another such disk; ``hello`` follows
     ``halt``    how: poweroff or reboot, cleanly, or reset, as a power cut would
     To the host, by ``event``:
-    ``hello``   what the kernel is and which context the agent has; commands are run from now on
+    ``hello``   once, with what the kernel is and which context the agent has
     ``beat``    every few seconds while the guest lives
     ``report``  line: what the running program wrote to the descriptor $LAB_REPORT_FD
     ``exit``    status (128+n when killed by signal n), bytes, how much it wrote to ``stream``, and
@@ -234,40 +231,6 @@ def send_logs(control: Control) -> None:
     control.tell("logs", bytes=packed.stat().st_size)
 
 
-JOB = Path("/run/lab/job")
-JOB_DISK = Path("/dev/disk/by-id/virtio-lab-job")
-RNDRESEEDCRNG = 0x5207  # linux/random.h
-
-
-def let_go() -> None:
-    """Unmount the disk that the agent came on, and forget what was read from it."""
-    subprocess.run(["umount", JOB], check=True)
-    subprocess.run(["blockdev", "--flushbufs", JOB_DISK], check=True)
-    # What is to be found after waking is what is on the root disk now.
-    os.sync()
-
-
-def take_up(now: float, entropy: bytes) -> None:
-    """Make up for the time a saved machine has slept, and take what the new disk brings."""
-    time.clock_settime(time.CLOCK_REALTIME, now)
-    with Path("/dev/urandom").open("wb", buffering=0) as pool:
-        pool.write(entropy)
-        fcntl.ioctl(pool, RNDRESEEDCRNG)
-    subprocess.run(["mount", "-o", "ro,noatime", JOB_DISK, JOB], check=True)
-    subprocess.run(["cp", "-RT", JOB / "payload", "/root/lab"], check=True)
-
-
-def say_hello(control: Control) -> None:
-    """Tell the host that the guest is ready."""
-    control.tell(
-        "hello",
-        release=os.uname().release,
-        lsm=read("/sys/kernel/security/lsm"),
-        enforce=read("/sys/fs/selinux/enforce"),
-        context=read("/proc/self/attr/current"),
-    )
-
-
 def read(path: str) -> str:
     """Return the one line of a file of the kernel's, or nothing where it has none."""
     try:
@@ -282,7 +245,13 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     control = Control()
     stream = os.open(PORTS / "lab.stream", os.O_RDWR)
-    say_hello(control)
+    control.tell(
+        "hello",
+        release=os.uname().release,
+        lsm=read("/sys/kernel/security/lsm"),
+        enforce=read("/sys/fs/selinux/enforce"),
+        context=read("/proc/self/attr/current"),
+    )
     threading.Thread(target=control.beat, daemon=True).start()
     run: Run | None = None
     for request in control.requests():
@@ -298,12 +267,6 @@ def main() -> None:
                 run.signal(request["number"])
             case "logs":
                 threading.Thread(target=send_logs, args=(control,), daemon=True).start()
-            case "sleep":
-                let_go()
-                control.tell("asleep")
-            case "wake":
-                take_up(request["time"], bytes.fromhex(request["entropy"]))
-                say_hello(control)
             case "halt" if request["how"] == "reset":
                 Path("/proc/sysrq-trigger").write_text("b")
             case "halt":
