@@ -1,9 +1,9 @@
 """The writing half of a walk: owners and labels of the inodes that a survey named.
 
 Each inode is held by a descriptor, looked at again, and changed through that descriptor, so a
-rename, link or mount made meanwhile leads nowhere. Two rules keep inodes outside the tree safe:
-one with a single name, reached from the tree's root through directories, is the tree's; one with
-several is changed only when the survey saw all of them in the tree.
+rename, link or mount made meanwhile leads nowhere. One rule keeps inodes outside the tree safe: an
+inode is the tree's when it has as many names as are found in the tree while it is looked at, and
+none was made or taken away meanwhile.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from __future__ import annotations
 import os
 import stat
 import struct
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from virtsec.kernel import filecap, xattrs
@@ -22,6 +23,10 @@ from virtsec.rootfs.walk import Root, descend
 
 _MODE = struct.Struct("<I")
 _SET_ID = stat.S_ISUID | stat.S_ISGID
+#: Nanoseconds within which two changes may leave the same time on an inode: ticks of the clock the
+#: kernel stamps with, and a second where the file system keeps no fractions.
+_TICKS, _SECOND = 50_000_000, 1_100_000_000
+_LOOKS = 3
 
 
 def change(root: Root, wanted: Wanted, found: Survey, advance: Callable[[int], None]) -> None:
@@ -29,6 +34,7 @@ def change(root: Root, wanted: Wanted, found: Survey, advance: Callable[[int], N
 
     May be interrupted anywhere and run again after a new survey. Raises `RootfsFailed`, `OSError`.
     """
+    done: set[int] = set()  # those with several names that were changed by another of them
     for path, names in found.changes:
         try:
             directory = descend(root, path)
@@ -39,7 +45,9 @@ def change(root: Root, wanted: Wanted, found: Survey, advance: Callable[[int], N
         try:
             for name in names:
                 try:
-                    _change_entry(directory, name, root, wanted, found.linked)
+                    _change_entry(
+                        directory, path, name, root, wanted=wanted, linked=found.linked, done=done
+                    )
                 except FileNotFoundError:
                     continue
                 except OSError:
@@ -59,22 +67,79 @@ class _Elsewhere(Exception):
     """An inode that is, or may be, another than the survey saw."""
 
 
-def _change_entry(directory: int, name: str, root: Root, wanted: Wanted, linked: set[int]) -> None:
+def _change_entry(
+    directory: int,
+    path: str,
+    name: str,
+    root: Root,
+    *,
+    wanted: Wanted,
+    linked: Mapping[int, Sequence[tuple[str, str]]],
+    done: set[int],
+) -> None:
     held = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     try:
         found = os.fstat(held)
-        single = found.st_nlink == 1 or stat.S_ISDIR(found.st_mode)
-        if found.st_dev != root.device or not (single or found.st_ino in linked):
+        if found.st_dev != root.device:
             raise _Elsewhere
-        path = xattrs.held(held)
+        if not stat.S_ISDIR(found.st_mode):
+            if found.st_ino in done:
+                return
+            names = linked.get(found.st_ino, [(path, name)])
+            found = _the_trees_own(root, names, held)
+            if len(names) > 1:
+                done.add(found.st_ino)
+        inode = xattrs.held(held)
         if wanted.resumed:
-            _finish(path, found)
+            _finish(inode, found)
         if wanted.shift.sources:
-            _move(path, found, wanted.shift)
+            _move(inode, found, wanted.shift)
         for attribute, value in wanted.attributes(found).items():
-            xattrs.put(path, attribute, value)
+            xattrs.put(inode, attribute, value)
     finally:
         os.close(held)
+
+
+def _the_trees_own(root: Root, names: Sequence[tuple[str, str]], held: int) -> os.stat_result:
+    """What `held` is, once it is certain that `names` are all it has. Raises `_Elsewhere`.
+
+    Their count alone proves nothing: it may be linked into the tree and unlinked again, from a name
+    outside that stays. They are all when each led to it between two looks that found as many names
+    and the same time of change, which every link, unlink and rename sets. Two of these within a
+    tick set the same, so a change that is as fresh as that is waited out first.
+    """
+    for _ in range(_LOOKS):
+        now = time.time_ns()
+        before = os.fstat(held)
+        age = now - before.st_ctime_ns
+        unclear = _TICKS if before.st_ctime_ns % 1_000_000_000 else _SECOND
+        if 0 <= age < unclear:
+            time.sleep((unclear - age) / 1_000_000_000)
+            continue
+        places = {_place(root, path, name, before) for path, name in names}
+        after = os.fstat(held)
+        if len(places) == before.st_nlink == after.st_nlink and (
+            after.st_ctime_ns == before.st_ctime_ns
+        ):
+            return after
+        break
+    raise _Elsewhere
+
+
+def _place(root: Root, path: str, name: str, inode: os.stat_result) -> tuple[int, str]:
+    """The directory's inode and the name in it that leads to `inode`; raises `_Elsewhere`.
+
+    A directory that is moved meanwhile has one inode whatever it is called, so it counts once.
+    """
+    directory = descend(root, path)
+    try:
+        entry = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        if (entry.st_dev, entry.st_ino) != (inode.st_dev, inode.st_ino):
+            raise _Elsewhere
+        return os.fstat(directory).st_ino, name
+    finally:
+        if directory != root.descriptor:
+            os.close(directory)
 
 
 def _move(path: str, found: os.stat_result, shift: Shift) -> None:

@@ -49,7 +49,8 @@ class Survey:
 
     inodes: int = 0
     changes: list[tuple[str, list[str]]] = field(default_factory=list)  #: directory, names in it
-    linked: set[int] = field(default_factory=set)  #: inodes with several names, all in the tree
+    #: Inodes with several names, all in the tree: directory and name of each.
+    linked: dict[int, list[tuple[str, str]]] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
@@ -63,7 +64,7 @@ class _Links:
 
     path: PurePosixPath
     expected: int
-    seen: int = 0
+    seen: list[tuple[str, str]] = field(default_factory=list)
     wrong: bool = False
 
 
@@ -96,13 +97,13 @@ def survey(root: Root, wanted: Wanted, advance: Callable[[int], None]) -> Survey
             if found.st_nlink > 1 and not stat.S_ISDIR(found.st_mode):
                 shown = root.path / directory.path / name
                 known = links.setdefault(found.st_ino, _Links(shown, found.st_nlink))
-                known.seen += 1
+                known.seen.append((directory.path, name))
                 known.wrong = known.wrong or wrong
         if names:
             result.changes.append((directory.path, names))
         result.inodes += len(directory.entries)
         advance(len(directory.entries))
-    result.linked = set(_wholly_inside(links))
+    result.linked = dict(_wholly_inside(links))
     return result
 
 
@@ -156,10 +157,12 @@ def translated(path: str, shift: Shift, *, follow: bool) -> dict[str, bytes]:
     return result
 
 
-def _wholly_inside(links: Mapping[int, _Links]) -> Iterator[int]:
+def _wholly_inside(
+    links: Mapping[int, _Links],
+) -> Iterator[tuple[int, list[tuple[str, str]]]]:
     for inode, known in links.items():
-        if known.seen == known.expected:
-            yield inode
+        if len(known.seen) == known.expected:
+            yield inode, known.seen
         elif known.wrong:
             raise Refused(
                 f"{known.path} has another name outside the tree: "
