@@ -24,7 +24,7 @@ from .run import run
 from .session import Laboratory, Request, environment
 from .wheel import CHECKOUT
 
-PATIENCE = 1200.0
+PATIENCE = 2000.0
 """Seconds within which a phase of a test has to end, three times what the slowest takes."""
 
 FAULTS = 2
