@@ -1,35 +1,21 @@
 """Last, as it takes virtsec away: attacks bite without it, and nothing foreign is changed."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from demo import attacks
-from demo.containers import Container, Control, controls
+from demo.containers import Container, Control, controls, let_controls_start
 from demo.shell import run, virsh, virtsec
 
 pytestmark = pytest.mark.selinux
-
-#: Debian's policy does not let libvirt's own containers start when it is enforced: for these
-#: domains alone it is not, the rest of the host goes on enforcing. Without the last one machined
-#: cannot answer libvirt_lxc over D-Bus ("Timeout was reached") once virtsec's module is gone.
-CONTROL_POLICY = "".join(
-    f"(typepermissive {domain})\n"
-    for domain in ("virtd_lxc_t", "container_t", "systemd_machined_t")
-)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def control_policy(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Let libvirt's own containers start."""
-    module = tmp_path_factory.mktemp("policy") / "controls.cil"
-    module.write_text(CONTROL_POLICY)
-    run("semodule", "-i", str(module))
 
 
 @pytest.fixture(scope="module")
 def bites(vs2: Container) -> set[str]:
     """Ids of the attacks that succeed in a container libvirt started without virtsec."""
+    let_controls_start()
     found = set()
     with attacks.decoys(vs2) as targets:
         kinds = controls(targets.disk)
@@ -46,40 +32,95 @@ def test_each_attack_succeeds_without_virtsec(attack: str, bites: set[str]) -> N
     assert attack in bites
 
 
+class Foreign:
+    """A domain that virtsec did not make, and its XML when virtsec had not yet done anything."""
+
+    NAME = "foreign"
+
+    def __init__(self) -> None:
+        control = Control(self.NAME, self.NAME, "", "", "")
+        Path(control.ROOT, "attack").write_text("#!/bin/sh\nexec sleep 1d\n")
+        virsh("define", "/dev/stdin", stdin=control.xml())
+        self.xml = self.start()
+
+    def start(self) -> str:
+        """Start and stop it; returns its XML, as libvirt says it and as it keeps it."""
+        virsh("start", self.NAME)
+        virsh("destroy", self.NAME)
+        kept = Path(f"/etc/libvirt/lxc/{self.NAME}.xml").read_text()
+        return virsh("dumpxml", self.NAME).stdout + kept
+
+    def starts_throughout(self, *command: str) -> str:
+        """Run a virtsec command and start the domain again and again until that ends, and after.
+
+        Returns what the command said. Raises AssertionError when any start failed or changed the
+        XML, or when none began and ended while the command ran: then nothing was tried.
+        """
+        ended = threading.Event()
+        during = 0
+        failed: list[Exception] = []
+
+        def start_again_and_again() -> None:
+            nonlocal during
+            while not ended.is_set() and not failed:
+                try:
+                    assert self.start() == self.xml, "its XML is another"
+                except AssertionError as error:
+                    failed.append(error)
+                during += not ended.is_set()
+
+        other = threading.Thread(target=start_again_and_again)
+        other.start()
+        try:
+            said = virtsec(*command).stdout
+        finally:
+            ended.set()
+            other.join()
+        print(*command, "starts meanwhile:", during)
+        assert not failed, failed[0]
+        assert during > 0, command
+        assert self.start() == self.xml
+        return said
+
+
 @pytest.fixture(scope="module")
-def foreign(bites: set[str]) -> Iterator[Control]:
+def foreign(bites: set[str]) -> Iterator[Foreign]:
     """A domain that virtsec did not make."""
     del bites
-    control = Control("foreign", "foreign", "", "", "")
-    Path(control.ROOT, "attack").write_text("#!/bin/sh\nexec sleep 1d\n")
-    virsh("define", "/dev/stdin", stdin=control.xml())
-    yield control
-    virsh("destroy", "foreign", check=False)
-    virsh("undefine", "foreign")
+    yield Foreign()
+    virsh("destroy", Foreign.NAME, check=False)
+    virsh("undefine", Foreign.NAME)
 
 
-def starts() -> str:
-    """Start and stop the foreign domain; returns its XML."""
-    virsh("start", "foreign")
-    virsh("destroy", "foreign")
-    return virsh("dumpxml", "foreign").stdout
+@pytest.mark.parametrize("command", ["start", "shutdown", "destroy", "undefine", "label"])
+def test_a_foreign_domain_is_refused(command: str, foreign: Foreign) -> None:
+    refused = run("virtsec", command, foreign.NAME, check=False)
+    assert refused.returncode == 3
+    assert foreign.NAME in refused.stderr
+    assert foreign.NAME in virtsec("list", "--all").stdout
+    assert foreign.xml.startswith(virsh("dumpxml", foreign.NAME).stdout)
 
 
-def test_a_foreign_domain_is_never_touched_and_nothing_of_ours_is_left(foreign: Control) -> None:
-    del foreign
-    before = starts()
-    for command in ("start", "destroy", "undefine", "label"):
-        assert run("virtsec", command, "foreign", check=False).returncode == 3
-    assert "foreign" in virtsec("list", "--all").stdout
+def test_a_foreign_domain_starts_while_containers_come_and_go(foreign: Foreign) -> None:
+    foreign.starts_throughout("define", "passing", "--from", "/srv/images/busybox.tar")
+    virtsec("start", "passing")
+    assert foreign.start() == foreign.xml
+    virtsec("destroy", "passing")
+    foreign.starts_throughout("undefine", "--storage", "passing")
 
-    assert run("virtsec", "setup", "--remove", check=False).returncode == 3  # containers are left
+
+def test_setup_is_not_removed_while_there_are_containers(vs2: Container) -> None:
+    refused = run("virtsec", "setup", "--remove", check=False)
+    assert refused.returncode == 3
+    assert vs2.name in refused.stderr
+
+
+def test_removed_and_set_up_again_nothing_foreign_is_changed(foreign: Foreign) -> None:
     for name in ("vs1", "vs2", "vs3"):
         if virsh("domuuid", name, check=False).returncode == 0:
             virsh("destroy", name, check=False)
             virtsec("undefine", "--storage", name)
-    assert starts() == before
-    virtsec("setup", "--remove")
-    assert starts() == before
+    foreign.starts_throughout("setup", "--remove")
     for path in (
         "/etc/libvirt/hooks/lxc.d/50-virtsec",
         "/usr/libexec/virtsec",
@@ -92,6 +133,5 @@ def test_a_foreign_domain_is_never_touched_and_nothing_of_ours_is_left(foreign: 
     assert not [module for module in modules if module.startswith("virtsec")]
     assert "virtsec" not in virsh("net-dumpxml", "default").stdout
 
-    virtsec("setup")
-    assert starts() == before
+    foreign.starts_throughout("setup")
     assert "nothing changed" in virtsec("setup").stdout
