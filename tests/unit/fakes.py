@@ -129,6 +129,7 @@ class FakeMac:
     mode: Enforcement = Enforcement.ENFORCING
     running: dict[int, str] = field(default_factory=dict)
     fails: bool = False
+    exposed: list[PurePosixPath] = field(default_factory=list)
 
     def enforcement(self) -> Enforcement:
         """What the test gave."""
@@ -167,6 +168,13 @@ class FakeMac:
     def loaded(self) -> Mapping[str, str]:
         """What is remembered."""
         return self.policies
+
+    def protect(self, *, check: bool) -> Sequence[PurePosixPath]:
+        """What the test gave, once unless only looked at."""
+        found = tuple(self.exposed)
+        if not check:
+            self.exposed.clear()
+        return found
 
     def marks(self, label: Label) -> TreeMarks:
         """Attributes that any file system takes."""

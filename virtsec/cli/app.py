@@ -47,6 +47,7 @@ def start_here(context: typer.Context, json: Json = False) -> None:
 
 for command in (
     ready.setup,
+    ready.protect,
     make.define,
     power.start,
     power.shutdown,

@@ -1,4 +1,4 @@
-"""`virtsec setup`."""
+"""`virtsec setup` and `protect`."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,6 +49,39 @@ def setup(
     for path in done.kept:
         output.warn(f"{path} stays: something is in it.")
     output.show(setup_document(done), lambda: _conclude(output, done))
+
+
+def protect(
+    context: typer.Context,
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; exit status 1 if something would be.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Label again what of the host no container may read.
+
+    Under Smack: the defaults and what /etc/virtsec/host-files.conf lists. A systemd unit does it
+    whenever such a file is replaced. Under SELinux nothing is ever left to do.
+
+    \b
+    Example: virtsec protect --check
+    """
+    from virtsec.cli.schema import protect_document  # noqa: PLC0415  (slow imports)
+    from virtsec.commands.protecting import protect as protect_host  # noqa: PLC0415
+
+    output = output_of(context, json)
+    host = open_host(output)
+    paths = protect_host(host, check=check)
+
+    def render() -> None:
+        for path in paths:
+            output.say(f"{path} {'is not' if check else 'is now'} kept from containers")
+        if not paths:
+            output.say("All that is to be kept from containers is.")
+
+    output.show(protect_document(paths, check=check), render)
+    if check and paths:
+        raise typer.Exit(1)
 
 
 def _line(step: "Step") -> str:

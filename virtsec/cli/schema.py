@@ -4,6 +4,7 @@
 command                          document
 ================================ ================================================================
 setup                            `virtsec.host.setup.SetupResult`: removed, dry_run, steps, kept
+protect                          {"check": true|false, "paths": [PATH, …]}
 define                           `virtsec.commands.results.Defined`
 define --dry-run                 `virtsec.commands.results.Planned`
 start                            {"results": [`Started`, …], "errors": […]}
@@ -31,6 +32,9 @@ from virtsec.commands.results import as_json
 from virtsec.step import as_json as step_as_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import PurePosixPath
+
     from virtsec.commands.results import Info, Listed
     from virtsec.host.setup import SetupResult
     from virtsec.mac.protocol import Enforcement
@@ -44,6 +48,11 @@ def setup_document(result: SetupResult) -> dict[str, Any]:
         "steps": [step_as_json(step) for step in result.steps],
         "kept": [str(path) for path in result.kept],
     }
+
+
+def protect_document(paths: Sequence[PurePosixPath], *, check: bool) -> dict[str, Any]:
+    """What `protect` prints: what was labelled, with `check` what should be."""
+    return {"check": check, "paths": [str(path) for path in paths]}
 
 
 def list_document(enforcement: Enforcement, listed: list[Listed]) -> dict[str, Any]:

@@ -32,6 +32,7 @@ def domain_xml(
     )
     _one(domain, "memory").text = str(spec.memory_mib)
     _one(domain, "vcpu").text = str(spec.vcpus)
+    _one(domain, "resource/partition").text = partition(spec.name)
     _fill_idmap(domain, identity.ids)
     _fill_init(_one(domain, "os"), spec)
     _fill_capabilities(_one(domain, "features/capabilities"), spec.privileged)
@@ -41,6 +42,11 @@ def domain_xml(
     _fill_interface(devices, spec.network)
     _fill_seclabel(domain, seclabel)
     return serialise(domain)
+
+
+def partition(name: str) -> str:
+    """The place of container `name` in the cgroup tree: systemd's slice machine-NAME.slice."""
+    return f"/machine/{name}"
 
 
 def _fill_idmap(domain: etree._Element, ids: IdRange | None) -> None:

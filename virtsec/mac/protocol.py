@@ -101,5 +101,11 @@ class MacModule(Protocol):
     def remove_steps(self) -> Sequence[Step]:
         """What undoes `setup_steps`, less what is gone already."""
 
+    def protect(self, *, check: bool) -> Sequence[PurePosixPath]:
+        """Label what of the host no container may read and is not labelled so; returns what.
+
+        With `check` it is only found. Always empty where policy alone keeps it from containers.
+        """
+
     def restore(self, paths: Sequence[PurePosixPath]) -> None:
         """Put the policy's own label on files virtsec installed; raises `PolicyFailed`."""

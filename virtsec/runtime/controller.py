@@ -8,6 +8,8 @@ libvirt gives it libvirt_lxc's arguments (virLXCProcessBuildControllerCmd in its
 In this order it
   - refuses any other argument: --share-net, --share-ipc and --share-uts would give up a namespace;
   - closes every descriptor that no argument names, and keeps only libvirt's own environment;
+  - enters the container's own slice and makes it the top of the cgroup tree, for itself and for
+    all it starts: libvirt_lxc mounts in the container what it sees of that tree;
   - under Smack takes on the container's label, which is the container's name, so that init, /dev,
     devpts and tmpfs are born with it: stock libvirt has no driver for Smack;
   - executes libvirt_lxc through setpriv(1), without the capabilities in `DROPPED`.
@@ -42,7 +44,11 @@ PATH = b"/usr/sbin:/usr/bin:/sbin:/bin"  # libvirt_lxc calls ip(8)
 SELINUX = "/sys/fs/selinux/enforce"  # each is there only while its module runs
 SMACK = "/sys/fs/smackfs/load2"
 SMACK_LABEL = ("/proc/self/attr/smack/current", "/proc/self/attr/current")  # Linux 5.8, before it
-LABEL_LETTERS = set("abcdefghijklmnopqrstuvwxyz0123456789-")  # what virtsec allows in a name
+NAME_LETTERS = set("abcdefghijklmnopqrstuvwxyz0123456789-")  # what virtsec allows in a name
+
+CGROUPS, SLICE = "/sys/fs/cgroup", "machine.slice/machine-{}.slice"  # libvirt's for /machine/NAME
+MOUNT = "/usr/bin/mount"  # an essential package's
+CLONE_NEWNS, CLONE_NEWCGROUP = 0x00020000, 0x02000000  # linux/sched.h
 
 S_IFMT, S_IFREG, BY_OTHERS = 0o170000, 0o100000, 0o022  # stat.h
 DRIVER = "security_driver in libvirt's lxc.conf must not lead to"
@@ -101,10 +107,57 @@ def close_all_but(kept: set[int]) -> None:
     posix.closerange(first, LAST_DESCRIPTOR)
 
 
+def check_name(name: str) -> None:
+    """Refused unless it is a name of virtsec's: a label and a directory are made of it."""
+    require(name[:1].isalpha() and len(name) < 24 and set(name) <= NAME_LETTERS, "its name is odd")
+
+
+def write(path: str, text: str) -> None:
+    """Write a file of the kernel's in one call."""
+    file = posix.open(path, posix.O_WRONLY | posix.O_CLOEXEC)
+    posix.write(file, text.encode())
+    posix.close(file)
+
+
+def call(*command: str) -> None:
+    """Run a program and wait; Refused when it fails."""
+    process = posix.posix_spawn(command[0], command, {b"PATH": PATH})
+    status = posix.waitpid(process, 0)[1]
+    require(status == 0, f"{' '.join(command)} failed")
+
+
+def make(directory: str) -> None:
+    """Make a directory unless it is there."""
+    if not exists(directory):
+        posix.mkdir(directory, 0o755)
+
+
+def enter_slice(name: str) -> None:
+    """Make the container's slice the root of the cgroup tree, as seen from here on.
+
+    The root of a cgroup namespace is the group of the process that makes it, and a group may have
+    processes or hand controllers on to the groups beneath it, not both (cgroup-v2.rst).
+    """
+    unit = name.replace("-", r"\x2d")  # systemd.unit(5) on escaping
+    top = f"{CGROUPS}/{SLICE.format(unit)}"
+    make(top.rpartition("/")[0])
+    make(top)
+    handed_on = posix.open(f"{top}/cgroup.subtree_control", posix.O_RDWR | posix.O_CLOEXEC)
+    controllers = posix.read(handed_on, 4096).decode().split()
+    if controllers:
+        posix.write(handed_on, " ".join(f"-{each}" for each in controllers).encode())
+    write(f"{top}/cgroup.procs", "0")
+    posix.unshare(CLONE_NEWCGROUP | CLONE_NEWNS)
+    make(f"{top}/start")
+    write(f"{top}/start/cgroup.procs", "0")
+    if controllers:
+        posix.write(handed_on, " ".join(f"+{each}" for each in controllers).encode())
+    call(MOUNT, "--make-rslave", "/")
+    call(MOUNT, "-t", "cgroup2", "cgroup2", CGROUPS)
+
+
 def take_label(name: str) -> None:
     """Run under the Smack label `name` from here on; smack(7) has it that nobody can go back."""
-    sane = name[:1].isalpha() and len(name) < 24 and set(name) <= LABEL_LETTERS
-    require(sane, "its name is not a Smack label")  # the kernel would cut it and say nothing
     file = posix.open(next(filter(exists, SMACK_LABEL)), posix.O_RDWR | posix.O_CLOEXEC)
     posix.write(file, name.encode())
     label = posix.pread(file, 256, 0).rstrip(b"\0\n").decode()
@@ -136,7 +189,10 @@ def main(arguments: list[str]) -> None:
     close_all_but(named_descriptors(options))
     environment = {name: posix.environ[name] for name in ENVIRONMENT if name in posix.environ}
     setpriv, libvirt_lxc = program(SETPRIV), program(*LIBVIRT_LXC)
-    take_confinement(options["--name"][0], options["--security"][0])
+    name = options["--name"][0]
+    check_name(name)
+    enter_slice(name)
+    take_confinement(name, options["--security"][0])
     dropped = ",".join(f"-{capability}" for capability in DROPPED)
     bounds = [f"--bounding-set={dropped}", "--inh-caps=-all", "--ambient-caps=-all"]
     command = [setpriv, *bounds, "--", libvirt_lxc, *arguments]

@@ -252,6 +252,8 @@ def check_values(start: Start) -> None:
         ("init", domain.text("os", "init"), start.init),
         ("root", roots, [("mount", start.root, "/")]),
         ("id map", maps, own_maps),
+        # The controller shows the container this part of the cgroup tree, and no other.
+        ("partition", domain.text("resource", "partition"), f"/machine/{start.name}"),
         # Where libvirt does not know the module, as with Smack, the controller sets the label.
         ("security label", labels, label if labels or start.module != "smack" else []),
         ("policy on capabilities", domain.get("policy", "features", "capabilities"), "deny"),

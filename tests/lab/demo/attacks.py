@@ -55,6 +55,12 @@ ATTACKS = (
         "of=/hostproc/{pid}/mem bs=4096 count=8 seek=$((0x$at)) oflag=seek_bytes conv=notrunc "
         "&& sleep 3",
     ),
+    Attack(
+        "cgroup",
+        "freeze vs2 through the cgroup tree",
+        "file=$(find /sys/fs/cgroup -path '*{name}*' -name cgroup.freeze | head -n 1); "
+        '[ -n "$file" ] && echo 0 >"$file"',
+    ),
     Attack("root-of", "walk through /proc/1/root", "ls /hostproc/1/root/etc"),
 )
 
@@ -80,6 +86,7 @@ class Decoys:
             "pid": str(self.task.pid),
             "pty": self.pty_number,
             "neighbour": str(self.neighbour.rootfs),
+            "name": self.neighbour.name,
             "disk": self.disk,
             "major": str(os.major(status.st_rdev)),
             "minor": str(os.minor(status.st_rdev)),

@@ -22,7 +22,7 @@ from virtsec.mac.protocol import Enforcement
 
 Virtsec = Callable[..., Said]
 COMMANDS = [
-    *("setup", "define", "start", "shutdown", "reboot", "destroy"),
+    *("setup", "protect", "define", "start", "shutdown", "reboot", "destroy"),
     *("list", "info", "console", "label", "undefine"),
 ]
 TREE = Path(__file__).parents[3]

@@ -109,6 +109,9 @@ def test_a_domain_as_virtsec_defines_it_may_start(kind: str, judge: Judge) -> No
         ("<init>/sbin/init", "<init>/bin/sh", "init is"),
         ("<init>/sbin/init</init>", "", "init is gone"),
         (">exe<", ">hvm<", "kind of system"),
+        (">/machine/vs1<", ">/machine/vs2<", "partition is"),
+        (">/machine/vs1<", ">/machine<", "partition is"),
+        ("<partition>/machine/vs1</partition>", "", "partition is gone"),
         ("<domain type='lxc'>", "<domain type='qemu'>", "type is"),
         ("<name>vs1</name>", "<name>vs2</name>", "name is"),
         # Metadata

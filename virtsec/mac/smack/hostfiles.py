@@ -54,33 +54,41 @@ def parse(text: str, source: str) -> list[Entry]:
 
 def unlabelled(entries: Iterable[Entry], root: Path) -> bool:
     """Whether anything that should be labelled `host` is not; stops at the first."""
-    return any(_label_of(inode) == FLOOR for inode, _ in _inodes(entries, root))
+    return any(True for _ in _exposed(entries, root))
 
 
-def protect(entries: Iterable[Entry], root: Path) -> int:
-    """Label what is labelled `_`; returns how many inodes. Raises `OSError`."""
-    count = 0
-    for inode, directory in _inodes(entries, root):
-        if _label_of(inode) == FLOOR:
-            with _passing_over():
+def protect(entries: Iterable[Entry], root: Path, *, check: bool = False) -> list[Path]:
+    """Label what is labelled `_`, or with `check` only find it; returns where it is.
+
+    Raises `OSError`.
+    """
+    found = []
+    for inode, directory in _exposed(entries, root):
+        with _passing_over():
+            place = Path(inode).readlink()
+            if not check:
                 xattrs.put(inode, ATTRIBUTE, HOST.encode())
                 if directory:
                     xattrs.put(inode, TRANSMUTE, b"TRUE")
-                count += 1
-    return count
+            found.append(place)
+    return found
 
 
-def expose(entries: Iterable[Entry], root: Path) -> int:
-    """Take the label off again; returns how many inodes. Raises `OSError`."""
-    count = 0
+def expose(entries: Iterable[Entry], root: Path) -> None:
+    """Take the label off again. Raises `OSError`."""
     for inode, directory in _inodes(entries, root):
         if _label_of(inode) == HOST:
             with _passing_over():
                 if directory:
                     xattrs.put(inode, TRANSMUTE, None)
                 xattrs.put(inode, ATTRIBUTE, None)
-                count += 1
-    return count
+
+
+def _exposed(entries: Iterable[Entry], root: Path) -> Iterator[tuple[str, bool]]:
+    """Those of `_inodes` that have no label of their own, and may get one."""
+    for inode, directory in _inodes(entries, root):
+        if _label_of(inode) == FLOOR and not os.statvfs(inode).f_flag & os.ST_RDONLY:
+            yield inode, directory
 
 
 def _inodes(entries: Iterable[Entry], root: Path) -> Iterator[tuple[str, bool]]:

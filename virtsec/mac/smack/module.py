@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from virtsec.errors import BadInput, PolicyFailed, VirtsecError
 from virtsec.kernel import xattrs
 from virtsec.mac.protocol import Enforcement, Policy, TreeMarks
-from virtsec.mac.smack import setup
+from virtsec.mac.smack import protect, setup
 from virtsec.mac.smack.kernel import process_label
 from virtsec.mac.smack.policy import container_policy
 from virtsec.mac.smack.rule import (
@@ -129,6 +129,10 @@ class Smack:
         if MODEL not in models:
             return None  # stock libvirt has no driver for Smack; the controller sets the label
         return {"type": "static", "model": MODEL, "relabel": "yes", "label": label.process}
+
+    def protect(self, *, check: bool) -> Sequence[PurePosixPath]:
+        """See the protocol."""
+        return [PurePosixPath(path) for path in protect.protect(self._place, check=check)]
 
     def restore(self, paths: Sequence[PurePosixPath]) -> None:
         """See the protocol."""

@@ -1,13 +1,13 @@
-"""`python3 -m virtsec.mac.smack.protect [--check]`: label again what lost the label `host`.
+"""`python3 -m virtsec.mac.smack.protect`: label again what lost the label `host`.
 
-virtsec-protect.service runs it at boot and whenever one of the listed files is replaced. With
-`--check` nothing is changed, and the exit status is 1 when something would be.
+virtsec-protect.service runs it at boot and whenever a file in one of the watched directories is
+replaced; for people there is `virtsec protect`.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from pathlib import Path
 
 from virtsec.errors import VirtsecError
 from virtsec.mac.smack import hostfiles
@@ -15,28 +15,27 @@ from virtsec.mac.smack.setup import Place
 from virtsec.mac.smack.store import failing
 
 
-def protect(place: Place, *, check: bool = False) -> int:
-    """Label what should be labelled and is not; with `check` only look.
+def protect(place: Place, *, check: bool = False) -> list[Path]:
+    """Label what should be labelled and is not, or with `check` only look; returns what.
 
-    Returns how many inodes were labelled, or with `check` 1 where some would be. Raises
-    `VirtsecError`.
+    Raises `VirtsecError`.
     """
     with failing(place.root):
-        if check:
-            return int(hostfiles.unlabelled(place.entries(), place.root))
-        return hostfiles.protect(place.entries(), place.root)
+        return hostfiles.protect(place.entries(), place.root, check=check)
 
 
-def main(arguments: Sequence[str], place: Place | None = None) -> int:
+def main(place: Place | None = None) -> int:
     """The exit status."""
-    check = list(arguments) == ["--check"]
     try:
-        count = protect(place or Place(), check=check)
+        # systemd does not watch while this runs: until there was nothing left to do, look again.
+        while labelled := protect(place or Place()):
+            for path in labelled:
+                sys.stdout.write(f"{path} is labelled 'host'\n")
     except VirtsecError as error:
         sys.stderr.write(f"virtsec: {error.sentence} {error.remedy}\n")
         return error.exit_status
-    return count if check else 0
+    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

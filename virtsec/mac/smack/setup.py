@@ -21,6 +21,7 @@ from virtsec.step import Host, Step
 UNIT = "virtsec-smack.service"
 PROTECT, CHANGES = "virtsec-protect.service", "virtsec-protect.path"
 _KEEPER = "usr/libexec/virtsec/smack-network"
+_DEVICES = "etc/udev/rules.d/90-virtsec.rules"
 _RULES = f"{RULES}/{policy.BASE}"
 #: To all hosts without Smack's CIPSO option in each packet, which routers drop: `0.0.0.0/0 @`.
 #: systemd takes no comments here. What comes in is judged by its secmark first (virtsec.nft).
@@ -49,6 +50,7 @@ class Place:
             self.root / _NETLABEL: (policy.text("virtsec.netlabel"), 0o644),
             self.root / "etc/smack/virtsec.nft": (policy.text("virtsec.nft"), 0o644),
             self.root / _KEEPER: (f"{first}\n{mark}\n{rest}", 0o755),
+            self.root / _DEVICES: (policy.text("virtsec.rules.udev"), 0o644),
             self._unit(UNIT): (policy.text(UNIT), 0o644),
             self._unit(PROTECT): (policy.text(PROTECT).replace("{python}", sys.executable), 0o644),
             self._unit(CHANGES): (policy.text(CHANGES).replace("{paths}", self._watched()), 0o644),
@@ -58,13 +60,18 @@ class Place:
         return self.root / "etc/systemd/system" / name
 
     def _watched(self) -> str:
-        """Where a file may lose its label; what is made in a listed directory is born with it."""
+        """Directories into which a file may be moved that has not the label.
+
+        Not the files themselves: systemd watches a file and the directories above it by one
+        inotify descriptor, which it opens anew when it hears of the rename in the directory. What
+        it would have heard of the file itself is lost then.
+        """
         paths = [
-            entry.pattern.rpartition("/")[0] if "*" in entry.pattern else entry.pattern
+            entry.pattern.rpartition("/")[0]
             for entry in self.entries()
-            if not entry.tree
+            if not entry.tree and entry.pattern.startswith("/etc/")
         ]
-        return "\n".join(f"PathChanged={path.replace('%', '%%')}" for path in paths)
+        return "\n".join(f"PathChanged={path.replace('%', '%%')}" for path in dict.fromkeys(paths))
 
     def entries(self) -> list[hostfiles.Entry]:
         """What is to be labelled `host`: the default list and the administrator's."""
