@@ -5,7 +5,6 @@ import json
 from functools import partial
 from pathlib import Path
 
-import pytest
 from demo.containers import Container
 from demo.shell import virsh, virtsec, wait_for
 
@@ -30,7 +29,6 @@ def test_systemd_comes_up_with_no_failed_unit(vs1: Container, vs2: Container) ->
         assert container.ssh("systemctl is-system-running").stdout.strip() == "running"
 
 
-@pytest.mark.selinux
 def test_a_privileged_one_is_degraded_only_by_mounts_it_may_not_make(vs3: Container) -> None:
     wait_for("vs3 to start all", partial(started_everything, vs3))
     failed = vs3.ssh("systemctl --failed --no-legend --plain", check=False).stdout

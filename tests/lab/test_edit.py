@@ -10,14 +10,8 @@ Edit = tuple[str, str]
 
 #: By what the edit does: a pattern in the XML, and what it becomes.
 WEAKENING: dict[str, Edit] = {
-    "removes the seclabel": (r"<seclabel.*?</seclabel>", ""),
-    "has libvirt choose the label": (
-        r"<seclabel.*?</seclabel>",
-        "<seclabel type='dynamic' model='selinux' relabel='yes'/>",
-    ),
-    "asks for no label": (r"<seclabel.*?</seclabel>", "<seclabel type='none' model='selinux'/>"),
-    "takes another container's label": (r"(<label>[^<]*:)c\d+,c\d+(</label>)", r"\1c0,c1\2"),
     "adds mac_admin": (r"(<capabilities policy='deny'>)", r"\1<mac_admin state='on'/>"),
+    "adds mac_override": (r"(<capabilities policy='deny'>)", r"\1<mac_override state='on'/>"),
     "keeps all capabilities": (r"<capabilities policy='deny'>", "<capabilities policy='allow'>"),
     "makes the host's root its root": (r"(<source dir=')[^']*('/>\s*<target dir='/'/>)", r"\1/\2"),
     "removes its own network": (r"<interface.*?</interface>|<privnet/>", ""),
@@ -26,12 +20,34 @@ WEAKENING: dict[str, Edit] = {
         "<emulator>/usr/lib/libvirt/libvirt_lxc</emulator>",
     ),
     "removes the id map": (r"<idmap>.*?</idmap>", ""),
+    "shares the other containers' part of the cgroup tree": (
+        r"<partition>[^<]*</partition>",
+        "<partition>/machine</partition>",
+    ),
     "hands in a disk": (
         r"(</devices>)",
         r"<hostdev mode='capabilities' type='storage'><source><block>/dev/vda</block></source>"
         r"</hostdev>\1",
     ),
     "removes virtsec's metadata": (r"<metadata>.*?</metadata>", ""),
+}
+
+#: Where libvirt sets the label.
+SELINUX: dict[str, Edit] = {
+    "removes the seclabel": (r"<seclabel.*?</seclabel>", ""),
+    "has libvirt choose the label": (
+        r"<seclabel.*?</seclabel>",
+        "<seclabel type='dynamic' model='selinux' relabel='yes'/>",
+    ),
+    "asks for no label": (r"<seclabel.*?</seclabel>", "<seclabel type='none' model='selinux'/>"),
+    "takes another container's label": (r"(<label>[^<]*:)c\d+,c\d+(</label>)", r"\1c0,c1\2"),
+}
+
+#: Where the controller sets it, by the metadata.
+SMACK: dict[str, Edit] = {
+    "asks libvirt for no label": (r"(</domain>)", r"<seclabel type='none'/>\1"),
+    "takes the host's label": (r"process=['\"]vs2['\"]", "process='_'"),
+    "takes another container's label": (r"(label [^>]*)process=['\"]vs2['\"]", r"\1process='vs1'"),
 }
 
 
@@ -42,10 +58,25 @@ def definition(vs2: Container) -> str:
     return virsh("dumpxml", "--inactive", "vs2").stdout
 
 
-@pytest.mark.selinux
 @pytest.mark.parametrize("what", list(WEAKENING))
 def test_an_edit_that_weakens_confinement_is_refused(what: str, definition: str) -> None:
-    pattern, replacement = WEAKENING[what]
+    refused(*WEAKENING[what], definition)
+
+
+@pytest.mark.selinux
+@pytest.mark.parametrize("what", list(SELINUX))
+def test_an_edit_of_the_label_libvirt_sets_is_refused(what: str, definition: str) -> None:
+    refused(*SELINUX[what], definition)
+
+
+@pytest.mark.smack
+@pytest.mark.parametrize("what", list(SMACK))
+def test_an_edit_of_the_label_the_controller_sets_is_refused(what: str, definition: str) -> None:
+    refused(*SMACK[what], definition)
+
+
+def refused(pattern: str, replacement: str, definition: str) -> None:
+    """Edit vs2 so, see that neither virsh nor virtsec starts it, and put it back."""
     edited, count = re.subn(pattern, replacement, definition, flags=re.DOTALL)
     assert count, "the edit changed nothing"
     virsh("define", "/dev/stdin", stdin=edited)

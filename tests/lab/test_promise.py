@@ -1,6 +1,7 @@
 """The promise: containers serve, are kept from each other, and the host's files from them."""
 
 import re
+from pathlib import Path
 
 import pytest
 from demo import attacks
@@ -34,17 +35,28 @@ def test_root_logs_in_by_ssh(vs1: Container, vs2: Container) -> None:
         assert container.ssh("id -u").stdout.strip() == "0"
 
 
+def labels_inside(container: Container) -> set[str]:
+    """Labels of all its processes, as they are read inside."""
+    read = "for each in /proc/[0-9]*/attr/current; do tr -d '\\0' <$each; echo; done"
+    return set(container.ssh(read).stdout.split())
+
+
+def test_every_process_runs_with_its_containers_own_label(
+    vs1: Container, vs2: Container, vs3: Container
+) -> None:
+    own = [container.info()["label"]["process"] for container in (vs1, vs2, vs3)]
+    assert len(set(own)) == 3
+    for container, label in zip((vs1, vs2, vs3), own, strict=True):
+        assert labels_inside(container) == {label}
+        init = Path(f"/proc/{container.init_pid()}/attr/current")
+        assert init.read_text().rstrip("\0\n") == label
+
+
 @pytest.mark.selinux
-def test_every_process_runs_in_its_containers_own_type_with_its_own_categories(
+def test_a_label_is_a_type_of_the_containers_own_with_categories_of_its_own(
     vs1: Container, vs2: Container
 ) -> None:
-    seen = {}
-    for container in (vs1, vs2):
-        contexts = set(
-            container.ssh("cat /proc/[0-9]*/attr/current | tr '\\0' '\\n'").stdout.split()
-        )
-        assert len(contexts) == 1, contexts
-        seen[container.name] = contexts.pop()
+    seen = {each.name: each.info()["label"]["process"] for each in (vs1, vs2)}
     pattern = r"system_u:system_r:{}_t:s0:c\d+,c\d+"
     assert re.fullmatch(pattern.format("vs1"), seen["vs1"])
     assert re.fullmatch(pattern.format("vs2"), seen["vs2"])

@@ -9,7 +9,7 @@ from demo import attacks
 from demo.containers import Container, Control, controls, let_controls_start
 from demo.shell import run, virsh, virtsec
 
-pytestmark = pytest.mark.selinux
+pytestmark = pytest.mark.after_reboot
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,25 @@ def test_setup_is_not_removed_while_there_are_containers(vs2: Container) -> None
     assert vs2.name in refused.stderr
 
 
-def test_removed_and_set_up_again_nothing_foreign_is_changed(foreign: Foreign) -> None:
+def left_of_policy(lsm: str) -> list[str]:
+    """What is still there of virtsec's policy: modules; or rules, labels and units."""
+    if lsm == "selinux":
+        return [each for each in run("semodule", "-l").stdout.split() if each.startswith("virtsec")]
+    labelled = run(
+        *("find", "/etc", "/root", "/boot", "/var/log", "/var/lib", "/dev", "/run/credentials"),
+        *("-xdev", "-exec", "getfattr", "--absolute-names", "-h", "-m", "SMACK64", "{}", "+"),
+    )
+    return [
+        *Path("/sys/fs/smackfs/load2").read_text().splitlines(),
+        *(line for line in labelled.stdout.splitlines() if line.startswith("# file:")),
+        *map(str, Path("/etc").glob("smack/*")),
+        *map(str, Path("/etc/systemd/system").glob("**/virtsec*")),
+        *map(str, Path("/etc/udev/rules.d").glob("*virtsec*")),
+        *(["its table"] if "virtsec" in run("nft", "list", "tables").stdout else []),
+    ]
+
+
+def test_removed_and_set_up_again_nothing_foreign_is_changed(foreign: Foreign, lsm: str) -> None:
     for name in ("vs1", "vs2", "vs3"):
         if virsh("domuuid", name, check=False).returncode == 0:
             virsh("destroy", name, check=False)
@@ -129,8 +147,7 @@ def test_removed_and_set_up_again_nothing_foreign_is_changed(foreign: Foreign) -
         "/var/lib/virtsec",
     ):
         assert not Path(path).exists(), path
-    modules = run("semodule", "-l").stdout.split()
-    assert not [module for module in modules if module.startswith("virtsec")]
+    assert left_of_policy(lsm) == []
     assert "virtsec" not in virsh("net-dumpxml", "default").stdout
 
     foreign.starts_throughout("setup")

@@ -1,0 +1,264 @@
+"""The article's holes under Smack, each closed, and each open again without what closes it."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+from demo.containers import Container
+from demo.shell import run, wait_for
+
+pytestmark = pytest.mark.smack
+
+RULES, QUERY = Path("/sys/fs/smackfs/load2"), Path("/sys/fs/smackfs/access2")
+ATTRIBUTES = ("SMACK64", "SMACK64EXEC", "SMACK64MMAP", "SMACK64TRANSMUTE")
+FILE_LABEL = "security.SMACK64"
+
+#: perl's names of the system calls that set attributes: setxattr, fsetxattr.
+SET = (
+    'my ($path, $name, $value) = @ARGV; open(my $f, ">", $path) or exit 9;'
+    "exit(syscall(188, $path, $name, $value, length($value), 0) != 0)"
+)
+SET_SOCKET = (
+    "use Socket; socket(my $s, AF_INET, SOCK_STREAM, 0) or exit 9; my ($name, $value) = @ARGV;"
+    "exit(syscall(190, fileno($s), $name, $value, length($value), 0) != 0)"
+)
+
+
+@contextmanager
+def rule(text: str) -> Iterator[None]:
+    """A rule that virtsec would never load, for as long as it is shown what it would open."""
+    subject, thing, _ = text.split()
+    RULES.write_text(text)
+    try:
+        yield
+    finally:
+        RULES.write_text(f"{subject} {thing} -")
+
+
+@contextmanager
+def host_task_in(container: Container, owner: int) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A task of the host, labelled `_`, in the container's pid namespace; and its number there.
+
+    It belongs to root inside, so that neither namespace nor user keeps a signal from it.
+    """
+    task = subprocess.Popen(
+        [
+            *("nsenter", f"--target={container.init_pid()}", "--pid", "--"),
+            *("setpriv", f"--reuid={owner}", f"--regid={owner}", "--clear-groups"),
+            *("sleep", "1d"),
+        ]
+    )
+    try:
+        children = Path(f"/proc/{task.pid}/task/{task.pid}/children")
+        wait_for("the task", lambda: children.read_text().strip() and "sleep" in names(children))
+        pid = int(children.read_text())
+        assert Path(f"/proc/{pid}/attr/current").read_text().rstrip("\0\n") == "_"
+        status = Path(f"/proc/{pid}/status").read_text()
+        inside = next(line for line in status.splitlines() if line.startswith("NSpid:")).split()[-1]
+        yield task, int(inside)
+    finally:
+        for child in children.read_text().split() if task.poll() is None else []:
+            run("kill", "-9", child, check=False)
+        task.wait()
+
+
+def names(children: Path) -> str:
+    """The command names of the processes listed in a `children` file."""
+    return " ".join(Path(f"/proc/{pid}/comm").read_text() for pid in children.read_text().split())
+
+
+@pytest.mark.parametrize("name", ["vs1", "vs3"])
+def test_a_task_of_the_host_gets_no_signal_even_where_no_namespace_is_between(
+    name: str, vs1: Container, vs3: Container
+) -> None:
+    container = {"vs1": vs1, "vs3": vs3}[name]
+    owner = Path(f"/proc/{container.init_pid()}").stat().st_uid
+    with host_task_in(container, owner) as (task, pid):
+        for signal in ("KILL", "TERM", "STOP", "HUP"):
+            assert container.ssh(f"kill -{signal} {pid}", check=False).returncode != 0
+        container.ssh("kill -9 -1", check=False)
+        assert task.poll() is None, "kill -9 -1 reached it"
+        wait_for(f"ssh to {name}", lambda: container.ssh("true", check=False).returncode == 0)
+        with rule(f"{name} _ w"):  # the article's
+            container.ssh(f"kill -KILL {pid}")
+            wait_for("the task to die", lambda: task.poll() is not None)
+    container.stop()
+    container.start()
+
+
+@pytest.mark.parametrize("name", ["vs1", "vs3"])
+@pytest.mark.parametrize("label", ["_", "host", "vs2", "net", "mine"])
+def test_root_inside_changes_no_label_of_a_process(
+    name: str, label: str, vs1: Container, vs3: Container
+) -> None:
+    container = {"vs1": vs1, "vs3": vs3}[name]
+    for file in ("current", "exec", "fscreate", "sockcreate", "smack/current"):
+        place = f"/proc/self/attr/{file}"
+        tried = container.ssh(f"echo -n {label} >{place}; cat /proc/self/attr/current", check=False)
+        assert tried.stdout.rstrip("\0\n") == name
+
+
+@pytest.mark.parametrize("name", ["vs1", "vs3"])
+@pytest.mark.parametrize("attribute", ATTRIBUTES)
+def test_root_inside_changes_no_label_of_a_file(
+    name: str, attribute: str, vs1: Container, vs3: Container
+) -> None:
+    container = {"vs1": vs1, "vs3": vs3}[name]
+    value = "TRUE" if attribute.endswith("TRANSMUTE") else "_"
+    assert container.ssh(f"perl -e '{SET}' /root/labelled user.test {value}").returncode == 0
+    for label in {value, "vs2", "host"}:
+        command = f"perl -e '{SET}' /root/labelled security.{attribute} {label}"
+        assert container.ssh(command, check=False).returncode == 1
+    assert own_label(container.rootfs / "root/labelled") == name
+
+
+@pytest.mark.parametrize("name", ["vs1", "vs3"])
+@pytest.mark.parametrize("attribute", ["SMACK64IPIN", "SMACK64IPOUT"])
+def test_root_inside_changes_no_label_of_a_socket(
+    name: str, attribute: str, vs1: Container, vs3: Container
+) -> None:
+    container = {"vs1": vs1, "vs3": vs3}[name]
+    for label in ("_", "@", "*", "net", "vs2"):
+        command = f"perl -e '{SET_SOCKET}' security.{attribute} '{label}'"
+        assert container.ssh(command, check=False).returncode == 1
+
+
+@pytest.mark.parametrize("name", ["vs1", "vs3"])
+def test_smackfs_is_not_to_be_had_inside(name: str, vs1: Container, vs3: Container) -> None:
+    container = {"vs1": vs1, "vs3": vs3}[name]
+    assert container.ssh("ls -d /sys/fs/smackfs/load2", check=False).returncode != 0
+    mounted = "mkdir -p /tmp/s && mount -t smackfs none /tmp/s && echo 'vs1 _ w' >/tmp/s/load2"
+    container.ssh(mounted, check=False)
+    container.ssh(f"echo {name} >/tmp/s/relabel-self; umount /tmp/s", check=False)
+    assert not allowed(f"{name} _ w")
+
+
+@pytest.mark.parametrize("name", ["vs1", "vs3"])
+def test_a_user_namespace_made_inside_regains_nothing(
+    name: str, vs1: Container, vs3: Container
+) -> None:
+    container = {"vs1": vs1, "vs3": vs3}[name]
+    container.ssh("rm -f /root/labelled; touch /root/labelled")
+    tries = (
+        "echo -n _ >/proc/self/attr/current",
+        f"perl -e '{SET}' /root/labelled {FILE_LABEL} _",
+        "mount -t smackfs none /tmp",
+    )
+    for each in tries:
+        quoted = each.replace("'", "'\\''")
+        done = container.ssh(f"unshare --user --map-root-user sh -c '{quoted}'", check=False)
+        assert done.returncode != 0, each
+    assert own_label(container.rootfs / "root/labelled") == name
+
+
+@pytest.mark.parametrize("name", ["vs1", "vs3"])
+def test_what_the_hosts_root_labelled_host_is_not_even_read(
+    name: str, vs1: Container, vs3: Container
+) -> None:
+    container = {"vs1": vs1, "vs3": vs3}[name]
+    for path in ("/etc/passwd", "/boot", "/var/log", "/etc/virtsec", "/etc/smack", "/etc/libvirt"):
+        assert container.ssh(f"cat /mnt{path}; ls /mnt{path}", check=False).stdout == ""
+    assert container.ssh("cat /mnt/usr/lib/os-release").stdout  # nothing secret: it has no label
+
+
+def test_every_file_of_a_container_has_its_label_and_none_another(vs1: Container) -> None:
+    found = run("getfattr", "-R", "-P", "-h", "-m", "SMACK64", "-d", str(vs1.rootfs)).stdout
+    labels = {line.partition("=")[2].strip('"') for line in found.splitlines() if "64=" in line}
+    assert labels == {"vs1"}
+    assert "SMACK64EXEC" not in found
+    assert "SMACK64TRANSMUTE" in found
+
+
+def own_label(path: Path) -> str:
+    """A file's label."""
+    return run("getfattr", "--only-values", "-h", "-n", FILE_LABEL, str(path)).stdout
+
+
+def allowed(query: str) -> bool:
+    """What the kernel says to a query."""
+    with QUERY.open("r+b", buffering=0) as file:
+        file.write(query.encode())
+        return file.read(1) == b"1"
+
+
+class TestNetwork:
+    """Containers are reached from outside and reach outside, but not each other."""
+
+    ADDRESSES = (("vs1", "fd00:5ec::1:1"), ("vs2", "fd00:5ec::1:2"))
+
+    @pytest.fixture(scope="class", autouse=True)
+    def ipv6(self, vs1: Container, vs2: Container) -> None:
+        """Addresses of IPv6 too, which libvirt's default network has not."""
+        run("sysctl", "-q", "-w", "net.ipv6.conf.virbr0.disable_ipv6=0")
+        run("ip", "address", "replace", "fd00:5ec::1/64", "dev", "virbr0", "nodad")
+        for container, (_, address) in zip((vs1, vs2), self.ADDRESSES, strict=True):
+            container.ssh(f"ip address replace {address}/64 dev eth0 nodad")
+
+    def addresses(self, container: Container) -> tuple[str, str]:
+        """Its two addresses as they stand in a URL."""
+        return container.address(), f"[{dict(self.ADDRESSES)[container.name]}]"
+
+    def test_the_host_reaches_both_over_ipv4_and_ipv6(self, vs1: Container, vs2: Container) -> None:
+        for container in (vs1, vs2):
+            for address in self.addresses(container):
+                page = run("curl", "-gs", "--max-time", "20", f"http://{address}/").stdout
+                assert page == f"This is {container.name}.\n"
+
+    def test_neither_reaches_the_other(self, vs1: Container, vs2: Container) -> None:
+        for one, other in ((vs1, vs2), (vs2, vs1)):
+            for address in self.addresses(other):
+                tried = one.ssh(get(address), check=False)
+                assert other.name not in tried.stdout
+
+    def test_without_the_label_of_its_packets_one_would_reach_the_other(
+        self, vs1: Container, vs2: Container
+    ) -> None:
+        """So it is the label, and no lack of a route or of a server."""
+        with rule("net vs2 w"), rule("net vs1 w"):
+            for address in self.addresses(vs2):
+                wait_for(f"vs2 at {address}", partial(fetched, vs1, address, "vs2"))
+
+    def test_both_reach_a_server_of_the_host(self, vs1: Container, vs2: Container) -> None:
+        command = ["python3", "-m", "http.server", "--bind", "::", "8000"]
+        server = subprocess.Popen(command, cwd="/usr/share/doc/python3", stderr=subprocess.DEVNULL)
+        try:
+            for container in (vs1, vs2):
+                for address in ("192.168.122.1", "[fd00:5ec::1]"):
+                    there = partial(fetched, container, f"{address}:8000", "200 OK")
+                    wait_for(f"the host's page at {address}", there, attempts=10)
+        finally:
+            server.kill()
+            server.wait()
+
+    def test_a_firewall_reload_does_not_take_the_label_off(
+        self, vs1: Container, vs2: Container
+    ) -> None:
+        before = run("nft", "list", "ruleset").stdout
+        run("nft", "flush", "ruleset")
+        try:
+            assert "virtsec" in run("nft", "list", "tables").stdout
+            tried = vs1.ssh(get(vs2.address()), check=False)
+            assert "vs2" not in tried.stdout
+        finally:
+            rest = [part for part in before.split("\ntable ") if " virtsec {" not in part[:30]]
+            run("nft", "-f", "/dev/stdin", stdin="\ntable ".join(rest))
+
+
+def fetched(container: Container, address: str, text: str) -> bool:
+    """Whether a page fetched inside has the text in it."""
+    return text in container.ssh(get(address), check=False).stdout
+
+
+def get(address: str) -> str:
+    """A command for bash that fetches a page, where there is no curl."""
+    host, _, port = address.rpartition(":") if not address.endswith("]") else (address, "", "")
+    host, port = (host, port) if host else (address, "80")
+    script = (
+        "use IO::Socket::IP; my $s = IO::Socket::IP->new(PeerHost => $ARGV[0], "
+        "PeerPort => $ARGV[1], Timeout => 8) or exit 1; "
+        'print $s "GET / HTTP/1.0\\r\\n\\r\\n"; print while <$s>;'
+    )
+    return f"timeout 20 perl -e '{script}' '{host.strip('[]')}' {port or 80}"
