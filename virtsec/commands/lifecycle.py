@@ -67,7 +67,14 @@ def reboot(name: str, host: Host) -> Acted:
 def destroy(name: str, host: Host) -> Acted:
     """Stop container `name` now, without asking it. Its tree and definition stay."""
     _running(name, host)
-    host.libvirt.destroy(name)
+    try:
+        host.libvirt.destroy(name)
+    except Failed:
+        # libvirt reads the container's cgroups while it kills what is in them, and fails when one
+        # vanishes in between. What counts is whether the container is gone; else once more.
+        if _state(name, host) is not DomainState.SHUTOFF:
+            time.sleep(_INTERVAL)
+            host.libvirt.destroy(name)
     return Acted(name, "destroy", _state(name, host))
 
 

@@ -12,7 +12,7 @@ from tests.unit.fakes import FakeLibvirt, FakeMac, fake_host, foreign, record
 from tests.unit.samples import SAMPLES
 from virtsec.commands import lifecycle, live
 from virtsec.domain.records import DomainState
-from virtsec.errors import Failed, HostNotReady, NotFound, Refused
+from virtsec.errors import Failed, HostNotReady, LibvirtFailed, NotFound, Refused
 from virtsec.mac.protocol import Enforcement
 from virtsec.step import Host
 
@@ -133,3 +133,32 @@ def test_destroy_does_not_ask() -> None:
     given = host(running=True)
     assert lifecycle.destroy("vs1", given).state is DomainState.SHUTOFF
     assert calls(given) == [("destroy", "vs1")]
+
+
+@pytest.mark.parametrize("gone", [True, False], ids=["gone all the same", "still there"])
+def test_destroy_goes_by_whether_the_container_is_gone(
+    gone: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """libvirt fails when a cgroup vanishes while it reads it; seen on a busy machine."""
+    given = host(running=True)
+    destroy = given.libvirt.destroy
+    failures = iter([LibvirtFailed("Unable to read from 'cgroup.controllers': No such device.")])
+
+    def fail_once(name: str) -> None:
+        if (failure := next(failures, None)) is None:
+            return destroy(name)
+        if gone:
+            destroy(name)
+        raise failure
+
+    monkeypatch.setattr(given.libvirt, "destroy", fail_once)
+    assert lifecycle.destroy("vs1", given).state is DomainState.SHUTOFF
+    assert calls(given) == [("destroy", "vs1")]
+
+
+def test_a_destroy_that_fails_twice_is_told() -> None:
+    given = host(running=True)
+    assert isinstance(given.libvirt, FakeLibvirt)
+    given.libvirt.fails.add("destroy")
+    with pytest.raises(LibvirtFailed):
+        lifecycle.destroy("vs1", given)
