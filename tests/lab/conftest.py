@@ -97,8 +97,9 @@ def vs1() -> Container:
 
 @pytest.fixture(scope="session")
 def vs2() -> Container:
-    """Return its running neighbour, with a static address."""
-    return _serving("vs2", "--address", "192.168.122.12/24", "--gateway", "192.168.122.1")
+    """Return its running neighbour, with a static address; it starts with the host."""
+    address = ("--address", "192.168.122.12/24", "--gateway", "192.168.122.1")
+    return _serving("vs2", "--autostart", *address)
 
 
 @pytest.fixture(scope="session")

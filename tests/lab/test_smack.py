@@ -1,5 +1,6 @@
 """The article's holes under Smack, each closed, and each open again without what closes it."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,8 +8,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from demo.containers import Container
-from demo.shell import run, wait_for
+from demo.containers import KEY, Container
+from demo.shell import run, virtsec, wait_for
 
 pytestmark = pytest.mark.smack
 
@@ -173,8 +174,8 @@ def test_every_file_of_a_container_has_its_label_and_none_another(vs1: Container
 
 
 def own_label(path: Path) -> str:
-    """A file's label."""
-    return run("getfattr", "--only-values", "-h", "-n", FILE_LABEL, str(path)).stdout
+    """A file's label; one without has its file system's."""
+    return os.getxattr(path, FILE_LABEL, follow_symlinks=False).decode()
 
 
 def allowed(query: str) -> bool:
@@ -182,6 +183,67 @@ def allowed(query: str) -> bool:
     with QUERY.open("r+b", buffering=0) as file:
         file.write(query.encode())
         return file.read(1) == b"1"
+
+
+class TestHost:
+    """With the whole default list labelled the host goes on, and what it replaces keeps `host`."""
+
+    def test_passwords_users_and_keys_are_replaced_and_stay_labelled(self) -> None:
+        run("chpasswd", stdin="root:another\n")
+        run("adduser", "--disabled-password", "--gecos", "", "someone")
+        for key in Path("/etc/ssh").glob("ssh_host_*"):
+            key.unlink()
+        run("ssh-keygen", "-A")
+        changed = ["/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/passwd", "/etc/subuid"]
+        for path in [*map(Path, changed), *Path("/etc/ssh").glob("ssh_host_*_key")]:
+            assert own_label(path) == "host", path
+        assert virtsec("protect", "--check").returncode == 0
+
+    def test_a_package_upgrade_replaces_files_that_stay_labelled(self, tmp_path: Path) -> None:
+        for version in ("1", "2"):
+            tree = tmp_path / version
+            (tree / "DEBIAN").mkdir(parents=True)
+            (tree / "etc").mkdir()
+            (tree / "etc/lab-key").write_text(f"secret {version}\n")
+            (tree / "DEBIAN/control").write_text(
+                f"Package: lab-key\nVersion: {version}\nArchitecture: all\n"
+                "Maintainer: nobody <nobody@example.org>\nDescription: a key\n"
+            )
+            run("dpkg-deb", "--root-owner-group", "--build", str(tree), f"{tree}.deb")
+            run("apt-get", "install", "--yes", f"{tree}.deb")
+            assert Path("/etc/lab-key").read_text() == f"secret {version}\n"
+            assert own_label(Path("/etc/lab-key")) == "host"
+
+    def test_a_file_moved_there_from_elsewhere_is_labelled_within_a_moment(
+        self, tmp_path: Path
+    ) -> None:
+        moved = tmp_path / "shadow-"
+        moved.write_bytes(Path("/etc/shadow-").read_bytes())
+        moved.chmod(0o600)
+        assert own_label(moved) == "_"
+        run("mv", str(moved), "/etc/shadow-")
+        wait_for("the label", lambda: own_label(Path("/etc/shadow-")) == "host", attempts=30)
+
+    def test_the_host_logs_in_and_runs_jobs(self) -> None:
+        authorized = Path("/root/.ssh/authorized_keys")
+        authorized.write_text(KEY.with_suffix(".pub").read_text())
+        authorized.chmod(0o600)
+        run("systemctl", "restart", "ssh")
+        door = ("ssh", "-q", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null")
+        assert run(*door, "-i", str(KEY), "root@127.0.0.1", "id", "-u").stdout == "0\n"
+        assert run("su", "-", "someone", "-c", "id -un").stdout == "someone\n"
+        job, ran = Path("/etc/cron.d/lab"), Path("/var/tmp/cron-ran")
+        job.write_text(f"* * * * * root touch {ran}\n")
+        wait_for("cron", ran.exists, attempts=150)
+        job.unlink()
+
+    @pytest.mark.after_reboot
+    def test_no_daemon_of_the_host_was_refused_anything(self) -> None:
+        """In the whole run, both boots: what is refused are attacks, and those come from inside."""
+        log = run("ausearch", "--message", "avc", "--raw", check=False).stdout
+        denials = [line for line in log.splitlines() if "lsm=SMACK" in line and "denied" in line]
+        assert denials, "attacks were refused, so there must be records"
+        assert [line for line in denials if 'subject="_"' in line] == []
 
 
 class TestNetwork:
