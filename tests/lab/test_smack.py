@@ -17,15 +17,12 @@ RULES, QUERY = Path("/sys/fs/smackfs/load2"), Path("/sys/fs/smackfs/access2")
 ATTRIBUTES = ("SMACK64", "SMACK64EXEC", "SMACK64MMAP", "SMACK64TRANSMUTE")
 FILE_LABEL = "security.SMACK64"
 
-#: perl's names of the system calls that set attributes: setxattr, fsetxattr.
-SET = (
-    'my ($path, $name, $value) = @ARGV; open(my $f, ">", $path) or exit 9;'
-    "exit(syscall(188, $path, $name, $value, length($value), 0) != 0)"
-)
-SET_SOCKET = (
-    "use Socket; socket(my $s, AF_INET, SOCK_STREAM, 0) or exit 9; my ($name, $value) = @ARGV;"
-    "exit(syscall(190, fileno($s), $name, $value, length($value), 0) != 0)"
-)
+#: Sets an attribute of a file, or of a new socket where no path is given: setxattr, fsetxattr.
+SETTER = """use Socket; my ($name, $value, $path) = @ARGV;
+if ($path) { exit(syscall(188, $path, $name, $value, length($value), 0) != 0) }
+socket(my $s, AF_INET, SOCK_STREAM, 0) or exit 9;
+exit(syscall(190, fileno($s), $name, $value, length($value), 0) != 0)
+"""
 
 
 @contextmanager
@@ -90,41 +87,62 @@ def test_a_task_of_the_host_gets_no_signal_even_where_no_namespace_is_between(
     container.start()
 
 
+def tried(container: Container, commands: dict[str, str]) -> dict[str, str]:
+    """What became of commands run by root inside: by their ids the exit status, or `says` echoed.
+
+    All in one login, and `set ATTRIBUTE VALUE [PATH]` sets an attribute.
+    """
+    setter = f"cat >/root/setter.pl <<'END'\n{SETTER}END\n"
+    lines = [
+        f"( {command} ) >/dev/null 2>&1; echo '{each}' $?" for each, command in commands.items()
+    ]
+    script = setter + 'set_() { perl /root/setter.pl "$@"; }\n' + "\n".join(lines)
+    said = container.ssh("sh -s", stdin=script, check=False).stdout
+    found = dict(line.rsplit(" ", 1) for line in said.splitlines())
+    assert found.keys() == commands.keys(), said
+    return found
+
+
 @pytest.mark.parametrize("name", ["vs1", "vs3"])
-@pytest.mark.parametrize("label", ["_", "host", "vs2", "net", "mine"])
 def test_root_inside_changes_no_label_of_a_process(
-    name: str, label: str, vs1: Container, vs3: Container
+    name: str, vs1: Container, vs3: Container
 ) -> None:
     container = {"vs1": vs1, "vs3": vs3}[name]
-    for file in ("current", "exec", "fscreate", "sockcreate", "smack/current"):
-        place = f"/proc/self/attr/{file}"
-        tried = container.ssh(f"echo -n {label} >{place}; cat /proc/self/attr/current", check=False)
-        assert tried.stdout.rstrip("\0\n") == name
+    files = ("current", "exec", "fscreate", "sockcreate", "smack/current")
+    attempts = {
+        f"{file} {label}": f"sh -c 'echo -n {label} >/proc/self/attr/{file}'"
+        for file in files
+        for label in ("_", "host", "vs2", "net", "mine")
+    }
+    assert "0" not in tried(container, attempts).values()
+    assert tried(container, {"read": "cat /proc/self/attr/current"}) == {"read": "0"}
 
 
 @pytest.mark.parametrize("name", ["vs1", "vs3"])
-@pytest.mark.parametrize("attribute", ATTRIBUTES)
-def test_root_inside_changes_no_label_of_a_file(
-    name: str, attribute: str, vs1: Container, vs3: Container
-) -> None:
+def test_root_inside_changes_no_label_of_a_file(name: str, vs1: Container, vs3: Container) -> None:
     container = {"vs1": vs1, "vs3": vs3}[name]
-    value = "TRUE" if attribute.endswith("TRANSMUTE") else "_"
-    assert container.ssh(f"perl -e '{SET}' /root/labelled user.test {value}").returncode == 0
-    for label in {value, "vs2", "host"}:
-        command = f"perl -e '{SET}' /root/labelled security.{attribute} {label}"
-        assert container.ssh(command, check=False).returncode == 1
+    control = {"own": "touch /root/labelled && set_ user.test _ /root/labelled"}
+    assert tried(container, control) == {"own": "0"}
+    attempts = {
+        f"{attribute} {label}": f"set_ security.{attribute} '{label}' /root/labelled"
+        for attribute in ATTRIBUTES
+        for label in ("_", "*", "host", "vs2", "TRUE", name)
+    }
+    assert set(tried(container, attempts).values()) == {"1"}
     assert own_label(container.rootfs / "root/labelled") == name
 
 
 @pytest.mark.parametrize("name", ["vs1", "vs3"])
-@pytest.mark.parametrize("attribute", ["SMACK64IPIN", "SMACK64IPOUT"])
 def test_root_inside_changes_no_label_of_a_socket(
-    name: str, attribute: str, vs1: Container, vs3: Container
+    name: str, vs1: Container, vs3: Container
 ) -> None:
     container = {"vs1": vs1, "vs3": vs3}[name]
-    for label in ("_", "@", "*", "net", "vs2"):
-        command = f"perl -e '{SET_SOCKET}' security.{attribute} '{label}'"
-        assert container.ssh(command, check=False).returncode == 1
+    attempts = {
+        f"{attribute} {label}": f"set_ security.{attribute} '{label}'"
+        for attribute in ("SMACK64IPIN", "SMACK64IPOUT")
+        for label in ("_", "@", "*", "net", "vs2", name)
+    }
+    assert set(tried(container, attempts).values()) == {"1"}
 
 
 @pytest.mark.parametrize("name", ["vs1", "vs3"])
@@ -142,16 +160,18 @@ def test_a_user_namespace_made_inside_regains_nothing(
     name: str, vs1: Container, vs3: Container
 ) -> None:
     container = {"vs1": vs1, "vs3": vs3}[name]
-    container.ssh("rm -f /root/labelled; touch /root/labelled")
-    tries = (
-        "echo -n _ >/proc/self/attr/current",
-        f"perl -e '{SET}' /root/labelled {FILE_LABEL} _",
-        "mount -t smackfs none /tmp",
-    )
-    for each in tries:
-        quoted = each.replace("'", "'\\''")
-        done = container.ssh(f"unshare --user --map-root-user sh -c '{quoted}'", check=False)
-        assert done.returncode != 0, each
+    tries = {
+        "current": "echo -n _ >/proc/self/attr/current",
+        "file": f"perl /root/setter.pl {FILE_LABEL} _ /root/labelled",
+        "smackfs": "mount -t smackfs none /tmp",
+    }
+    made = {"itself": "unshare --user --map-root-user true"}
+    assert tried(container, {"file": "rm -f /root/labelled; touch /root/labelled", **made}) == {
+        "file": "0",
+        "itself": "0",
+    }
+    inside = {k: f"unshare --user --map-root-user sh -c '{each}'" for k, each in tries.items()}
+    assert "0" not in tried(container, inside).values()
     assert own_label(container.rootfs / "root/labelled") == name
 
 
