@@ -89,6 +89,16 @@ def test_capabilities_over_policy_are_gone_before_init_runs(
             assert not bounding >> capability & 1, capability
 
 
+def test_the_kernels_keyrings_are_refused(vs1: Container, vs3: Container) -> None:
+    """The host's root and vs3's have their keys in one keyring."""
+    ask = (
+        "perl -e 'for (248, 249, 250) { $! = 0; syscall $_, -1, 0, 0, 0, 0; print $! + 0, qq(\n) }'"
+    )
+    assert run("sh", "-c", ask).stdout.split() != ["1"] * 3
+    for container in (vs1, vs3):
+        assert container.ssh(ask).stdout.split() == ["1"] * 3  # EPERM
+
+
 @pytest.mark.parametrize("attack", [attack.id for attack in attacks.ATTACKS])
 def test_root_inside_is_refused(attack: str, from_vs1: Outcomes) -> None:
     assert from_vs1[attack].startswith("held"), from_vs1[attack]

@@ -12,7 +12,8 @@ In this order it
     all it starts: libvirt_lxc mounts in the container what it sees of that tree;
   - under Smack takes on the container's label, which is the container's name, so that init, /dev,
     devpts and tmpfs are born with it: stock libvirt has no driver for Smack;
-  - executes libvirt_lxc through setpriv(1), without the capabilities in `DROPPED`.
+  - executes libvirt_lxc through setpriv(1), without the capabilities in `DROPPED` and with a
+    filter that refuses the system calls in `KEYRINGS`.
 
 Whatever fails, the container does not start: status 1 and one sentence, for libvirt's log and for
 whoever asked for the start. Standard library only, and of that only what is loaded anyway: ctypes,
@@ -37,6 +38,22 @@ DROPPED = {
     "checkpoint_restore": "it opens the memory maps and process ids of others",
     "mac_admin": "what is mounted with it is born with Smack's label `_` and not the container's",
 }
+
+#: add_key, request_key and keyctl: no namespace keeps the host's keys from a container whose root
+#: is the host's. The first of the three by AUDIT_ARCH_* (linux/audit.h), they follow each other.
+KEYRINGS = {
+    0xC000003E: 248,  # x86_64
+    0x40000003: 286,  # i386
+    0xC00000B7: 217,  # aarch64
+    0x40000028: 309,  # arm
+    0xC0000015: 269,  # ppc64le
+    0xC00000F3: 217,  # riscv64
+    0x80000016: 278,  # s390x
+}
+X32 = 0x40000000  # __X32_SYSCALL_BIT: the same calls, numbered apart
+LOAD, AND, EQUAL, AT_LEAST, ABOVE, RETURN = 0x20, 0x54, 0x15, 0x35, 0x25, 0x06  # linux/filter.h
+NUMBER, ARCHITECTURE = 0, 4  # where they are in struct seccomp_data
+ALLOW, NOT_PERMITTED = 0x7FFF0000, 0x00050001  # SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO with EPERM
 
 ENVIRONMENT = (b"LIBVIRT_DEBUG", b"LIBVIRT_LOG_FILTERS", b"LIBVIRT_LOG_OUTPUTS")
 PATH = b"/usr/sbin:/usr/bin:/sbin:/bin"  # libvirt_lxc calls ip(8)
@@ -174,6 +191,37 @@ def take_confinement(name: str, libvirt_model: str) -> None:
         take_label(name)
 
 
+def instruction(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
+    """A struct sock_filter; jumps are counted in instructions."""
+    order = sys.byteorder
+    return code.to_bytes(2, order) + bytes((if_true, if_false)) + value.to_bytes(4, order)
+
+
+def seccomp_filter() -> bytes:
+    """What refuses the system calls in `KEYRINGS` and allows all others (seccomp(2))."""
+    lines = [instruction(LOAD, ARCHITECTURE)]
+    for architecture, first in KEYRINGS.items():
+        lines += [
+            instruction(EQUAL, architecture, if_false=6),
+            instruction(LOAD, NUMBER),
+            instruction(AND, 0xFFFFFFFF ^ X32),
+            instruction(AT_LEAST, first, if_false=2),
+            instruction(ABOVE, first + 2, if_true=1),
+            instruction(RETURN, NOT_PERMITTED),
+            instruction(RETURN, ALLOW),
+        ]
+    return b"".join([*lines, instruction(RETURN, ALLOW)])
+
+
+def give_as_input(content: bytes) -> None:
+    """Make `content` what is read from standard input, where there was nothing to be read."""
+    reading, writing = posix.pipe()
+    posix.write(writing, content)
+    posix.close(writing)
+    posix.dup2(reading, 0)
+    posix.close(reading)
+
+
 def program(*paths: str) -> str:
     """The first of these that exists, which must be a program that only root can change."""
     path = next(filter(exists, paths), paths[0])
@@ -195,7 +243,8 @@ def main(arguments: list[str]) -> None:
     take_confinement(name, options["--security"][0])
     dropped = ",".join(f"-{capability}" for capability in DROPPED)
     bounds = [f"--bounding-set={dropped}", "--inh-caps=-all", "--ambient-caps=-all"]
-    command = [setpriv, *bounds, "--", libvirt_lxc, *arguments]
+    give_as_input(seccomp_filter())
+    command = [setpriv, *bounds, "--seccomp-filter=/dev/stdin", "--", libvirt_lxc, *arguments]
     posix.execve(setpriv, command, {b"PATH": PATH, **environment})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import posix
@@ -40,6 +41,31 @@ json.dump({
     "inheritable": int(status["CapInh"], 16),
 }, open(os.path.dirname(sys.argv[0]) + "/seen", "w"))
 """
+#: Stands in for a setpriv(1) older than util-linux 2.41: loads no filter. tests/lab has a real one.
+OLD_SETPRIV = """#!/usr/bin/python3 -IS
+import os, sys
+sys.argv.remove("--seccomp-filter=/dev/stdin")
+os.read(0, 65536)
+os.execv("/usr/bin/setpriv", sys.argv)
+"""
+
+#: Loads the filter on standard input, then prints errno of each system call given by number.
+FILTERED = """
+import ctypes, sys
+content = sys.stdin.buffer.read()
+libc = ctypes.CDLL(None, use_errno=True)
+class Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("lines", ctypes.c_char_p)]
+PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
+assert libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+program = Program(len(content) // 8, content)
+assert libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(program)) == 0
+for number in map(int, sys.argv[1:]):
+    ctypes.set_errno(0)
+    libc.syscall(number, -1, 0, 0, 0, 0)
+    print(ctypes.get_errno())
+"""
+
 #: Numbers in linux/capability.h.
 NUMBERS = {
     "mac_override": 32,
@@ -130,6 +156,7 @@ def become(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ran]:
     monkeypatch.setattr(posix, "execve", execve)
     monkeypatch.setattr(controller, "close_all_but", lambda _: None)
     monkeypatch.setattr(controller, "enter_slice", lambda _: None)  # tests/lab sees it done
+    monkeypatch.setattr(controller, "give_as_input", lambda _: None)  # the tests' own stays theirs
     monkeypatch.setattr(controller, "SELINUX", "/")
     monkeypatch.setattr(controller, "program", lambda *paths: paths[0])
 
@@ -138,6 +165,33 @@ def become(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ran]:
         return ran
 
     return become
+
+
+class TestFilter:
+    @pytest.mark.skipif(os.uname().machine != "x86_64", reason="numbers of x86_64's system calls")
+    def test_the_kernel_refuses_calls_for_keys_and_no_other(self) -> None:
+        add_key, request_key, keyctl, before, after, getpid = 248, 249, 250, 247, 251, 39
+        numbers = [add_key, request_key, keyctl, keyctl | 0x40000000, before, after, getpid]
+        done = subprocess.run(
+            [sys.executable, "-c", FILTERED, *map(str, numbers)],
+            input=controller.seccomp_filter(),
+            capture_output=True,
+            check=True,
+        )
+        codes = list(map(int, done.stdout.split()))
+        assert codes[:4] == [errno.EPERM] * 4
+        assert codes[4:] == [errno.EINVAL, errno.EINVAL, 0]  # waitid, ioprio_set: asked nonsense
+
+    def test_it_is_read_once_from_where_nothing_else_comes(self) -> None:
+        """libvirt_lxc finds the end of its input, as from libvirt's /dev/null."""
+        kept = os.dup(0)
+        try:
+            controller.give_as_input(b"content")
+            assert os.read(0, 100) == b"content"
+            assert os.read(0, 100) == b""
+        finally:
+            os.dup2(kept, 0)
+            os.close(kept)
 
 
 class TestExecution:
@@ -265,6 +319,17 @@ class TestConfinement:
             controller.take_confinement("vs1", "none")
 
 
+def setpriv_of(folder: Path) -> dict[str, str]:
+    """What to put where the controller names setpriv(1); nothing where the host's will do."""
+    said = subprocess.run(["/usr/bin/setpriv", "--help"], capture_output=True, check=True)
+    if b"--seccomp-filter" in said.stdout:
+        return {}
+    old = folder / "setpriv"
+    old.write_text(OLD_SETPRIV)
+    old.chmod(0o755)
+    return {'"/usr/bin/setpriv"': repr(str(old))}
+
+
 @pytest.fixture
 def program(tmp_path: Path) -> Path:
     """The controller on a host with SELinux, in front of the stub."""
@@ -273,6 +338,7 @@ def program(tmp_path: Path) -> Path:
     stub.chmod(0o755)
     exchanges = {
         '"/usr/lib/libvirt/libvirt_lxc"': repr(str(stub)),
+        **setpriv_of(tmp_path),
         '"/sys/fs/selinux/enforce"': repr("/"),
         "    enter_slice(name)\n": "",  # needs libvirt's host; tests/lab sees it done
     }
