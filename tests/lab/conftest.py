@@ -4,7 +4,8 @@
 here. This file is used on both sides; which one it is on, it knows by LAB_REPORT_FD.
 
 Every test runs once for each module, under the name ``test_x[selinux]`` or ``test_x[smack]``, and
-may ask for the fixture ``lsm``. Marked ``selinux`` or ``smack`` it runs under that one only.
+may ask for the fixture ``lsm``. Marked ``selinux`` or ``smack`` it runs under that one only, marked
+``apparmor`` or ``none`` (no module) under those only, where virtsec is installed and not set up.
 Marked ``after_reboot`` or ``after_reset`` it runs last, after the guest has been restarted.
 
 The host collects tests too, but never runs what they are made of. Where it lacks a module that
@@ -26,6 +27,8 @@ INSIDE = "LAB_REPORT_FD" in os.environ
 MARKERS = (
     "selinux: runs under SELinux only",
     "smack: runs under Smack only",
+    "apparmor: runs under AppArmor, which virtsec does not confine by",
+    "none: runs where there is no security module",
     "after_reboot: runs last, when the guest has been rebooted",
     "after_reset: runs last of all, when the guest has lost power and was started again",
 )
@@ -35,7 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add ``--lsm``."""
     parser.addoption(
         "--lsm",
-        choices=[*Lsm.tested(), "all"],
+        choices=[*Lsm, "all"],
         default="all",
         help="the security modules to run tests/lab under",
     )
@@ -57,16 +60,17 @@ def pytest_configure(config: pytest.Config) -> None:
 def chosen(config: pytest.Config) -> list[Lsm]:
     """Return the security modules to run tests under."""
     name = config.getoption("--lsm")
-    return list(Lsm.tested()) if name == "all" else [Lsm(name)]
+    return list(Lsm) if name == "all" else [Lsm(name)]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make one test of each for each security module it is for."""
-    only = [lsm for lsm in Lsm.tested() if metafunc.definition.get_closest_marker(lsm)]
-    wanted = [lsm for lsm in chosen(metafunc.config) if not only or lsm in only]
+    only = [lsm for lsm in Lsm if metafunc.definition.get_closest_marker(lsm)]
+    allowed = only or [lsm for lsm in Lsm if lsm.confines]
+    wanted = [lsm for lsm in chosen(metafunc.config) if lsm in allowed]
     # A test with no parameters left would be reported as skipped, where it is just not for us:
     # pytest_collection_modifyitems takes it out.
-    metafunc.parametrize("lsm", wanted or only, ids=str, indirect=True, scope="session")
+    metafunc.parametrize("lsm", wanted or allowed, ids=str, indirect=True, scope="session")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -226,6 +226,10 @@ class Machine:
         while self._qemu.poll() is None:
             self._step(going_down=True)
 
+    def unplug(self) -> None:
+        """Stop qemu, and leave it to whoever waits for the guest to notice; from any thread."""
+        self._qemu.kill()
+
     def kill(self) -> None:
         """Pull the plug."""
         if self._qemu.poll() is None:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,8 +57,17 @@ KERNEL = (
 )
 
 
+#: apt-get does one thing at a time.
+_APT = threading.Lock()
+
+
 def require(needs: Iterable[Need], progress: Progress) -> None:
     """Install what is missing of ``needs``. Raises LabError without root's rights."""
+    with _APT:
+        _require(list(needs), progress)
+
+
+def _require(needs: list[Need], progress: Progress) -> None:
     missing = [need.package for need in needs if not need.met()]
     if not missing:
         return

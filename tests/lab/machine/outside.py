@@ -1,15 +1,19 @@
 """pytest's plugin on the host: runs the laboratory's tests in guests and reports them as if local.
 
 Tests are collected here, then run in the order they were collected in by a pytest in the guest, one
-guest for each security module. Here, ``pytest_runtest_protocol`` of each test waits for what the
-guest has to say about it. So selection, ``-x``, reports and exit status are pytest's own.
+guest for each security module, as many at a time as this machine has room for. Here,
+``pytest_runtest_protocol`` of each test waits for what the guest has to say about it. So selection,
+``-x``, reports and exit status are pytest's own.
 """
 
 import json
+import os
+import queue
 import shutil
 import subprocess
+import threading
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -31,6 +35,9 @@ FAULTS = 2
 """How often to go on in a fresh guest when it was the emulator that failed."""
 
 TAIL_LINES = 40
+
+ROOM = 4 << 30
+"""Bytes of memory to have for each guest that runs at the same time as another."""
 
 AFTER = {"after_reboot": "reboot", "after_reset": "reset"}
 """Markers of tests that run last, once the guest has been rebooted so."""
@@ -162,6 +169,100 @@ class GuestRun:
         """Pull the plug."""
         self._context.__exit__(None, None, None)
 
+    def interrupt(self) -> None:
+        """Make whoever waits for the guest get GuestDied; may be called by another thread."""
+        self._machine.unplug()
+
+
+class ModuleRun(threading.Thread):
+    """All tests of one security module, run by a thread of its own in as many guests as it takes.
+
+    A guest keeps one processor busy, however many it has: modules run beside each other.
+    """
+
+    def __init__(
+        self,
+        items: Sequence[pytest.Item],
+        boot: Callable[[Sequence[pytest.Item]], GuestRun],
+        room: threading.Semaphore,
+        say: Callable[[str], None],
+    ) -> None:
+        """Prepare to run `items`, the rest of which `boot` gets a guest for when one is needed."""
+        super().__init__(name=f"tests under {lsm_of(items[0])}", daemon=True)
+        self._items = items
+        self._boot = boot
+        self._room = room
+        self._say = say
+        self._outcomes: queue.Queue[list[Any] | LabError] = queue.Queue()
+        self._guest: GuestRun | None = None
+        self._dead: LabError | None = None
+        self._faults = 0
+        self._failed = False
+        self._stopped = False
+
+    def outcome(self) -> list[Any] | LabError:
+        """Wait for what the next of the tests came to: its serialised reports, or why none."""
+        return self._outcomes.get()
+
+    def stop(self) -> None:
+        """Let no guest of it be left."""
+        self._stopped = True
+        guest = self._guest
+        if guest is not None:
+            guest.interrupt()
+            self.join()
+
+    def run(self) -> None:
+        """Run all tests, in order."""
+        with self._room:
+            for index in range(len(self._items)):
+                try:
+                    outcome = self._outcome(self._items[index:])
+                except BaseException as error:  # the other thread must not wait for ever
+                    outcome = LabError(f"the laboratory failed: {error!r}")
+                self._outcomes.put(outcome)
+            self._end()
+
+    def _outcome(self, rest: Sequence[pytest.Item]) -> list[Any] | LabError:
+        while self._dead is None:
+            if self._stopped:
+                self._dead = LabError("the run was stopped")
+                break
+            try:
+                if self._guest is None:
+                    self._guest = self._boot(rest)
+                reports = self._guest.reports(rest[0])
+            except GuestDied as error:
+                self._end(dead=True)
+                if error.blameless and self._faults < FAULTS:
+                    self._faults += 1
+                    self._say(f"lab: a known fault of qemu's ({error.reason}): a fresh guest")
+                    continue
+                self._dead = LabError(f"the guest died earlier: {error.reason}")
+                return error
+            except LabError as error:
+                self._failed = True
+                if self._guest is None:
+                    self._dead = LabError("there is no guest, see the first error")
+                return error
+            self._failed = self._failed or any(data["outcome"] == "failed" for data in reports)
+            return reports
+        return LabError(f"not run: {self._dead}")
+
+    def _end(self, *, dead: bool = False) -> None:
+        guest, self._guest = self._guest, None
+        if guest is None:
+            return
+        try:
+            if self._failed and not dead:
+                guest.keep_logs()
+        except LabError as error:
+            self._say(f"lab: its logs are lost: {error}")
+        finally:
+            guest.close()
+        if (dead or self._failed) and not self._stopped:
+            self._say(f"lab: logs of the guest are in {guest.logs}")
+
 
 class Outside:
     """The plugin: see the module."""
@@ -169,10 +270,7 @@ class Outside:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._laboratory = Laboratory(progress=Progress(self._write))
-        self._run: GuestRun | None = None
-        self._dead: dict[Lsm, LabError] = {}
-        self._faults = 0
-        self._failed: set[Lsm] = set()
+        self._runs: dict[Lsm, ModuleRun] = {}
 
     def _write(self, line: str) -> None:
         reporter: Any = self._config.pluginmanager.get_plugin("terminalreporter")
@@ -193,53 +291,41 @@ class Outside:
         """Report what the guest says about ``item``."""
         if not is_ours(item):
             return None
+        if not self._runs:
+            self._start([each for each in item.session.items if is_ours(each)])
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         for report in self._reports(item):
-            if report.failed:
-                self._failed.add(lsm_of(item))
             item.ihook.pytest_runtest_logreport(report=report)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         if nextitem is None or not is_ours(nextitem) or lsm_of(nextitem) != lsm_of(item):
-            self._end_run()
+            self._runs[lsm_of(item)].join()
         return True
 
     def pytest_sessionfinish(self) -> None:
         """Leave no guest behind, however the session ends."""
-        self._end_run()
+        for each in self._runs.values():
+            each.stop()
+
+    def _start(self, items: Sequence[pytest.Item]) -> None:
+        """Start the tests of each module, those that are reported first before the others."""
+        room = threading.Semaphore(at_a_time())
+        for lsm in dict.fromkeys(map(lsm_of, items)):
+            mine = [item for item in items if lsm_of(item) == lsm]
+            self._runs[lsm] = ModuleRun(mine, self._boot, room, self._write)
+        for each in self._runs.values():
+            each.start()
 
     def _reports(self, item: pytest.Item) -> list[pytest.TestReport]:
-        lsm = lsm_of(item)
-        while True:
-            if lsm in self._dead:
-                return [_error(item, f"not run: {self._dead[lsm]}")]
-            try:
-                data = self._guest_for(item).reports(item)
-            except GuestDied as error:
-                self._end_run(dead=True)
-                if error.blameless and self._faults < FAULTS:
-                    self._faults += 1
-                    self._write(f"lab: a known fault of qemu's ({error.reason}): a fresh guest")
-                    continue
-                self._dead[lsm] = LabError(f"the guest died earlier: {error.reason}")
-                return [_error(item, str(error))]
-            except LabError as error:
-                if self._run is None:
-                    self._dead[lsm] = LabError("there is no guest, see the first error")
-                return [_error(item, str(error))]
-            return [
-                self._config.hook.pytest_report_from_serializable(config=self._config, data=report)
-                for report in data
-            ]
+        outcome = self._runs[lsm_of(item)].outcome()
+        if isinstance(outcome, LabError):
+            return [_error(item, str(outcome))]
+        return [
+            self._config.hook.pytest_report_from_serializable(config=self._config, data=report)
+            for report in outcome
+        ]
 
-    def _guest_for(self, item: pytest.Item) -> GuestRun:
-        lsm = lsm_of(item)
-        if self._run is None:
-            items = item.session.items
-            rest = [one for one in items[items.index(item) :] if is_ours(one)]
-            self._run = self._laboratory_run(lsm, [one for one in rest if lsm_of(one) == lsm])
-        return self._run
-
-    def _laboratory_run(self, lsm: Lsm, items: Sequence[pytest.Item]) -> GuestRun:
+    def _boot(self, items: Sequence[pytest.Item]) -> GuestRun:
+        lsm = lsm_of(items[0])
         logs = CHECKOUT / ".lab-logs" / lsm
         shutil.rmtree(logs, ignore_errors=True)
         logs.mkdir(parents=True)
@@ -249,24 +335,18 @@ class Outside:
             options.append("--showlocals")
         request = Request(
             lsm,
-            setup=not self._config.getoption("--no-setup"),
+            # Where nothing confines, setup would refuse: that is what is tested there.
+            setup=lsm.confines and not self._config.getoption("--no-setup"),
             wheel=self._config.getoption("--wheel"),
         )
         return GuestRun(request, items, self._laboratory, logs, options)
 
-    def _end_run(self, *, dead: bool = False) -> None:
-        guest, self._run = self._run, None
-        if guest is None:
-            return
-        try:
-            if guest.lsm in self._failed and not dead:
-                guest.keep_logs()
-        except LabError as error:
-            self._write(f"lab: its logs are lost: {error}")
-        finally:
-            guest.close()
-        if dead or guest.lsm in self._failed:
-            self._write(f"lab: logs of the guest are in {guest.logs}")
+
+def at_a_time() -> int:
+    """Return how many guests this machine has processors and memory for, at least one."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    available = next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvail"))
+    return max(1, min(len(os.sched_getaffinity(0)), available // ROOM))
 
 
 def is_ours(item: pytest.Item) -> bool:

@@ -10,7 +10,7 @@ from .cache import Cache, digest
 from .errors import LabError
 from .guest import Guest
 from .progress import Progress
-from .qemu import Hardware, overlay
+from .qemu import Hardware, Lsm, overlay
 from .wheel import Wheel
 
 # As an administrator installs a wheel on Debian: libraries are the distribution's.
@@ -46,6 +46,9 @@ def prepared(
     Raises LabError with the command's output when a step fails.
     """
     hardware = replace(hardware, memory=Hardware.memory)
+    if not setup and not hardware.lsm.confines:
+        # Where nothing labels files, installing does the same under each: one layer serves all.
+        hardware = replace(hardware, lsm=Lsm.NONE)
     todo = steps(setup=setup)
     key = digest(
         guest.key,

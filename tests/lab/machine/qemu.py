@@ -13,12 +13,13 @@ class Lsm(StrEnum):
 
     SELINUX = "selinux"
     SMACK = "smack"
+    APPARMOR = "apparmor"
     NONE = "none"
 
-    @classmethod
-    def tested(cls) -> tuple["Lsm", ...]:
-        """Return those that virtsec confines by, which is what all tests are about."""
-        return (cls.SELINUX, cls.SMACK)
+    @property
+    def confines(self) -> bool:
+        """Whether virtsec confines containers by it."""
+        return self in (Lsm.SELINUX, Lsm.SMACK)
 
 
 # The guest's own ports, each a socket on this side: see inside/agent.py for what goes over them.

@@ -62,8 +62,8 @@ class Laboratory:
             base = prepared(self.cache, self.progress, image, built, hardware, setup=request.setup)
             job = scratch / "job.img"
             job_disk(job, fill)
-            mode = "permissive" if request.permissive else "enforcing"
-            self.progress.stage(f"booting the guest ({request.lsm}, {mode})")
+            mode = ", permissive" if request.permissive else ""
+            self.progress.stage(f"booting the guest ({request.lsm}{mode})")
             with powered_on(
                 hardware,
                 scratch / "root.qcow2",

@@ -1,0 +1,63 @@
+"""Where neither SELinux nor Smack is in force virtsec says so in one sentence, and does nothing."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from demo.shell import run, virsh
+from machine.qemu import Lsm
+
+pytestmark = [pytest.mark.apparmor, pytest.mark.none]
+
+#: Each would change something on a host that has a module.
+COMMANDS = (
+    ("setup",),
+    ("setup", "--remove"),
+    ("define", "vs1", "--from", "/srv/images/busybox.tar"),
+    ("start", "vs1"),
+    ("undefine", "vs1", "--storage"),
+    ("protect",),
+)
+
+
+def kept(*roots: str) -> Iterator[tuple[str, str, str]]:
+    """What is in the host's own directories: path, owner and mode, and a hash of the content."""
+    for root in roots:
+        for path in sorted(Path(root).rglob("*")):
+            status = path.lstat()
+            content = b""
+            if path.is_file() and not path.is_symlink():
+                content = path.read_bytes()
+            owned = f"{status.st_uid}:{status.st_gid} {status.st_mode:o}"
+            yield str(path), owned, hashlib.sha256(content).hexdigest()
+
+
+def host() -> object:
+    """All that virtsec would change here."""
+    return (
+        list(kept("/etc", "/usr/lib/virtsec", "/usr/libexec", "/var/lib/virtsec")),
+        sorted(each.name for each in Path("/var/lib").iterdir()),
+        Path("/proc/sys/net/ipv4/ip_forward").read_text(),
+        virsh("net-list", "--all").stdout,
+        virsh("list", "--all").stdout,
+    )
+
+
+def test_the_kernel_runs_what_this_test_is_about(lsm: Lsm) -> None:
+    running = Path("/sys/kernel/security/lsm").read_text().split(",")
+    assert not {"selinux", "smack"} & set(running)
+    assert ("apparmor" in running) == (lsm is Lsm.APPARMOR)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_each_command_ends_with_one_sentence_and_changes_nothing(command: tuple[str, ...]) -> None:
+    virsh("list")  # whatever libvirt's daemon writes when it starts is there before
+    before = host()
+    done = run("virtsec", *command, check=False)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    sentence, remedy = done.stderr.strip().split("\n", 1)
+    assert "Neither SELinux nor Smack is in force on this host." in sentence
+    assert "security=smack" in remedy
+    assert host() == before
