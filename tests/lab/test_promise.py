@@ -97,6 +97,7 @@ def test_the_kernels_keyrings_are_refused(vs1: Container, vs3: Container) -> Non
     assert run("sh", "-c", ask).stdout.split() != ["1"] * 3
     for container in (vs1, vs3):
         assert container.ssh(ask).stdout.split() == ["1"] * 3  # EPERM
+        assert "NoNewPrivs:\t0" in container.ssh("cat /proc/1/status").stdout  # su and sudo work
 
 
 @pytest.mark.parametrize("attack", [attack.id for attack in attacks.ATTACKS])

@@ -23,6 +23,7 @@ def test_virsh_undefines_them_and_defines_them_again(vs2: Container) -> None:
     virsh("undefine", "vs2")
     assert "vs2" not in virsh("list", "--all", "--name").stdout.split()
     virsh("define", "/dev/stdin", stdin=definition)
+    virsh("autostart", "vs2")  # libvirt keeps that beside the XML, and undefine forgets it
     vs2.start()
 
 

@@ -39,33 +39,22 @@ json.dump({
     "bounding": int(status["CapBnd"], 16),
     "permitted": int(status["CapPrm"], 16),
     "inheritable": int(status["CapInh"], 16),
+    "filters": int(status["Seccomp_filters"]),
 }, open(os.path.dirname(sys.argv[0]) + "/seen", "w"))
 """
-#: Stands in for a setpriv(1) older than util-linux 2.41: loads no filter. tests/lab has a real one.
-OLD_SETPRIV = """#!/usr/bin/python3 -IS
-import os, sys
-sys.argv.remove("--seccomp-filter=/dev/stdin")
-os.read(0, 65536)
-os.execv("/usr/bin/setpriv", sys.argv)
-"""
-
-#: Loads the filter on standard input, then prints errno of each system call given by number.
+#: Puts the filter on, then prints errno of each system call given by number, and the process's own
+#: no_new_privs.
 FILTERED = """
-import ctypes, sys
-content = sys.stdin.buffer.read()
+import ctypes, runpy, sys
+runpy.run_path(sys.argv[1])["refuse_keyrings"]()
 libc = ctypes.CDLL(None, use_errno=True)
-class Program(ctypes.Structure):
-    _fields_ = [("length", ctypes.c_ushort), ("lines", ctypes.c_char_p)]
-PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
-assert libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
-program = Program(len(content) // 8, content)
-assert libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(program)) == 0
-for number in map(int, sys.argv[1:]):
+for number in map(int, sys.argv[2:]):
     ctypes.set_errno(0)
     libc.syscall(number, -1, 0, 0, 0, 0)
     print(ctypes.get_errno())
+PR_GET_NO_NEW_PRIVS = 39
+print(libc.prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0))
 """
-
 #: Numbers in linux/capability.h.
 NUMBERS = {
     "mac_override": 32,
@@ -156,7 +145,7 @@ def become(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ran]:
     monkeypatch.setattr(posix, "execve", execve)
     monkeypatch.setattr(controller, "close_all_but", lambda _: None)
     monkeypatch.setattr(controller, "enter_slice", lambda _: None)  # tests/lab sees it done
-    monkeypatch.setattr(controller, "give_as_input", lambda _: None)  # the tests' own stays theirs
+    monkeypatch.setattr(controller, "refuse_keyrings", lambda: None)  # not for the tests as well
     monkeypatch.setattr(controller, "SELINUX", "/")
     monkeypatch.setattr(controller, "program", lambda *paths: paths[0])
 
@@ -168,30 +157,20 @@ def become(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ran]:
 
 
 class TestFilter:
+    @NEEDS_ROOT
     @pytest.mark.skipif(os.uname().machine != "x86_64", reason="numbers of x86_64's system calls")
     def test_the_kernel_refuses_calls_for_keys_and_no_other(self) -> None:
         add_key, request_key, keyctl, before, after, getpid = 248, 249, 250, 247, 251, 39
         numbers = [add_key, request_key, keyctl, keyctl | 0x40000000, before, after, getpid]
         done = subprocess.run(
-            [sys.executable, "-c", FILTERED, *map(str, numbers)],
-            input=controller.seccomp_filter(),
+            [sys.executable, "-c", FILTERED, controller.__file__, *map(str, numbers)],
             capture_output=True,
             check=True,
         )
-        codes = list(map(int, done.stdout.split()))
+        *codes, no_new_privs = map(int, done.stdout.split())
         assert codes[:4] == [errno.EPERM] * 4
         assert codes[4:] == [errno.EINVAL, errno.EINVAL, 0]  # waitid, ioprio_set: asked nonsense
-
-    def test_it_is_read_once_from_where_nothing_else_comes(self) -> None:
-        """libvirt_lxc finds the end of its input, as from libvirt's /dev/null."""
-        kept = os.dup(0)
-        try:
-            controller.give_as_input(b"content")
-            assert os.read(0, 100) == b"content"
-            assert os.read(0, 100) == b""
-        finally:
-            os.dup2(kept, 0)
-            os.close(kept)
+        assert no_new_privs == 0
 
 
 class TestExecution:
@@ -319,15 +298,10 @@ class TestConfinement:
             controller.take_confinement("vs1", "none")
 
 
-def setpriv_of(folder: Path) -> dict[str, str]:
-    """What to put where the controller names setpriv(1); nothing where the host's will do."""
-    said = subprocess.run(["/usr/bin/setpriv", "--help"], capture_output=True, check=True)
-    if b"--seccomp-filter" in said.stdout:
-        return {}
-    old = folder / "setpriv"
-    old.write_text(OLD_SETPRIV)
-    old.chmod(0o755)
-    return {'"/usr/bin/setpriv"': repr(str(old))}
+def own_filters() -> int:
+    """How many seccomp filters the tests themselves run under."""
+    status = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in status if line.startswith("Seccomp_filters"))
 
 
 @pytest.fixture
@@ -338,7 +312,6 @@ def program(tmp_path: Path) -> Path:
     stub.chmod(0o755)
     exchanges = {
         '"/usr/lib/libvirt/libvirt_lxc"': repr(str(stub)),
-        **setpriv_of(tmp_path),
         '"/sys/fs/selinux/enforce"': repr("/"),
         "    enter_slice(name)\n": "",  # needs libvirt's host; tests/lab sees it done
     }
@@ -375,6 +348,7 @@ class TestProcess:
             assert not seen["permitted"] & 1 << NUMBERS[name], name
         assert seen["bounding"] & 1 << NUMBERS["mac_override"]
         assert seen["inheritable"] == 0
+        assert seen["filters"] == own_filters() + 1
 
     @pytest.mark.parametrize(
         "arguments",
