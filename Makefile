@@ -1,8 +1,9 @@
 # The targets in short: check (seconds), test (everything), demo, and the laboratory itself.
 # tests/lab/README.md says what the laboratory is and what its options mean.
 
-# Which security modules `make test` runs the laboratory's tests under: selinux, smack or all.
-LSMS ?= selinux
+# Which security modules `make test` runs the laboratory's tests under: selinux, smack, apparmor, none
+# or all.
+LSMS ?= all
 
 # Options of test, demo, lab and shell.
 TESTS ?=
