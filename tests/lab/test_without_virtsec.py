@@ -106,11 +106,14 @@ def test_a_foreign_domain_is_refused(command: str, foreign: Foreign) -> None:
 
 
 def test_a_foreign_domain_starts_while_containers_come_and_go(foreign: Foreign) -> None:
-    foreign.starts_throughout("define", "passing", "--from", "/srv/images/busybox.tar")
-    virtsec("start", "passing")
+    passing = Container("passing-by")
+    foreign.starts_throughout("define", passing.name, "--from", "/srv/images/busybox.tar")
+    virtsec("start", passing.name)
+    group = Path(f"/proc/{passing.init_pid()}/cgroup").read_text()
+    assert r"/machine.slice/machine-passing\x2dby.slice/" in group  # systemd's name for a hyphen
     assert foreign.start() == foreign.xml
-    virtsec("destroy", "passing")
-    foreign.starts_throughout("undefine", "--storage", "passing")
+    virtsec("destroy", passing.name)
+    foreign.starts_throughout("undefine", "--storage", passing.name)
 
 
 def test_setup_is_not_removed_while_there_are_containers(vs2: Container) -> None:

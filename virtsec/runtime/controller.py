@@ -165,7 +165,7 @@ def enter_slice(name: str) -> None:
     if controllers:
         posix.write(handed_on, " ".join(f"-{each}" for each in controllers).encode())
     write(f"{top}/cgroup.procs", "0")
-    posix.unshare(CLONE_NEWCGROUP | CLONE_NEWNS)
+    call("unshare", CLONE_NEWCGROUP | CLONE_NEWNS)
     make(f"{top}/start")
     write(f"{top}/start/cgroup.procs", "0")
     if controllers:
