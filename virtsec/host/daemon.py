@@ -2,11 +2,16 @@
 
 It looks for hook scripts when it starts and on SIGHUP, and remembers which drivers have any
 (https://libvirt.org/hooks.html).
+
+The signal is sent without `systemctl reload`. That is a job, and a container that starts meanwhile
+waits for its end, since libvirt has each scope come after its daemon; while the daemon, reloading,
+waits for that container: both until a time-out, and then the container has not started.
 """
 
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +21,11 @@ from virtsec.step import Host
 _SYSTEMCTL = "/usr/bin/systemctl"
 #: Whichever drives LXC on this host: the modular daemon, or the one for all drivers (Debian).
 _UNITS = ("virtlxcd.service", "libvirtd.service")
+#: Seconds for a reload: it waits for containers that are being started.
+_PATIENCE = 180.0
+_PAUSE = 0.1
+_CHANGED = "StateChangeTimestampMonotonic"
+_SHOWN = ("Type", "ActiveState", _CHANGED)
 
 
 def running_unit() -> str:
@@ -42,15 +52,36 @@ class ReloadDaemon:
 
     def apply(self, host: Host) -> None:  # noqa: ARG002
         """See `Step.apply`."""
-        done = _systemctl("reload", self.unit)
+        before = self._state()
+        done = _systemctl("kill", "--kill-whom=main", "--signal=SIGHUP", self.unit)
         if done.returncode:
             raise Failed(
-                f"{self.unit} could not be reloaded: {done.stderr.strip()}",
+                f"{self.unit} could not be told to reload: {done.stderr.strip()}",
                 f"See `systemctl status {self.unit}`, then run `virtsec setup` again.",
             )
+        # Only a daemon of this type says when it begins and when it is done (systemd.service(5)).
+        end = time.monotonic() + _PATIENCE
+        while before["Type"] == "notify-reload" and not self._reloaded_since(before):
+            if time.monotonic() > end:
+                raise Failed(
+                    f"{self.unit} has been reloading for {_PATIENCE:.0f} seconds.",
+                    f"See `systemctl status {self.unit}`, then run `virtsec setup` again.",
+                )
+            time.sleep(_PAUSE)
 
     def undo(self, host: Host) -> None:
         """Nothing: a hook that is gone again is not found, whatever the daemon remembers."""
+
+    def _state(self) -> dict[str, str]:
+        """systemd's view of the daemon: its properties `_SHOWN`, by name."""
+        shown = _systemctl("show", f"--property={','.join(_SHOWN)}", self.unit).stdout
+        return dict.fromkeys(_SHOWN, "") | dict(
+            line.split("=", 1) for line in shown.splitlines() if "=" in line
+        )
+
+    def _reloaded_since(self, before: dict[str, str]) -> bool:
+        now = self._state()
+        return now["ActiveState"] == "active" and now[_CHANGED] != before[_CHANGED]
 
 
 def _systemctl(*words: str) -> subprocess.CompletedProcess[str]:

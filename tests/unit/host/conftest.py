@@ -35,7 +35,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setattr("virtsec.host.checks.controller_content", lambda: marked(CONTROLLER))
 
     def systemctl(*words: str) -> Any:
-        if words[0] == "reload":
+        if words[0] == "kill":
             found.reloads.append(places.hook.exists())
         return Done("inactive\nactive\n")
 
