@@ -130,13 +130,18 @@ class RemoveFile:
 
     target: Path
     before: Found = field(repr=False)
+    #: It is libvirt's to execute: one that it has just chosen to must not go before it is read.
+    between_starts: bool = False
 
     def describe(self) -> str:
         """See `Step.describe`."""
         return f"remove {self.target}"
 
-    def apply(self, host: Host) -> None:  # noqa: ARG002
+    def apply(self, host: Host) -> None:
         """See `Step.apply`."""
+        if self.between_starts:
+            # libvirt answers about a domain only when it is not about to start it.
+            host.libvirt.domains()
         try:
             self.target.unlink(missing_ok=True)
         except OSError as error:

@@ -138,7 +138,7 @@ def plan_remove(
     steps = plan_network_removal(look(libvirt, places), places.forwarding)
     hook, controller = _own(places.hook), _own(places.controller)
     if hook:
-        steps.append(RemoveFile(places.hook, hook))
+        steps.append(RemoveFile(places.hook, hook, between_starts=True))
     if hook or controller:
         steps.append(ReloadDaemon(unit()))
     if controller:

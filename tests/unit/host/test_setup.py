@@ -10,6 +10,7 @@ import pytest
 from lxml import etree
 
 from tests.unit.host.host_fakes import Machine, broken_domain, foreign_domain
+from virtsec.domain.records import DomainRecord
 from virtsec.errors import Failed, HostNotReady, Refused
 from virtsec.host.checks import check_ready, hook_content, installed, readiness
 from virtsec.host.files import MARK
@@ -193,6 +194,24 @@ def test_remove_undoes_exactly_what_setup_did(machine: Machine) -> None:
     assert after == before
     assert not machine.mac.loaded
     assert run(machine, remove=True) == []
+
+
+def test_the_hook_goes_only_when_libvirt_is_starting_nothing(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A start that has chosen to execute the hook would fail without it; asking waits for it."""
+    run(machine)
+    there: list[bool] = []
+
+    def domains() -> list[DomainRecord]:
+        there.append(machine.places.hook.exists())
+        return []
+
+    monkeypatch.setattr(machine.libvirt, "domains", domains)
+    run(machine, remove=True)
+    assert there[-1]
+    assert len(there) == 2  # for the plan, and then right before it goes
+    assert not machine.places.hook.exists()
 
 
 def test_remove_refuses_while_containers_of_ours_are_defined(machine: Machine) -> None:
