@@ -6,7 +6,7 @@ they run, and their modules do not postpone annotations, which typer would compi
 
 import typer
 
-from virtsec.cli import look, make, power, ready
+from virtsec.cli import enter, look, make, power, ready
 from virtsec.cli.interrupt import interruptible
 from virtsec.cli.options import Json, output_of
 
@@ -55,6 +55,8 @@ for command in (
     power.destroy,
     look.list_,
     look.info,
+    enter.exec_,
+    enter.shell,
     power.console,
     make.label,
     make.undefine,

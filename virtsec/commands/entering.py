@@ -1,0 +1,33 @@
+"""Which process a command goes beside: the init of a running container."""
+
+from __future__ import annotations
+
+from virtsec.commands.find import find_ours
+from virtsec.commands.live import init_pid
+from virtsec.enter.door import Target
+from virtsec.errors import Failed, Refused
+from virtsec.runtime.door import started
+from virtsec.step import Host
+
+
+def target(name: str, host: Host) -> Target:
+    """Where to enter the container `name`.
+
+    Raises `NotFound`, `Failed` when it does not run, and `Refused` when virtsec did not make it or
+    it runs without the label it is defined with: what enters would be as little confined.
+    """
+    record, container = find_ours(name, host)
+    pid = init_pid(record.pid)
+    if not record.active or pid is None:
+        raise Failed(f"{name} does not run.", f"Start it first: `virtsec start {name}`.")
+    try:
+        begun = started(pid)
+    except OSError as error:
+        raise Failed(f"{name} has just stopped.", f"Start it: `virtsec start {name}`.") from error
+    wanted, live = container.identity.label, host.mac.process_label(pid)
+    if live != wanted.process:
+        raise Refused(
+            f"{name} runs as {live} and not as {wanted.process}.",
+            f"Stop it and start it again: `virtsec destroy {name}; virtsec start {name}`.",
+        )
+    return Target(pid, begun, host.mac.model, wanted.process)
