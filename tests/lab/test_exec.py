@@ -213,6 +213,50 @@ def test_who_watches_inside_sees_nothing_of_what_enters(container: Container) ->
     assert said == "over\n"
 
 
+class TestCopies:
+    """Both ways through the same door: paths inside are found inside."""
+
+    def test_files_and_directories_go_in_and_come_out_whole(
+        self, container: Container, tmp_path: Path
+    ) -> None:
+        content = os.urandom(3 << 20)
+        (tmp_path / "tree/sub").mkdir(parents=True)
+        (tmp_path / "tree/sub/file").write_bytes(content)
+        (tmp_path / "tree/link").symlink_to("sub/file")
+        virtsec("cp", str(tmp_path / "tree"), f"{container.name}:/srv")
+        digest = hashlib.sha256(content).hexdigest()
+        assert container.ssh("sha256sum </srv/tree/link").stdout.split()[0] == digest
+        owner = container.ssh("stat -c %u:%g /srv/tree/sub/file").stdout.strip()
+        assert owner == "0:0"
+        virtsec("cp", f"{container.name}:/srv/tree", str(tmp_path / "back"))
+        assert (tmp_path / "back/sub/file").read_bytes() == content
+        assert (tmp_path / "back/link").readlink() == Path("sub/file")
+        container.ssh("rm -r /srv/tree")
+
+    def test_links_inside_lead_nowhere_but_inside(
+        self, container: Container, tmp_path: Path
+    ) -> None:
+        container.ssh("ln -sfn /etc /root/away; echo inside >/etc/copy-canary")
+        canary = Path("/etc/copy-canary")
+        canary.write_text("of the host\n")
+        virtsec("cp", f"{container.name}:/root/away/copy-canary", str(tmp_path / "got"))
+        assert (tmp_path / "got").read_text() == "inside\n"
+        (tmp_path / "new").write_text("from outside\n")
+        virtsec("cp", str(tmp_path / "new"), f"{container.name}:/root/away/copy-canary")
+        assert container.ssh("cat /etc/copy-canary").stdout == "from outside\n"
+        assert canary.read_text() == "of the host\n"
+        canary.unlink()
+
+    def test_who_copies_inside_has_no_more_rights_there(
+        self, container: Container, tmp_path: Path
+    ) -> None:
+        secret = f"{container.name}:/etc/shadow"
+        refused = run("virtsec", "cp", "--user", "www-data", secret, str(tmp_path), check=False)
+        assert refused.returncode == 1
+        assert "Permission denied" in refused.stderr
+        assert list(tmp_path.iterdir()) == []
+
+
 @pytest.fixture(scope="module")
 def hostile() -> Iterator[Container]:
     """A small container whose root does what it likes."""

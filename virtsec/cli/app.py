@@ -57,6 +57,7 @@ for command in (
     look.info,
     enter.exec_,
     enter.shell,
+    enter.cp,
     power.console,
     make.label,
     make.undefine,

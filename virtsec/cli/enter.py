@@ -1,11 +1,12 @@
-"""`virtsec exec` and `shell`: a command inside, confined as the container's init is."""
+"""`virtsec exec`, `shell` and `cp`: into a container, confined as its init is."""
 
 from typing import Annotated
 
 import typer
 
-from virtsec.cli.options import RunningName, output_of
+from virtsec.cli.options import Json, RunningName, output_of
 from virtsec.cli.session import open_host
+from virtsec.errors import BadInput
 
 User = Annotated[
     str, typer.Option("--user", "-u", metavar="USER", help="A user known inside, or a number.")
@@ -75,7 +76,6 @@ def _enter(  # noqa: PLR0917  (the options)
 
     from virtsec.commands.entering import target  # noqa: PLC0415  (slow imports)
     from virtsec.enter.door import Command, attach  # noqa: PLC0415
-    from virtsec.errors import BadInput  # noqa: PLC0415
 
     for setting in env or []:
         if not setting.partition("=")[1] or setting.startswith("="):
@@ -87,3 +87,47 @@ def _enter(  # noqa: PLR0917  (the options)
     host = open_host(output_of(context, False))
     command = Command(words, user, directory, environment)
     return attach(target(name, host), command, terminal=terminal)
+
+
+def cp(
+    context: typer.Context,
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="PATH, or NAME:PATH inside.")],
+    destination: Annotated[
+        str, typer.Argument(metavar="DESTINATION", help="PATH, or NAME:PATH inside.")
+    ],
+    user: Annotated[
+        str, typer.Option("--user", "-u", metavar="USER", help="Who reads or writes inside.")
+    ] = "root",
+    json: Json = False,
+) -> int:
+    """Copy files into a running container, or out of it.
+
+    Into a directory that is there, else under the new name; of DIR/. only the contents. What comes
+    out belongs to root. Paths inside are found inside.
+
+    \b
+    Example: virtsec cp vs1:/var/log/nginx .
+    """
+    from pathlib import Path  # noqa: PLC0415
+
+    from virtsec.cli.parse import inside  # noqa: PLC0415
+    from virtsec.commands.entering import target  # noqa: PLC0415  (slow imports)
+    from virtsec.enter.copy import copy_in, copy_out  # noqa: PLC0415
+
+    output = output_of(context, json)
+    from_inside, to_inside = inside(source), inside(destination)
+    if (from_inside is None) == (to_inside is None):
+        raise BadInput(
+            "One of the two paths has to be a container's, and only one.",
+            "Write that as NAME:PATH, and a path of the host with a colon in it as ./PATH.",
+        )
+    host = open_host(output)
+    if from_inside is not None:
+        copy_out(target(from_inside[0], host), from_inside[1], Path(destination), user)
+    elif to_inside is not None:
+        copy_in(target(to_inside[0], host), Path(source), to_inside[1], user)
+    output.show(
+        {"source": source, "destination": destination},
+        lambda: output.say(f"Copied {source} to {destination}."),
+    )
+    return 0

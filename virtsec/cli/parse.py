@@ -15,6 +15,7 @@ from ipaddress import (
 from pathlib import PurePosixPath
 
 from virtsec.errors import BadInput
+from virtsec.names import check_name
 from virtsec.spec import InitPolicy, Mount, Network, NetworkKind
 
 _SIZE = re.compile(r"([0-9]+)(?:([kmgt])(?:i?b)?)?", re.IGNORECASE)
@@ -103,3 +104,11 @@ def network(
         tuple(address(text) for text in addresses),
         None if router is None else gateway(router),
     )
+
+
+def inside(text: str) -> tuple[str, str] | None:
+    """Container and path of `NAME:PATH`; None for a path of the host."""
+    name, colon, path = text.partition(":")
+    if not colon or "/" in name or not path:
+        return None
+    return check_name(name), path

@@ -22,7 +22,7 @@ from types import FrameType
 
 from virtsec.enter.relay import Relay, Sink
 from virtsec.errors import BadInput
-from virtsec.runtime.door import MESSAGE, Order
+from virtsec.runtime.door import MESSAGE, PACK, RUN, UNPACK, Order
 
 #: Signals that end or stop what runs here; without a terminal they are meant for the command.
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
@@ -69,6 +69,33 @@ def run(target: Target, command: Command, content: bytes = b"") -> Completed:
     return Completed(status, bytes(output), bytes(errors))
 
 
+def pack(target: Target, path: str, user: str, sink: Sink) -> str:
+    """Give `sink` a tar stream of `path` inside, made by `user`; why it could not be, else empty.
+
+    Raises `Failed` when nobody enters.
+    """
+    command = Command((path,), user)
+    return _copied(target, command, PACK, None, sink)
+
+
+def unpack(target: Target, path: str, name: str, user: str, source: int) -> str:
+    """Unpack the tar stream that descriptor `source` gives, all of it called `name`, inside.
+
+    At or into `path`, as `user`. Returns why it could not be, else empty; raises `Failed` when
+    nobody enters.
+    """
+    command = Command((path, name), user)
+    return _copied(target, command, UNPACK, source, lambda _: None)
+
+
+def _copied(target: Target, command: Command, task: str, source: int | None, sink: Sink) -> str:
+    errors = bytearray()
+    with _opened(_order(target, command, None, task)) as door:
+        status = Relay(door, (sink, errors.extend), source=source).run()
+    said = errors.decode("utf-8", "replace").strip().removeprefix("virtsec: ")
+    return (said or f"the copy ended with status {status}") if status else ""
+
+
 def attach(target: Target, command: Command, *, terminal: bool) -> int:
     """Run a command inside on this process's own input and output; returns its exit status.
 
@@ -81,7 +108,9 @@ def attach(target: Target, command: Command, *, terminal: bool) -> int:
             return relay.run()
 
 
-def _order(target: Target, command: Command, size: tuple[int, int] | None) -> bytes:
+def _order(
+    target: Target, command: Command, size: tuple[int, int] | None, task: str = RUN
+) -> bytes:
     order = Order(
         target.init,
         target.started,
@@ -92,6 +121,7 @@ def _order(target: Target, command: Command, size: tuple[int, int] | None) -> by
         command.directory,
         dict(command.environment),
         size,
+        task,
     )
     message = json.dumps({"order": dataclasses.asdict(order)}).encode()
     if len(message) > MESSAGE:

@@ -38,11 +38,13 @@ import socket
 import stat
 import struct
 import sys
+import tarfile
 import termios
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from virtsec.runtime import parcel
 from virtsec.runtime.controller import LAST_DESCRIPTOR, refuse_keyrings
 
 MESSAGE = 1 << 17  # bytes an order has at most; below what a socket takes at once
@@ -72,6 +74,7 @@ LSM_SET_SELF_ATTR, LSM_ATTR_CURRENT = 460, 100  # linux/lsm.h, Linux 6.8
 LSM_ID = {"selinux": 101, "smack": 102}
 TIOCSPTLCK, TIOCGPTPEER = 0x40045431, 0x5441  # asm-generic/ioctls.h: unlock; the other side
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+RUN, PACK, UNPACK = "run", "pack", "unpack"
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # the shell's exit statuses
 
 
@@ -81,7 +84,11 @@ class Failed(Exception):
 
 @dataclass(frozen=True)
 class Order:
-    """What is wanted: run `command` beside process `init`, which was `started` then (proc(5))."""
+    """What is wanted: run `command` beside process `init`, which was `started` then (proc(5)).
+
+    With another task than RUN the command's words are the arguments of that function of
+    `virtsec.runtime.parcel`, which copies files.
+    """
 
     init: int
     started: int
@@ -92,6 +99,7 @@ class Order:
     directory: str | None  #: None: the user's home
     environment: dict[str, str]  #: added to what a login has
     terminal: tuple[int, int] | None  #: rows and columns, where it is to have one
+    task: str = RUN
 
 
 @dataclass(frozen=True)
@@ -302,7 +310,9 @@ def run_command(order: Order, state: State, outside: socket.socket) -> NoReturn:
     for number, descriptor in enumerate(own):
         os.dup2(descriptor, number)
     os.closerange(3, LAST_DESCRIPTOR)
-    execute(order, user)
+    if order.task == RUN:
+        execute(order, user)
+    copy(order)
 
 
 def execute(order: Order, user: User) -> NoReturn:
@@ -328,6 +338,22 @@ def execute(order: Order, user: User) -> NoReturn:
         except OSError as error:
             reason, status = os.strerror(error.errno or 0), NOT_EXECUTABLE
     complain(f"cannot run {command[0]}: {reason}", status)
+
+
+def copy(order: Order) -> NoReturn:
+    """Pack or unpack files; its streams carry them."""
+    try:
+        os.chdir("/")
+        if order.task == PACK:
+            parcel.pack(*order.command)
+        else:
+            parcel.unpack(*order.command)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        os._exit(1)
+    except (parcel.Unfit, OSError, tarfile.TarError) as reason:
+        complain(str(reason), 1)
+    os._exit(0)
 
 
 def complain(sentence: str, status: int) -> NoReturn:

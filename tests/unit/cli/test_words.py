@@ -23,7 +23,7 @@ from virtsec.mac.protocol import Enforcement
 Virtsec = Callable[..., Said]
 COMMANDS = [
     *("setup", "protect", "define", "start", "shutdown", "reboot", "destroy"),
-    *("list", "info", "exec", "shell", "console", "label", "undefine"),
+    *("list", "info", "exec", "shell", "cp", "console", "label", "undefine"),
 ]
 #: What they print is somebody else's.
 PASSED_THROUGH = ("exec", "shell", "console")
