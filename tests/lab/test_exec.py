@@ -18,6 +18,7 @@ from demo.shell import run, virtsec, wait_for
 from virtsec.commands.entering import target
 from virtsec.commands.host import open_host
 from virtsec.enter import door
+from virtsec.step import Silent
 
 FIELDS = (
     *("Uid", "Gid", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"),
@@ -308,10 +309,7 @@ def test_a_hostile_container_gains_nothing(what: str, hostile: Container) -> Non
 def test_a_hundred_at_once_each_get_their_own_answer(vs1: Container) -> None:
     """By the library: a hundred command lines at once would be Python starting, mostly."""
 
-    class Silent:
-        """Nobody looks."""
-
-    inside = target(vs1.name, open_host(Silent()))  # type: ignore[arg-type]
+    inside = target(vs1.name, open_host(Silent()))
     words = [str(number) for number in range(100)]
 
     def ask(word: str) -> door.Completed:

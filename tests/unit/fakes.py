@@ -7,7 +7,7 @@ laboratory.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
@@ -184,6 +184,11 @@ class FakeMac:
             init={"user.label": label.init.encode()},
             rest={"user.label": b"rest"},
         )
+
+    def birth(self, marks: TreeMarks) -> Callable[[], None]:
+        """Nothing to be done."""
+        del marks
+        return lambda: None
 
     def file_label(self, path: PurePosixPath) -> str | None:
         """None."""

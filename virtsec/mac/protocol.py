@@ -6,7 +6,7 @@ Deciding (labels, policy texts, marks) is pure; `load`, `unload` and the steps a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
@@ -82,6 +82,12 @@ class MacModule(Protocol):
 
     def marks(self, label: Label) -> TreeMarks:
         """The attributes of a tree labelled `label`; pure."""
+
+    def birth(self, marks: TreeMarks) -> Callable[[], None]:
+        """What a process runs before it makes files in a directory that has `marks.directories`.
+
+        All it makes there is born with `marks`. It runs between fork and exec, with all privileges.
+        """
 
     def file_label(self, path: PurePosixPath) -> str | None:
         """The label `path` carries now."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from pathlib import Path, PurePosixPath
 
+from virtsec.kernel import xattrs
 from virtsec.rootfs import debian, unfinished
 from virtsec.rootfs.archive import opened_archive
 from virtsec.rootfs.feed import Feed
@@ -31,12 +32,14 @@ def fill(
     advance: Callable[[int], None],
     *,
     name: str,
-    birth: Callable[[], None] | None = None,
+    attributes: Mapping[str, bytes],
+    birth: Callable[[], None],
 ) -> None:
     """Make the tree at `rootfs`, which must be free, as must `partial_of` it.
 
-    It is noted as unfinished; when it fails the workshop may be left, noted likewise. Raises
-    `RootfsFailed` and what reading the source raises.
+    `attributes` are put on its root before anything is made in it, and `birth` is run by whoever
+    makes it. It is noted as unfinished; when it fails the workshop may be left, noted likewise.
+    Raises `RootfsFailed` and what reading the source raises.
     """
     workshop = partial_of(rootfs)
     tree = workshop / "tree"
@@ -48,6 +51,8 @@ def fill(
         with opened(tree) as root:
             os.fchown(root.descriptor, owner, owner)
             os.fchmod(root.descriptor, 0o755)
+            for attribute, value in attributes.items():
+                xattrs.put(xattrs.held(root.descriptor), attribute, value)
             with closing(_feeds(source, name, Path(workshop))) as feeds:
                 for feed in feeds:
                     unpack(feed, root.descriptor, ids, rootfs, advance, birth=birth)

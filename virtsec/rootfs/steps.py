@@ -8,7 +8,6 @@ nothing that the next run takes for somebody's tree.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -63,7 +62,7 @@ def plan_root(
     if spec.source is not None:
         members = None if source is None else source.members
         steps.append(
-            FillTree(spec.rootfs, spec.source, identity.ids, spec.init, spec.name, members)
+            FillTree(spec.rootfs, spec.source, identity.ids, spec.init, spec.name, marks, members)
         )
     there = spec.source is None
     steps.append(LabelTree(spec.rootfs, identity.ids, marks, spec.init, restore=there))
@@ -120,15 +119,15 @@ def _set_access(own: PurePosixPath, ids: IdRange | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class FillTree:
-    """Unpack, copy or build a root, with its owners shifted from the first moment."""
+    """Unpack, copy or build a root, with owners and labels its own from the first moment."""
 
     rootfs: PurePosixPath
     source: str
     ids: IdRange | None
     init: PurePosixPath
     name: str  #: the container's, its host name where virtsec builds the root
+    marks: TreeMarks  #: what all in it is born with, but for init
     members: int | None = None  #: for progress
-    birth: Callable[[], None] | None = None  #: run in the unpacking process before anything is made
 
     def describe(self) -> str:
         """See `Step.describe`."""
@@ -147,7 +146,8 @@ class FillTree:
                 self.init,
                 advance,
                 name=self.name,
-                birth=self.birth,
+                attributes=self.marks.directories,
+                birth=host.mac.birth(self.marks),
             )
 
     def undo(self, host: Host) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.rootfs.rootfs_trees import MARK, Recorded, make_tree
+from tests.unit.rootfs.rootfs_trees import MARK, Births, Recorded, make_tree
 from virtsec.mac.protocol import TreeMarks
 from virtsec.step import Host
 
@@ -28,8 +28,8 @@ def progress() -> Recorded:
 
 @pytest.fixture
 def host(progress: Recorded, as_root: None) -> Host:
-    """The steps of a root need nothing of a host but its progress."""
-    return Host(None, None, progress)  # type: ignore[arg-type]
+    """The steps of a root need nothing of a host but its progress, and how files are born."""
+    return Host(None, Births(), progress)  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -5,17 +5,26 @@ from __future__ import annotations
 import io
 import os
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from virtsec.kernel import filecap, posixacl
+from virtsec.mac.protocol import TreeMarks
 from virtsec.spec import IdRange
 
 MARK = "trusted.virtsec-test"
 IDS = IdRange(1_000_000)
 INIT = PurePosixPath("/sbin/init")
 NET_BIND = filecap.FileCapability(1 << 10, 0, True)
+
+
+class Births:
+    """A module under which files are born without a label, to get it by the walk."""
+
+    def birth(self, marks: TreeMarks) -> Callable[[], None]:
+        del marks
+        return lambda: None
 
 
 @dataclass

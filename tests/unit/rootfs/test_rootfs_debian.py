@@ -12,17 +12,18 @@ import pytest
 
 from tests.unit.rootfs.rootfs_trees import IDS, INIT, make_archive
 from virtsec.errors import RootfsFailed
+from virtsec.mac.protocol import TreeMarks
 from virtsec.rootfs import debian
 from virtsec.rootfs.steps import FillTree
 from virtsec.step import Host, execute
 
 
 @pytest.fixture
-def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FillTree:
+def build(tmp_path: Path, marks: TreeMarks, monkeypatch: pytest.MonkeyPatch) -> FillTree:
     """The step, and a builder that runs the lines in `tmp_path/script`."""
     monkeypatch.setattr(debian, "check_suite", lambda source: ["deb x trixie main"])
     monkeypatch.setattr(debian, "_MMDEBSTRAP", str(tmp_path / "script"))
-    return FillTree(PurePosixPath(tmp_path / "rootfs"), "debian:trixie", IDS, INIT, "vs1")
+    return FillTree(PurePosixPath(tmp_path / "rootfs"), "debian:trixie", IDS, INIT, "vs1", marks)
 
 
 def script(tmp_path: Path, lines: str) -> None:

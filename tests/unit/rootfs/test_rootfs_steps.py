@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from tests.unit.rootfs.rootfs_trees import (
     IDS,
     INIT,
+    Births,
     Recorded,
     attribute,
     everything,
@@ -62,7 +64,7 @@ def steps(
     rootfs = store / "vs1/rootfs"
     return [
         MakeStore(rootfs, ids, store),
-        FillTree(rootfs, str(source), ids, INIT, "vs1", 5),
+        FillTree(rootfs, str(source), ids, INIT, "vs1", marks, 5),
         LabelTree(rootfs, ids, marks, INIT),
         KeepTree(rootfs, made=True),
     ]
@@ -92,6 +94,24 @@ def test_a_root_is_made_labelled_and_closed_to_the_hosts_users(
     assert os.listdir(rootfs.parent) == ["rootfs"]
     assert attribute(rootfs, "trusted.virtsec.unfinished") is None
     assert (f"fill {rootfs}", 5, 5) in progress.done
+
+
+def test_a_root_has_its_label_before_anything_is_made_in_it(
+    store: PurePosixPath, archive: Path, marks: TreeMarks, progress: Recorded
+) -> None:
+    """So that what is made in it can be born with it, by whatever the module asks for."""
+    tree = Path(store) / "vs1/rootfs.partial/tree"
+
+    def note() -> None:
+        os.setxattr(tree, "user.born", mark_of(tree) or b"")
+
+    class Watched(Births):
+        def birth(self, marks: TreeMarks) -> Callable[[], None]:
+            del marks
+            return note
+
+    execute(steps(store, archive, marks), Host(None, Watched(), progress))  # type: ignore[arg-type]
+    assert attribute(Path(store) / "vs1/rootfs", "user.born") == b"directory"
 
 
 def test_a_privileged_root_is_closed_to_everybody_but_root(
@@ -160,7 +180,7 @@ class Deadly(Recorded):
         super().advance(items)
         if self.open[-1][0].startswith({what!r}):
             os.kill(os.getpid(), signal.SIGKILL)
-execute(steps(store, Path({archive!r}), marks), Host(None, None, Deadly()))
+execute(steps(store, Path({archive!r}), marks), Host(None, Births(), Deadly()))
 """
 
 

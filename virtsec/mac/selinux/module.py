@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -122,6 +122,11 @@ class SELinux:
             init={ATTRIBUTE: label.init.encode() + b"\0"},
             rest={ATTRIBUTE: REST.encode() + b"\0"},
         )
+
+    def birth(self, marks: TreeMarks) -> Callable[[], None]:
+        """See the protocol. A file's type comes from its directory, the rest from who makes it."""
+        context = marks.files[ATTRIBUTE].rstrip(b"\0").decode()
+        return lambda: kernel.make_files_as(context)
 
     def file_label(self, path: PurePosixPath) -> str | None:
         """See the protocol."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from virtsec.errors import BadInput, PolicyFailed, VirtsecError
@@ -112,6 +112,11 @@ class Smack:
             init={ATTRIBUTE: label.init.encode()},
             rest={ATTRIBUTE: REST.encode(), TRANSMUTE: None},
         )
+
+    def birth(self, marks: TreeMarks) -> Callable[[], None]:
+        """See the protocol. The directory hands its label down to what the host's root makes."""
+        assert marks.directories[TRANSMUTE] == b"TRUE"
+        return lambda: None
 
     def file_label(self, path: PurePosixPath) -> str | None:
         """See the protocol."""

@@ -1,0 +1,44 @@
+"""A container's tree is its own from the first moment: no file of it ever has another label."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import pytest
+from demo.containers import Container
+
+from virtsec.commands.find import find_ours
+from virtsec.commands.host import open_host
+from virtsec.mac.protocol import TreeMarks
+from virtsec.rootfs.steps import FillTree
+from virtsec.spec import STORE
+from virtsec.step import Silent
+
+PLACE = PurePosixPath(STORE, "born/rootfs")
+
+
+@pytest.fixture
+def born(vs1: Container) -> Iterator[TreeMarks]:
+    """What a tree of vs1's, unpacked and nothing more, should have been born with."""
+    host = open_host(Silent())
+    _, container = find_ours(vs1.name, host)
+    marks = host.mac.marks(container.identity.label)
+    init = PurePosixPath("/sbin/init")
+    Path(PLACE.parent).mkdir()
+    fill = FillTree(PLACE, "/srv/images/busybox.tar", container.identity.ids, init, vs1.name, marks)
+    try:
+        fill.apply(host)
+        yield marks
+    finally:
+        shutil.rmtree(PLACE.parent)
+
+
+def test_files_are_born_with_their_labels(born: TreeMarks) -> None:
+    tree = [Path(PLACE), *Path(PLACE).rglob("*")]
+    assert len(tree) > 200
+    for path in tree:
+        is_directory = path.is_dir() and not path.is_symlink()
+        wanted = born.directories if is_directory else born.files
+        found = {name: os.getxattr(path, name, follow_symlinks=False) for name in wanted}
+        assert found == dict(wanted), path
