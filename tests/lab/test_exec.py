@@ -258,6 +258,24 @@ class TestCopies:
         assert list(tmp_path.iterdir()) == []
 
 
+class TestLogs:
+    """A journal is read from outside, and is data whatever it holds."""
+
+    def test_what_is_logged_inside_is_shown_outside(self, container: Container) -> None:
+        mark = uuid.uuid4().hex
+        container.ssh(f"logger -t lab {mark}; printf '%b' '{mark} \\\\033[31mred' | logger -t lab")
+        container.ssh("journalctl --sync")
+        said = virtsec("logs", container.name, "--lines", "200", "--output", "cat").stdout
+        assert f"{mark}\n" in said
+        assert f"{mark} \\x1b[31mred\n" in said
+        assert "\x1b" not in said
+
+    def test_of_one_unit_only(self, vs1: Container) -> None:
+        said = virtsec("logs", vs1.name, "--unit", "ssh.service", "--lines", "5").stdout
+        assert "sshd" in said
+        assert len(said.splitlines()) <= 5
+
+
 @pytest.fixture(scope="module")
 def hostile() -> Iterator[Container]:
     """A small container whose root does what it likes."""

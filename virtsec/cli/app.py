@@ -55,6 +55,7 @@ for command in (
     power.destroy,
     look.list_,
     look.info,
+    look.logs,
     enter.exec_,
     enter.shell,
     enter.cp,

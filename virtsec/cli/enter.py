@@ -100,7 +100,7 @@ def cp(
     ] = "root",
     json: Json = False,
 ) -> int:
-    """Copy files into a running container, or out of it.
+    """Copy files into a container or out of it.
 
     Into a directory that is there, else under the new name; of DIR/. only the contents. What comes
     out belongs to root. Paths inside are found inside.

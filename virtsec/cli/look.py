@@ -44,3 +44,41 @@ def info(context: typer.Context, name: Name, json: Json = False) -> None:
     found = listing.info(name, host)
     document = schema.info_document(host.mac.enforcement(), found)
     output.show(document, lambda: render.info(output, found))
+
+
+def logs(  # noqa: PLR0917  (the options)
+    context: typer.Context,
+    name: Name,
+    lines: Annotated[
+        int | None, typer.Option("--lines", "-n", metavar="N", min=0, help="Only the last N.")
+    ] = None,
+    unit: Annotated[
+        list[str] | None, typer.Option("--unit", "-u", metavar="UNIT", help="Only of this unit.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", "-S", metavar="TIME", help="As journalctl has it.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", "-U", metavar="TIME", help="As journalctl has it.")
+    ] = None,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FORMAT", help="As journalctl has it.")
+    ] = "short",
+) -> int:
+    """Show a container's journal.
+
+    It is read from outside, as data, whether the container runs or not.
+
+    \b
+    Example: virtsec logs vs1 --unit nginx --lines 20
+    """
+    from virtsec.commands.find import find_ours  # noqa: PLC0415  (slow imports)
+    from virtsec.rootfs.journal import Query, read_journal  # noqa: PLC0415
+
+    printed = output_of(context, False)
+    _, container = find_ours(name, open_host(printed))
+    query = Query(lines, tuple(unit or ()), since, until, output)
+    left_out = read_journal(container.spec.rootfs, query, printed.pass_on)
+    if left_out:
+        printed.warn(f"{left_out} older files of its journal are too large to read.")
+    return 0

@@ -45,6 +45,10 @@ class Output:
         if not self.json:
             self._write(sys.stdout, f"{text}\n")
 
+    def pass_on(self, text: str) -> None:
+        """What a container wrote, in lines; of what a terminal would obey only those are left."""
+        self._write(sys.stdout, "".join(c if c in "\n\t" else clean(c) for c in text))
+
     def note(self, text: str) -> None:
         """A line on how it is going, on standard error."""
         self._write(sys.stderr, f"{text}\n")

@@ -23,10 +23,10 @@ from virtsec.mac.protocol import Enforcement
 Virtsec = Callable[..., Said]
 COMMANDS = [
     *("setup", "protect", "define", "start", "shutdown", "reboot", "destroy"),
-    *("list", "info", "exec", "shell", "cp", "console", "label", "undefine"),
+    *("list", "info", "logs", "exec", "shell", "cp", "console", "label", "undefine"),
 ]
 #: What they print is somebody else's.
-PASSED_THROUGH = ("exec", "shell", "console")
+PASSED_THROUGH = ("logs", "exec", "shell", "console")
 TREE = Path(__file__).parents[3]
 
 
