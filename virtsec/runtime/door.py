@@ -9,11 +9,11 @@ signals; from it come the other ends of the command's input and output, and how 
 
 Two processes share the work, since only a child is in a PID namespace that its parent joined:
 
-  the door      joins init's cgroup, limits and namespaces, waits for the command, passes signals
-                on. It is not in the container's PID namespace: nothing inside can see it;
-  the command   takes on what else makes up confinement: a session, the filter of system calls,
-                init's capabilities, its label; makes its own pipes or terminal there, so that
-                nothing of the host's is handed in; looks up its user inside; and execs.
+  the door      joins init's limits and namespaces, waits for the command, passes signals on. It is
+                not in the container's PID namespace or cgroup: nothing inside can see or stop it;
+  the command   takes on what else makes up confinement: init's cgroup, a session, the filter of
+                system calls, init's capabilities, its label; makes its own pipes or terminal there,
+                so that nothing of the host's is handed in; looks up its user inside; and execs.
 
 No descriptor of the host's is open inside but the socket until the exec, and the working directory
 is the container's (CVE-2024-21626). What runs until then is a sealed copy of Python, so that even
@@ -290,8 +290,9 @@ def make_streams(order: Order) -> tuple[list[int], list[int]]:
     return [slave, slave, slave], [master]
 
 
-def run_command(order: Order, state: State, outside: socket.socket) -> NoReturn:
+def run_command(order: Order, state: State, cgroup: int, outside: socket.socket) -> NoReturn:
     """What the child does: confine itself like init, and exec. Never returns."""
+    os.write(cgroup, b"0")
     os.setsid()
     for each in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):  # what Python itself changes
         signal.signal(each, signal.SIG_DFL)
@@ -368,8 +369,11 @@ def send(outside: socket.socket, message: dict[str, object], *descriptors: int) 
     socket.send_fds(outside, [json.dumps(message).encode()], descriptors)
 
 
-def enter(order: Order, state: State, init: int) -> None:
-    """Join what is joined from outside: cgroup, limits, label under Smack, namespaces, root."""
+def enter(order: Order, state: State, init: int) -> int:
+    """Join what is joined from outside: limits, label under Smack, namespaces, root.
+
+    Returns a descriptor by which the child joins init's cgroup: the kernel asks who opened it.
+    """
     flags = to_enter(order.init)
     root = os.open(f"/proc/{order.init}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     leave_keyring()
@@ -377,7 +381,7 @@ def enter(order: Order, state: State, init: int) -> None:
         if name.startswith("RLIMIT_"):
             limit = getattr(resource, name)
             resource.setrlimit(limit, resource.prlimit(order.init, limit))
-    Path(f"{CGROUPS}{state.cgroup}/cgroup.procs").write_text("0", "ascii")
+    cgroup = os.open(f"{CGROUPS}{state.cgroup}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
     # All that was read was init's: it lives still, and `init` refers to it whatever its number.
     signal.pidfd_send_signal(init, 0)
     if order.model == "smack":
@@ -391,6 +395,7 @@ def enter(order: Order, state: State, init: int) -> None:
     os.chdir("/")
     os.close(root)
     os.umask(0o022)
+    return cgroup
 
 
 def wait(child: int, outside: socket.socket) -> dict[str, object]:
@@ -429,11 +434,11 @@ def main(descriptor: int) -> None:
         if started(order.init) != order.started:
             raise Failed("it has stopped")
         state = read_state(order.init)
-        enter(order, state, init)
+        cgroup = enter(order, state, init)
         child = os.fork()
         if child == 0:
             os.close(init)
-            run_command(order, state, outside)
+            run_command(order, state, cgroup, outside)
         said = wait(child, outside)
     except Failed as reason:
         said = {"failed": str(reason)}
