@@ -22,7 +22,7 @@ from types import FrameType
 
 from virtsec.enter.relay import Relay, Sink
 from virtsec.errors import BadInput
-from virtsec.runtime.door import MESSAGE, PACK, RUN, UNPACK, Order
+from virtsec.runtime.door import MESSAGE, PACK, RUN, UNPACK, Order, socket_pair
 
 #: Signals that end or stop what runs here; without a terminal they are meant for the command.
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
@@ -64,7 +64,7 @@ class Completed:
 def run(target: Target, command: Command, content: bytes = b"") -> Completed:
     """Run a command inside with `content` as its input. Raises `Failed` when it cannot be."""
     output, errors = bytearray(), bytearray()
-    with _opened(_order(target, command, None)) as door:
+    with _opened(target, _order(target, command, None)) as door:
         status = Relay(door, (output.extend, errors.extend), content=content).run()
     return Completed(status, bytes(output), bytes(errors))
 
@@ -90,7 +90,7 @@ def unpack(target: Target, path: str, name: str, user: str, source: int) -> str:
 
 def _copied(target: Target, command: Command, task: str, source: int | None, sink: Sink) -> str:
     errors = bytearray()
-    with _opened(_order(target, command, None, task)) as door:
+    with _opened(target, _order(target, command, None, task)) as door:
         status = Relay(door, (sink, errors.extend), source=source).run()
     said = errors.decode("utf-8", "replace").strip().removeprefix("virtsec: ")
     return (said or f"the copy ended with status {status}") if status else ""
@@ -102,7 +102,7 @@ def attach(target: Target, command: Command, *, terminal: bool) -> int:
     With `terminal` it gets one inside that follows the size of ours. Raises `Failed` when it
     cannot be run.
     """
-    with _opened(_order(target, command, _size() if terminal else None)) as door:
+    with _opened(target, _order(target, command, _size() if terminal else None)) as door:
         relay = Relay(door, (_writer(1), _writer(2)), source=0)
         with _as_terminal(relay) if terminal else _passing_signals(door):
             return relay.run()
@@ -154,9 +154,9 @@ def _sealed_interpreter() -> int:
 
 
 @contextlib.contextmanager
-def _opened(order: bytes) -> Iterator[socket.socket]:
+def _opened(target: Target, order: bytes) -> Iterator[socket.socket]:
     """Our end of the door's socket, with the order given; the door is gone afterwards."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours, theirs = socket_pair(target.model, target.label)
     with ours:
         with theirs, open(_sealed_interpreter(), "rb", buffering=0) as program:
             door = subprocess.Popen(
