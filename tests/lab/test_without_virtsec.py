@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from demo import attacks
 from demo.containers import Container, Control, controls, let_controls_start
-from demo.shell import run, virsh, virtsec
+from demo.shell import run, virsh, virtsec, wait_for
 
 pytestmark = pytest.mark.after_reboot
 
@@ -45,11 +45,19 @@ class Foreign:
         self.xml = self.start()
 
     def start(self) -> str:
-        """Start and stop it; returns its XML, as libvirt says it and as it keeps it."""
+        """Start and stop it; returns its XML, as libvirt says it and as it keeps it.
+
+        libvirt reads its cgroups while it stops it, and fails when one of them is gone before that.
+        """
         virsh("start", self.NAME)
-        virsh("destroy", self.NAME)
+        wait_for("it to stop", self.stopped)
         kept = Path(f"/etc/libvirt/lxc/{self.NAME}.xml").read_text()
         return virsh("dumpxml", self.NAME).stdout + kept
+
+    def stopped(self) -> bool:
+        """Stop it; whether it is stopped."""
+        virsh("destroy", self.NAME, check=False)
+        return virsh("domstate", self.NAME).stdout.strip() == "shut off"
 
     def starts_throughout(self, *command: str) -> str:
         """Run a virtsec command and start the domain again and again until that ends, and after.
