@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import errno
 import fcntl
+import functools
 import json
 import os
 import signal
@@ -132,8 +133,11 @@ def _order(
     return message
 
 
+@functools.cache
 def _sealed_interpreter() -> int:
     """A descriptor of a copy of this Python that nobody can change (memfd_create(2)).
+
+    One copy serves this process for all it runs.
 
     A script inside that names /proc/self/exe as its interpreter has the kernel execute the program
     that runs it: here that is this copy, and never a file of the host's (CVE-2019-5736).
@@ -158,14 +162,15 @@ def _opened(target: Target, order: bytes) -> Iterator[socket.socket]:
     """Our end of the door's socket, with the order given; the door is gone afterwards."""
     ours, theirs = socket_pair(target.model, target.label)
     with ours:
-        with theirs, open(_sealed_interpreter(), "rb", buffering=0) as program:
+        with theirs:
+            program = _sealed_interpreter()
             door = subprocess.Popen(
                 [sys.executable, "-I", "-m", "virtsec.runtime.door", str(theirs.fileno())],
-                executable=f"/proc/self/fd/{program.fileno()}",
+                executable=f"/proc/self/fd/{program}",
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno(), program.fileno()],
+                pass_fds=[theirs.fileno(), program],
                 cwd="/",
                 env={},
                 # Ctrl-C at our terminal is for the command, which has another.

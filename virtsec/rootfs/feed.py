@@ -63,12 +63,10 @@ def program(
     *,
     nobody: bool = False,
     environment: Mapping[str, str] | None = None,
-    keep: Sequence[int] = (),
 ) -> Iterator[Feed]:
     """A program's output as a feed; it is ended when the block is left before it is done.
 
     `words[0]` is an absolute path. With `nobody` it runs as nobody: it reads hostile input.
-    Descriptors in `keep` stay open in it.
     """
     user = NOBODY if nobody and os.geteuid() == 0 else None
     with os.fdopen(os.memfd_create("errors"), "w+b") as errors:
@@ -79,7 +77,6 @@ def program(
             stderr=errors,
             env={**CLEAN, **(environment or {})},
             cwd="/",
-            pass_fds=keep,
             user=user,
             group=user,
             extra_groups=None if user is None else (),

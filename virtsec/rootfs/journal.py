@@ -1,7 +1,7 @@
 """A container's journal, read from outside as data that its root may have made up.
 
-Nothing of it is opened by a program with the host's rights: its files are copied into memory, and
-journalctl reads the copies as nobody. What it prints is still the container's words.
+Nothing of it is opened by a program with the host's rights: its files are copied, and journalctl
+reads the copies as nobody. What it prints is still the container's words.
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 
 from virtsec.errors import BadInput, HostNotReady, NotFound
 from virtsec.kernel.openat2 import open_beneath, open_in_root
-from virtsec.rootfs.feed import program
+from virtsec.rootfs.feed import NOBODY, program
 from virtsec.rootfs.trouble import explained
 from virtsec.rootfs.walk import opened
 
 JOURNALCTL = "/usr/bin/journalctl"
 _PLACE = "var/log/journal"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
-#: Bytes of journals that are read at most, the newest first: all of it is in memory.
+#: Bytes of journals that are read at most, the newest first.
 LIMIT = 256 << 20
 _CHUNK = 1 << 16
 
@@ -56,11 +57,11 @@ def read_journal(rootfs: PurePosixPath, query: Query, write: Callable[[str], Non
     journal in its tree, `BadInput` when journalctl does not understand the query.
     """
     with explained("read the journal in", rootfs), _copies(rootfs) as (copies, left_out):
-        files = [f"--file=/proc/self/fd/{descriptor}" for descriptor in copies]
+        files = [f"--file={path}" for path in copies]
         words = [JOURNALCTL, "--no-pager", "--quiet", *query.words(), *files]
         local = {"TZ": os.environ.get("TZ", ":/etc/localtime")}
         try:
-            with program(words, nobody=True, environment=local, keep=copies) as feed:
+            with program(words, nobody=True, environment=local) as feed:
                 decoder = getincrementaldecoder("utf-8")("replace")
                 while data := os.read(feed.descriptor, _CHUNK):
                     write(decoder.decode(data))
@@ -73,22 +74,28 @@ def read_journal(rootfs: PurePosixPath, query: Query, write: Callable[[str], Non
 
 
 @contextmanager
-def _copies(rootfs: PurePosixPath) -> Iterator[tuple[list[int], int]]:
-    """Descriptors of copies of the journal's files, and how many files were too much."""
-    copies: list[int] = []
-    held: list[tuple[float, int, int]] = []
+def _copies(rootfs: PurePosixPath) -> Iterator[tuple[list[Path], int]]:
+    """Copies of the journal's files for user nobody, and how many files were too much.
+
+    In a directory: journalctl refuses a file that has no name, as one in memory (EIDRM).
+    """
+    held = _held(rootfs)
     try:
-        held = _held(rootfs)
-        room, left_out = LIMIT, 0
-        for _, size, descriptor in sorted(held, reverse=True):
-            if size > room:
-                left_out += 1
-            else:
-                room -= size
-                copies.append(_copy(descriptor, size))
-        yield copies, left_out
+        with TemporaryDirectory(prefix="virtsec-journal-") as folder:
+            place = Path(folder)
+            room, left_out = LIMIT, 0
+            copies: list[Path] = []
+            for _, size, descriptor in sorted(held, reverse=True):
+                if size > room:
+                    left_out += 1
+                else:
+                    room -= size
+                    copies.append(place / f"{len(copies)}.journal")
+                    _copy(descriptor, size, copies[-1])
+            os.chown(place, NOBODY, NOBODY)
+            yield copies, left_out
     finally:
-        for descriptor in (*copies, *(each[2] for each in held)):
+        for _, _, descriptor in held:
             os.close(descriptor)
 
 
@@ -133,18 +140,10 @@ def _files(directory: int) -> list[tuple[float, int, int]]:
     return found
 
 
-def _copy(source: int, size: int) -> int:
-    """A descriptor of a copy in memory that anybody may read and nobody can change."""
-    copy = os.memfd_create("journal")
-    try:
+def _copy(source: int, size: int, copy: Path) -> None:
+    """Copy so many bytes from the start of `source`, for everybody who gets there to read."""
+    with copy.open("xb", buffering=0) as file:
         start = 0
-        while start < size:
-            sent = os.sendfile(copy, source, start, size - start)
-            if not sent:
-                break
+        while start < size and (sent := os.sendfile(file.fileno(), source, start, size - start)):
             start += sent
-        os.fchmod(copy, 0o444)
-    except BaseException:
-        os.close(copy)
-        raise
-    return copy
+    copy.chmod(0o444)
