@@ -9,6 +9,8 @@ from functools import wraps
 from types import FrameType
 from typing import ParamSpec, TypeVar
 
+from virtsec.kernel.signals import handled
+
 _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
 
@@ -53,12 +55,8 @@ def signals_interrupt() -> Iterator[None]:
     One that is ignored, as nohup(1) has it, stays so.
     """
     numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
-    before = {number: signal.signal(number, _stop) for number in numbers}
-    try:
+    with handled(numbers, _stop):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:

@@ -83,12 +83,8 @@ def _receive(target: Target, path: str, user: str, into: Path) -> None:
             with confined(_UNPACK, Place(mount, None, _NEEDED), inlet.fileno()) as tar:
                 inlet.close()
 
-                def pass_on(data: bytes) -> None:
-                    while data:
-                        data = data[os.write(outlet.fileno(), data) :]
-
                 try:
-                    why = door.pack(target, path, user, pass_on)
+                    why = door.pack(target, path, user, door.writer(outlet.fileno()))
                 except BrokenPipeError:
                     why = ""
                 outlet.close()

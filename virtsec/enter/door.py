@@ -23,6 +23,7 @@ from types import FrameType
 
 from virtsec.enter.relay import Relay, Sink
 from virtsec.errors import BadInput
+from virtsec.kernel.signals import handled
 from virtsec.runtime.door import MESSAGE, PACK, RUN, UNPACK, Order, socket_pair
 
 #: Signals that end or stop what runs here; without a terminal they are meant for the command.
@@ -104,7 +105,7 @@ def attach(target: Target, command: Command, *, terminal: bool) -> int:
     cannot be run.
     """
     with _opened(target, _order(target, command, _size() if terminal else None)) as door:
-        relay = Relay(door, (_writer(1), _writer(2)), source=0)
+        relay = Relay(door, (writer(1), writer(2)), source=0)
         with _as_terminal(relay) if terminal else _passing_signals(door):
             return relay.run()
 
@@ -192,12 +193,8 @@ def _passing_signals(door: socket.socket) -> Iterator[None]:
         with contextlib.suppress(OSError):
             door.send(json.dumps({"signal": number}).encode())
 
-    before = {number: signal.signal(number, pass_on) for number in _PASSED_ON}
-    try:
+    with handled(_PASSED_ON, pass_on):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
@@ -209,16 +206,15 @@ def _as_terminal(relay: Relay) -> Iterator[None]:
             size = struct.pack("HHHH", *_size(), 0, 0)
             fcntl.ioctl(relay.terminal, termios.TIOCSWINSZ, size)
 
-    before = signal.signal(signal.SIGWINCH, resize)
     settings = termios.tcgetattr(0) if os.isatty(0) else None
-    if settings is not None:
-        tty.setraw(0)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGWINCH, before)
+    with handled([signal.SIGWINCH], resize):
         if settings is not None:
-            termios.tcsetattr(0, termios.TCSADRAIN, settings)
+            tty.setraw(0)
+        try:
+            yield
+        finally:
+            if settings is not None:
+                termios.tcsetattr(0, termios.TCSADRAIN, settings)
 
 
 def _size() -> tuple[int, int]:
@@ -227,7 +223,7 @@ def _size() -> tuple[int, int]:
     return rows, columns
 
 
-def _writer(descriptor: int) -> Sink:
+def writer(descriptor: int) -> Sink:
     """Write all to a descriptor, waiting for whoever reads it."""
 
     def write(data: bytes) -> None:

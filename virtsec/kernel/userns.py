@@ -20,7 +20,10 @@ def unshare(flags: int) -> None:
 
 
 def enter(namespace: int, kind: int) -> None:
-    """Enter the namespace that descriptor `namespace` refers to. Raises `OSError`."""
+    """Enter the namespace that descriptor `namespace` refers to; several by a process's pidfd.
+
+    Raises `OSError`.
+    """
     check(libc.setns(namespace, kind), "setns")
 
 

@@ -21,7 +21,8 @@ is the container's (CVE-2024-21626). What runs until then is a sealed copy of Py
 and mem are refused to all who have no power over the host's user namespace (ptrace(2)), and the
 label refuses the rest.
 
-Standard library only, all of it loaded before the host's files are out of sight.
+The standard library and a little of virtsec's own, all of it loaded before the host's files are out
+of sight.
 """
 
 from __future__ import annotations
@@ -44,11 +45,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from virtsec.kernel import userns
+from virtsec.kernel.privilege import prctl
+from virtsec.kernel.syscall import check, libc, syscall
 from virtsec.runtime import parcel
 from virtsec.runtime.controller import LAST_DESCRIPTOR, refuse_keyrings
 
 MESSAGE = 1 << 17  # bytes an order has at most; below what a socket takes at once
-LIBC = ctypes.CDLL(None, use_errno=True)
 
 #: Namespaces by their names in /proc/PID/ns, with setns(2)'s flags. A container has all those in
 #: `OWN` to itself; one of ids only when it is unprivileged, one of time as libvirt has none.
@@ -127,19 +130,6 @@ class User:
 ROOT = User(0, 0, (), "root", "/root", "/bin/sh")
 
 
-def check(result: int, what: str) -> None:
-    """Raise OSError when a call of the C library failed."""
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{what}: {os.strerror(number)}")
-
-
-def prctl(option: int, *arguments: int) -> None:
-    """prctl(2). Raises OSError."""
-    numbers = [ctypes.c_ulong(each) for each in (*arguments, 0, 0, 0, 0)[:4]]
-    check(LIBC.prctl(ctypes.c_int(option), *numbers), "prctl")
-
-
 def read_state(pid: int) -> State:
     """How process `pid` is confined now."""
     process = Path(f"/proc/{pid}")
@@ -181,10 +171,8 @@ def take_label(model: str, label: str) -> None:
     context = label.encode() + b"\0"
     size = 32 + len(context)
     content = struct.pack("=QQQQ", LSM_ID[model], 0, size, len(context)) + context
-    result = LIBC.syscall(
-        ctypes.c_long(LSM_SET_SELF_ATTR), LSM_ATTR_CURRENT, content, ctypes.c_uint32(size), 0
-    )
-    check(result, f"taking on the label {label}")
+    what = f"taking on the label {label}"
+    syscall(LSM_SET_SELF_ATTR, what, LSM_ATTR_CURRENT, content, size, 0)
 
 
 def socket_pair(model: str, label: str) -> tuple[socket.socket, socket.socket]:
@@ -206,7 +194,7 @@ def socket_pair(model: str, label: str) -> tuple[socket.socket, socket.socket]:
 def leave_keyring() -> None:
     """Give up the caller's session keyring for an empty one: keys in it could be used inside."""
     number = KEYCTL.get(os.uname().machine, 219)  # all others number as asm-generic/unistd.h does
-    check(LIBC.syscall(ctypes.c_long(number), JOIN_SESSION_KEYRING, None, 0, 0, 0), "keyctl")
+    syscall(number, "keyctl", JOIN_SESSION_KEYRING, None, 0, 0, 0)
 
 
 def limit_capabilities(state: State) -> None:
@@ -224,12 +212,12 @@ def limit_capabilities(state: State) -> None:
     words = [
         half >> shift & 0xFFFFFFFF for shift in (0, 32) for half in (allowed, allowed, inheritable)
     ]
-    check(LIBC.capset(header, struct.pack("=6I", *words)), "capset")
+    check(libc.capset(header, struct.pack("=6I", *words)), "capset")
 
 
 def read_own_bounding() -> int:
     """The bounding set as the kernel has it (prctl(2), PR_CAPBSET_READ)."""
-    read = [LIBC.prctl(23, ctypes.c_ulong(number), 0, 0, 0) == 1 for number in CAPABILITIES]
+    read = [libc.prctl(23, ctypes.c_ulong(number), 0, 0, 0) == 1 for number in CAPABILITIES]
     return sum(1 << number for number, there in enumerate(read) if there)
 
 
@@ -404,7 +392,7 @@ def enter(order: Order, state: State, init: int) -> int:
         # It asks for mac_admin over the host, which ends with its user namespace. Nothing that has
         # the same label can reach this process: it is not in the container's PID namespace.
         take_label(order.model, order.label)
-    check(LIBC.setns(init, flags), "setns")
+    userns.enter(init, flags)
     become(ROOT)  # of the container; the host's root is nobody in a user namespace
     os.fchdir(root)
     os.chroot(".")
