@@ -190,6 +190,10 @@ class FakeMac:
         del marks
         return lambda: None
 
+    def secret_marks(self) -> Mapping[str, bytes]:
+        """None."""
+        return {}
+
     def file_label(self, path: PurePosixPath) -> str | None:
         """None."""
         return None

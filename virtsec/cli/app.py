@@ -6,7 +6,7 @@ they run, and their modules do not postpone annotations, which typer would compi
 
 import typer
 
-from virtsec.cli import enter, look, make, power, ready
+from virtsec.cli import enter, look, make, power, proof, ready
 from virtsec.cli.interrupt import interruptible
 from virtsec.cli.options import Json, output_of
 
@@ -59,6 +59,7 @@ for command in (
     enter.exec_,
     enter.shell,
     enter.cp,
+    proof.verify,
     power.console,
     make.label,
     make.undefine,

@@ -14,6 +14,10 @@ label                            {"results": [`Labelled`, …], "errors": […]}
 list                             {"enforcement": "enforcing"|"permissive", "containers":
                                  [`Listed`, …]}
 info                             `virtsec.commands.results.Info`, and "enforcement"
+verify                           {"results": [`virtsec.commands.verifying.Verified`, …],
+                                 "errors": […]}
+verify --list                    {"probes": [{"id", "group", "sentence", "promise", "see",
+                                 "position"}, …]}
 anything that failed as a whole  {"error": {"sentence", "remedy", "status", "notes"}}
 ================================ ================================================================
 

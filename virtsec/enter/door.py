@@ -29,7 +29,7 @@ from virtsec.runtime.door import MESSAGE, PACK, RUN, UNPACK, Order, socket_pair
 #: Signals that end or stop what runs here; without a terminal they are meant for the command.
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
-
+DOOR = "virtsec.runtime.door"
 _MFD_EXEC = 0x0010  # linux/memfd.h
 _ALL_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
@@ -66,7 +66,7 @@ class Completed:
 def run(target: Target, command: Command, content: bytes = b"") -> Completed:
     """Run a command inside with `content` as its input. Raises `Failed` when it cannot be."""
     output, errors = bytearray(), bytearray()
-    with _opened(target, _order(target, command, None)) as door:
+    with opened(target, _order(target, command, None)) as door:
         status = Relay(door, (output.extend, errors.extend), content=content).run()
     return Completed(status, bytes(output), bytes(errors))
 
@@ -92,7 +92,7 @@ def unpack(target: Target, path: str, name: str, user: str, source: int) -> str:
 
 def _copied(target: Target, command: Command, task: str, source: int | None, sink: Sink) -> str:
     errors = bytearray()
-    with _opened(target, _order(target, command, None, task)) as door:
+    with opened(target, _order(target, command, None, task)) as door:
         status = Relay(door, (sink, errors.extend), source=source).run()
     said = errors.decode("utf-8", "replace").strip().removeprefix("virtsec: ")
     return (said or f"the copy ended with status {status}") if status else ""
@@ -104,7 +104,7 @@ def attach(target: Target, command: Command, *, terminal: bool) -> int:
     With `terminal` it gets one inside that follows the size of ours. Raises `Failed` when it
     cannot be run.
     """
-    with _opened(target, _order(target, command, _size() if terminal else None)) as door:
+    with opened(target, _order(target, command, _size() if terminal else None)) as door:
         relay = Relay(door, (writer(1), writer(2)), source=0)
         with _as_terminal(relay) if terminal else _passing_signals(door):
             return relay.run()
@@ -159,19 +159,24 @@ def _sealed_interpreter() -> int:
 
 
 @contextlib.contextmanager
-def _opened(target: Target, order: bytes) -> Iterator[socket.socket]:
-    """Our end of the door's socket, with the order given; the door is gone afterwards."""
+def opened(
+    target: Target, order: bytes, program: str = DOOR, kept: Sequence[int] = ()
+) -> Iterator[socket.socket]:
+    """Our end of the socket of `program`, with the order given; it is gone afterwards.
+
+    The descriptors in `kept` are open there by the same numbers; the door closes them.
+    """
     ours, theirs = socket_pair(target.model, target.label)
     with ours:
         with theirs:
-            program = _sealed_interpreter()
+            python = _sealed_interpreter()
             door = subprocess.Popen(
-                [sys.executable, "-I", "-m", "virtsec.runtime.door", str(theirs.fileno())],
-                executable=f"/proc/self/fd/{program}",
+                [sys.executable, "-I", "-m", program, str(theirs.fileno())],
+                executable=f"/proc/self/fd/{python}",
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno(), program],
+                pass_fds=[theirs.fileno(), python, *kept],
                 cwd="/",
                 env={},
                 # Ctrl-C at our terminal is for the command, which has another.

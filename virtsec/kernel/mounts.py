@@ -1,18 +1,22 @@
 """Mounts: what is mounted where, detached copies and read-only views.
 
-open_tree(2), mount_setattr(2) with the constants of linux/mount.h (kernel 5.2 and 5.12), and
-/proc/self/mountinfo as in proc_pid_mountinfo(5).
+open_tree(2), fsopen(2), mount_setattr(2) with the constants of linux/mount.h (kernel 5.2 and 5.12),
+and /proc/self/mountinfo as in proc_pid_mountinfo(5).
 """
 
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 from pathlib import Path, PurePosixPath
 
 from virtsec.kernel.syscall import syscall
 
 _SYS_OPEN_TREE = 428
+_SYS_FSOPEN = 430
+_SYS_FSCONFIG = 431
+_SYS_FSMOUNT = 432
 _SYS_MOUNT_SETATTR = 442
 
 _AT_FDCWD = -100
@@ -20,6 +24,8 @@ _AT_EMPTY_PATH = 0x1000
 _AT_RECURSIVE = 0x8000
 _OPEN_TREE_CLONE = 0x1
 _OPEN_TREE_CLOEXEC = 0o2000000
+_FSOPEN_CLOEXEC = _FSMOUNT_CLOEXEC = 0x1
+_FSCONFIG_CMD_CREATE = 6
 _MOUNT_ATTR_RDONLY = 0x1
 _MS_PRIVATE = 1 << 18
 
@@ -44,6 +50,16 @@ def detached_mount(directory: int) -> int:
     """
     flags = _OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC | _AT_EMPTY_PATH
     return syscall(_SYS_OPEN_TREE, "open_tree", directory, b"", flags)
+
+
+def detached_tmpfs() -> int:
+    """A descriptor of a new tmpfs that is mounted nowhere, and gone with its last descriptor."""
+    context = syscall(_SYS_FSOPEN, "fsopen", b"tmpfs", _FSOPEN_CLOEXEC)
+    try:
+        syscall(_SYS_FSCONFIG, "fsconfig", context, _FSCONFIG_CMD_CREATE, None, None, 0)
+        return syscall(_SYS_FSMOUNT, "fsmount", context, _FSMOUNT_CLOEXEC, 0)
+    finally:
+        os.close(context)
 
 
 def make_all_read_only() -> None:

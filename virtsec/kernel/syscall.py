@@ -9,6 +9,7 @@ import ctypes
 import os
 
 libc = ctypes.CDLL(None, use_errno=True)
+libc.syscall.restype = ctypes.c_long  # addresses are longer than an int
 
 
 def check(result: int, what: str) -> int:

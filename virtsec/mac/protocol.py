@@ -89,6 +89,9 @@ class MacModule(Protocol):
         All it makes there is born with `marks`. It runs between fork and exec, with all privileges.
         """
 
+    def secret_marks(self) -> Mapping[str, bytes]:
+        """The attributes of a key file of the host, which no container may read; pure."""
+
     def file_label(self, path: PurePosixPath) -> str | None:
         """The label `path` carries now."""
 

@@ -12,7 +12,7 @@ In this order it
     all it starts: libvirt_lxc mounts in the container what it sees of that tree;
   - under Smack takes on the container's label, which is the container's name, so that init, /dev,
     devpts and tmpfs are born with it: stock libvirt has no driver for Smack;
-  - refuses, for itself and for all it starts, the system calls in `KEYRINGS`;
+  - refuses, for itself and for all it starts, the system calls in `REFUSED_CALLS`;
   - executes libvirt_lxc through setpriv(1), without the capabilities in `DROPPED`.
 
 Whatever fails, the container does not start: status 1 and one sentence, for libvirt's log and for
@@ -39,19 +39,21 @@ DROPPED = {
     "mac_admin": "what is mounted with it is born with Smack's label `_` and not the container's",
 }
 
-#: add_key, request_key and keyctl: no namespace keeps the host's keys from a container whose root
-#: is the host's. The first of the three by AUDIT_ARCH_* (linux/audit.h), they follow each other.
-KEYRINGS = {
-    0xC000003E: 248,  # x86_64
-    0x40000003: 286,  # i386
-    0xC00000B7: 217,  # aarch64
-    0x40000028: 309,  # arm
-    0xC0000015: 269,  # ppc64le
-    0xC00000F3: 217,  # riscv64
-    0x80000016: 278,  # s390x
+#: System calls that no namespace and no label keeps from a container whose root is the host's: for
+#: the host's keys (add_key, request_key, keyctl), its swap (swapon, swapoff), the kernel that runs
+#: next (kexec_load, kexec_file_load) and counters of every process (perf_event_open). Numbers by
+#: AUDIT_ARCH_* (linux/audit.h), in this order.
+REFUSED_CALLS = {
+    0xC000003E: (248, 249, 250, 167, 168, 246, 320, 298, 528),  # x86_64; 528: x32's kexec_load
+    0x40000003: (286, 287, 288, 87, 115, 283, 336),  # i386
+    0xC00000B7: (217, 218, 219, 224, 225, 104, 294, 241),  # aarch64
+    0x40000028: (309, 310, 311, 87, 115, 347, 401, 364),  # arm
+    0xC0000015: (269, 270, 271, 87, 115, 268, 382, 319),  # ppc64le
+    0xC00000F3: (217, 218, 219, 224, 225, 104, 294, 241),  # riscv64
+    0x80000016: (278, 279, 280, 87, 115, 277, 381, 331),  # s390x
 }
 X32 = 0x40000000  # __X32_SYSCALL_BIT: the same calls, numbered apart
-LOAD, AND, EQUAL, AT_LEAST, ABOVE, RETURN = 0x20, 0x54, 0x15, 0x35, 0x25, 0x06  # linux/filter.h
+LOAD, AND, EQUAL, RETURN = 0x20, 0x54, 0x15, 0x06  # linux/filter.h
 NUMBER, ARCHITECTURE = 0, 4  # where they are in struct seccomp_data
 ALLOW, NOT_PERMITTED = 0x7FFF0000, 0x00050001  # SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO with EPERM
 PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2  # linux/prctl.h, linux/seccomp.h
@@ -200,17 +202,18 @@ def instruction(code: int, value: int, if_true: int = 0, if_false: int = 0) -> b
 
 
 def seccomp_filter() -> bytes:
-    """What refuses the system calls in `KEYRINGS` and allows all others (seccomp(2))."""
+    """What refuses the system calls in `REFUSED_CALLS` and allows all others (seccomp(2))."""
     lines = [instruction(LOAD, ARCHITECTURE)]
-    for architecture, first in KEYRINGS.items():
+    for architecture, numbers in REFUSED_CALLS.items():
+        count = len(numbers)
         lines += [
-            instruction(EQUAL, architecture, if_false=6),
+            instruction(EQUAL, architecture, if_false=count + 4),
             instruction(LOAD, NUMBER),
             instruction(AND, 0xFFFFFFFF ^ X32),
-            instruction(AT_LEAST, first, if_false=2),
-            instruction(ABOVE, first + 2, if_true=1),
-            instruction(RETURN, NOT_PERMITTED),
+            # Each jumps over those after it and over ALLOW.
+            *(instruction(EQUAL, each, if_true=count - at) for at, each in enumerate(numbers)),
             instruction(RETURN, ALLOW),
+            instruction(RETURN, NOT_PERMITTED),
         ]
     return b"".join([*lines, instruction(RETURN, ALLOW)])
 
@@ -221,7 +224,7 @@ class Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
 
 
-def refuse_keyrings() -> None:
+def refuse_calls() -> None:
     """Put the filter on; it needs no `no_new_privs`, which would end every setuid inside."""
     content = seccomp_filter()
     program = Program(len(content) // len(instruction(RETURN, ALLOW)), content)
@@ -248,7 +251,7 @@ def main(arguments: list[str]) -> None:
     check_name(name)
     enter_slice(name)
     take_confinement(name, options["--security"][0])
-    refuse_keyrings()
+    refuse_calls()
     dropped = ",".join(f"-{capability}" for capability in DROPPED)
     bounds = [f"--bounding-set={dropped}", "--inh-caps=-all", "--ambient-caps=-all"]
     command = [setpriv, *bounds, "--", libvirt_lxc, *arguments]

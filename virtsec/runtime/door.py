@@ -49,7 +49,7 @@ from virtsec.kernel import userns
 from virtsec.kernel.privilege import prctl
 from virtsec.kernel.syscall import check, libc, syscall
 from virtsec.runtime import parcel
-from virtsec.runtime.controller import LAST_DESCRIPTOR, refuse_keyrings
+from virtsec.runtime.controller import LAST_DESCRIPTOR, refuse_calls
 
 MESSAGE = 1 << 17  # bytes an order has at most; below what a socket takes at once
 
@@ -300,7 +300,7 @@ def run_command(order: Order, state: State, cgroup: int, outside: socket.socket)
     os.setsid()
     for each in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):  # what Python itself changes
         signal.signal(each, signal.SIG_DFL)
-    refuse_keyrings()
+    refuse_calls()
     limit_capabilities(state)
     if order.model == "selinux":
         take_label(order.model, order.label)
@@ -373,19 +373,29 @@ def send(outside: socket.socket, message: dict[str, object], *descriptors: int) 
     socket.send_fds(outside, [json.dumps(message).encode()], descriptors)
 
 
+def take_limits(init: int) -> None:
+    """Have init's resource limits."""
+    for name in dir(resource):
+        if name.startswith("RLIMIT_"):
+            limit = getattr(resource, name)
+            resource.setrlimit(limit, resource.prlimit(init, limit))
+
+
+def open_cgroup(state: State) -> int:
+    """A descriptor by which a child joins init's cgroup: the kernel asks who opened it."""
+    return os.open(f"{CGROUPS}{state.cgroup}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
+
+
 def enter(order: Order, state: State, init: int) -> int:
     """Join what is joined from outside: limits, label under Smack, namespaces, root.
 
-    Returns a descriptor by which the child joins init's cgroup: the kernel asks who opened it.
+    Returns a descriptor by which the child joins init's cgroup.
     """
     flags = to_enter(order.init)
     root = os.open(f"/proc/{order.init}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     leave_keyring()
-    for name in dir(resource):
-        if name.startswith("RLIMIT_"):
-            limit = getattr(resource, name)
-            resource.setrlimit(limit, resource.prlimit(order.init, limit))
-    cgroup = os.open(f"{CGROUPS}{state.cgroup}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
+    take_limits(order.init)
+    cgroup = open_cgroup(state)
     # All that was read was init's: it lives still, and `init` refers to it whatever its number.
     signal.pidfd_send_signal(init, 0)
     if order.model == "smack":
@@ -394,12 +404,17 @@ def enter(order: Order, state: State, init: int) -> int:
         take_label(order.model, order.label)
     userns.enter(init, flags)
     become(ROOT)  # of the container; the host's root is nobody in a user namespace
+    change_root(root)
+    return cgroup
+
+
+def change_root(root: int) -> None:
+    """Have the directory that `root` refers to as the root, and be there."""
     os.fchdir(root)
     os.chroot(".")
     os.chdir("/")
     os.close(root)
     os.umask(0o022)
-    return cgroup
 
 
 def wait(child: int, outside: socket.socket) -> dict[str, object]:

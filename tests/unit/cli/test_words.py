@@ -23,7 +23,7 @@ from virtsec.mac.protocol import Enforcement
 Virtsec = Callable[..., Said]
 COMMANDS = [
     *("setup", "protect", "define", "start", "shutdown", "reboot", "destroy"),
-    *("list", "info", "logs", "exec", "shell", "cp", "console", "label", "undefine"),
+    *("list", "info", "logs", "exec", "shell", "cp", "verify", "console", "label", "undefine"),
 ]
 #: What they print is somebody else's.
 PASSED_THROUGH = ("logs", "exec", "shell", "console")

@@ -46,7 +46,7 @@ json.dump({
 #: no_new_privs.
 FILTERED = """
 import ctypes, runpy, sys
-runpy.run_path(sys.argv[1])["refuse_keyrings"]()
+runpy.run_path(sys.argv[1])["refuse_calls"]()
 libc = ctypes.CDLL(None, use_errno=True)
 for number in map(int, sys.argv[2:]):
     ctypes.set_errno(0)
@@ -145,7 +145,7 @@ def become(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ran]:
     monkeypatch.setattr(posix, "execve", execve)
     monkeypatch.setattr(controller, "close_all_but", lambda _: None)
     monkeypatch.setattr(controller, "enter_slice", lambda _: None)  # tests/lab sees it done
-    monkeypatch.setattr(controller, "refuse_keyrings", lambda: None)  # not for the tests as well
+    monkeypatch.setattr(controller, "refuse_calls", lambda: None)  # not for the tests as well
     monkeypatch.setattr(controller, "SELINUX", "/")
     monkeypatch.setattr(controller, "program", lambda *paths: paths[0])
 
@@ -159,17 +159,18 @@ def become(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ran]:
 class TestFilter:
     @NEEDS_ROOT
     @pytest.mark.skipif(os.uname().machine != "x86_64", reason="numbers of x86_64's system calls")
-    def test_the_kernel_refuses_calls_for_keys_and_no_other(self) -> None:
-        add_key, request_key, keyctl, before, after, getpid = 248, 249, 250, 247, 251, 39
-        numbers = [add_key, request_key, keyctl, keyctl | 0x40000000, before, after, getpid]
+    def test_the_kernel_refuses_those_calls_and_no_other(self) -> None:
+        refused = controller.REFUSED_CALLS[0xC000003E]
+        keyctl, before, after, getpid = 250, 247, 251, 39
+        numbers = [*refused[:-1], keyctl | 0x40000000, before, after, getpid]
         done = subprocess.run(
             [sys.executable, "-c", FILTERED, controller.__file__, *map(str, numbers)],
             capture_output=True,
             check=True,
         )
         *codes, no_new_privs = map(int, done.stdout.split())
-        assert codes[:4] == [errno.EPERM] * 4
-        assert codes[4:] == [errno.EINVAL, errno.EINVAL, 0]  # waitid, ioprio_set: asked nonsense
+        assert codes[:-3] == [errno.EPERM] * len(refused)
+        assert codes[-3:] == [errno.EINVAL, errno.EINVAL, 0]  # waitid, ioprio_set: asked nonsense
         assert no_new_privs == 0
 
 

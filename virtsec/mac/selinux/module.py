@@ -19,6 +19,8 @@ from virtsec.step import Host, Step
 RESTORECON = "/usr/sbin/restorecon"
 #: What the tree of a container that is no longer defined carries: no container may use it.
 REST = "system_u:object_r:virtsec_store_t:s0"
+#: What the host's policy calls the files that hold passwords.
+SHADOW = "system_u:object_r:shadow_t:s0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,10 @@ class SELinux:
         """See the protocol. A file's type comes from its directory, the rest from who makes it."""
         context = marks.files[ATTRIBUTE].rstrip(b"\0").decode()
         return lambda: kernel.make_files_as(context)
+
+    def secret_marks(self) -> Mapping[str, bytes]:
+        """See the protocol."""
+        return {ATTRIBUTE: SHADOW.encode() + b"\0"}
 
     def file_label(self, path: PurePosixPath) -> str | None:
         """See the protocol."""

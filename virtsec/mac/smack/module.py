@@ -118,6 +118,10 @@ class Smack:
         assert marks.directories[TRANSMUTE] == b"TRUE"
         return lambda: None
 
+    def secret_marks(self) -> Mapping[str, bytes]:
+        """See the protocol."""
+        return {ATTRIBUTE: HOST.encode()}
+
     def file_label(self, path: PurePosixPath) -> str | None:
         """See the protocol."""
         try:

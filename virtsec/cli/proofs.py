@@ -1,0 +1,138 @@
+"""What `verify` shows: a table for people, a document for programs, a page for auditors."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from virtsec.cli.output import Output, clean, error_document
+from virtsec.commands import verifying
+from virtsec.commands.results import as_json
+from virtsec.errors import Failed, VirtsecError
+from virtsec.verify.proof import Verdict
+
+if TYPE_CHECKING:
+    from virtsec.commands.verifying import Verified
+    from virtsec.step import Host
+    from virtsec.verify.probe import Probe
+
+_STYLE = {
+    Verdict.HELD: "green",
+    Verdict.BROKEN: "bold red",
+    Verdict.UNCLEAR: "bold yellow",
+    Verdict.NOT_PROVEN: "dim",
+    Verdict.NOT_APPLICABLE: "dim",
+}
+
+
+@dataclass
+class Done:
+    """What was verified, and the exit status: 1 when something did not hold."""
+
+    status: int = 0
+    verified: list[Verified] = field(default_factory=list)
+
+
+def running_containers(host: Host) -> list[str]:
+    """The names of virtsec's containers that run."""
+    from virtsec.commands.listing import list_domains  # noqa: PLC0415  (slow import)
+
+    return [each.name for each in list_domains(host, all_=False) if each.ours]
+
+
+def verify_each(
+    output: Output, host: Host, names: Sequence[str], against: str | None, only: Collection[str]
+) -> Done:
+    """Attack from each of `names`, going on after a failure, and show what came of it.
+
+    Without `against` and with several names each is attacked from the one before it.
+    """
+    done = Done()
+    errors: list[dict[str, Any]] = []
+    for index, name in enumerate(names):
+        other = against if against is not None or len(names) < 2 else names[index - 1]
+        try:
+            found = verifying.verify(name, host, other, only)
+        except VirtsecError as error:
+            errors.append({"name": name, "error": error_document(error)})
+            done.status = max(done.status, error.exit_status)
+            if not output.json:
+                output.error(error)
+            continue
+        done.verified.append(found)
+        done.status = max(done.status, 0 if found.held else 1)
+        if not output.json:
+            show(output, found)
+    document = {"results": [as_json(each) for each in done.verified], "errors": errors}
+    output.show(document, lambda: None)
+    return done
+
+
+def show(output: Output, found: Verified) -> None:
+    """A table: by promise, each attack and what became of it; then the sum."""
+    from rich.table import Table  # noqa: PLC0415  (slow imports)
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for title in ("Root inside tries to …", "Outcome", "Refused by"):
+        table.add_column(title, overflow="fold")
+    group = ""
+    for result in found.results:
+        if result.group != group:
+            group = result.group
+            table.add_row(Text(f"{group}: {result.promise}", style="bold"))
+        table.add_row(
+            Text(f"  {result.sentence}"),
+            Text(result.verdict.value, style=_STYLE[result.verdict]),
+            Text(clean(_why(result))),
+        )
+    output.render(table)
+    output.say()
+    output.say(summary(found))
+
+
+def _why(result: Any) -> str:
+    if result.verdict is Verdict.HELD:
+        by = result.refused_by.value if result.refused_by else "it is not there"
+        return f"{by} ({result.evidence.partition(':')[0]})"
+    return str(result.evidence)
+
+
+def summary(found: Verified) -> str:
+    """One sentence on all of it."""
+    counts = {kind: number for kind, number in found.counts.items() if number}
+    parts = ", ".join(f"{number} {kind}" for kind, number in counts.items())
+    kind = "privileged" if found.privileged else "unprivileged"
+    against = f" against {found.against}" if found.against else ""
+    return f"{found.name} ({kind}, {clean(found.label)}){against}: {parts}."
+
+
+def listed(output: Output, probes: Sequence[Probe]) -> None:
+    """The attacks, a line each."""
+    from rich.table import Table  # noqa: PLC0415  (slow imports)
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for title in ("Id", "Root inside tries to …", "See"):
+        table.add_column(title, overflow="fold")
+    for probe in probes:
+        table.add_row(Text(probe.id), Text(probe.sentence), Text(probe.see))
+    output.render(table)
+
+
+def probes_document(probes: Sequence[Probe]) -> dict[str, Any]:
+    """The attacks as data."""
+    names = ("id", "group", "sentence", "promise", "see", "position")
+    return {"probes": [{name: str(getattr(probe, name)) for name in names} for probe in probes]}
+
+
+def write_report(path: Path, verified: Sequence[Verified]) -> None:
+    """The page. Raises `Failed` when it cannot be written."""
+    from virtsec.verify.report import page  # noqa: PLC0415  (slow import)
+
+    try:
+        path.write_text(page(verified), "utf-8")
+    except OSError as error:
+        raise Failed(f"The report could not be written to {path}: {error.strerror}.") from error

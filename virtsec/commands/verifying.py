@@ -1,0 +1,122 @@
+"""verify: attack a running container, and say what held."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from virtsec.commands.entering import entry
+from virtsec.commands.find import check_ready
+from virtsec.errors import BadInput, Failed
+from virtsec.step import Host
+from virtsec.verify.probe import Defence, Position, Probe
+from virtsec.verify.probes import PROBES
+from virtsec.verify.proof import ALL, HostSide, Result, Side, Verdict, judge, stage
+from virtsec.verify.proven import proven
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What attacking one container showed."""
+
+    name: str
+    against: str | None  #: the other container that was attacked
+    model: str  #: the security module
+    label: str  #: that its processes run with
+    privileged: bool
+    kernel: str  #: release of the host's
+    held: bool  #: every attack that is proven to succeed elsewhere was refused
+    counts: dict[str, int]  #: attacks by verdict
+    results: tuple[Result, ...]
+
+
+def listed(only: Collection[str] = ()) -> list[Probe]:
+    """The attacks named, all when none is. Raises `BadInput` for an id that is none."""
+    unknown = sorted(set(only) - set(PROBES))
+    if unknown:
+        raise BadInput(f"There is no attack {unknown[0]}.", "See `virtsec verify --list`.")
+    return [probe for probe in PROBES.values() if not only or probe.id in only]
+
+
+def verify(
+    name: str,
+    host: Host,
+    against: str | None = None,
+    only: Collection[str] = (),
+    told: Callable[[Result], None] = lambda _: None,
+) -> Verified:
+    """Attack from inside `name`, the host and container `against`; `told` hears of each at once.
+
+    Both have to run. Raises what `find_ours` does, `Failed` when one does not run or stops.
+    """
+    check_ready(host)
+    probes = listed(only)
+    if against == name:
+        raise BadInput(f"{name} cannot be attacked from itself.", "Name another container.")
+    side = side_of(name, host)
+    other = None if against is None else side_of(against, host)
+    alone = proven(host.mac.model, privileged=side.uid == 0)
+    results: list[Result] = []
+    host.progress.begin(f"attack from {name}", len(probes))
+    try:
+        with stage(host_side(host), side, other) as attack:
+            for probe in probes:
+                said, seen = attack(probe)
+                active = active_at(probe.position, privileged=side.uid == 0)
+                results.append(judge(probe, said, seen, active, alone.get(probe.id)))
+                told(results[-1])
+                host.progress.advance()
+    finally:
+        host.progress.end()
+    return verified(side, against, results)
+
+
+def verified(side: Side, against: str | None, results: Sequence[Result]) -> Verified:
+    """The results of one container together; pure but for the kernel's name."""
+    counts = {each.value: 0 for each in Verdict}
+    for result in results:
+        counts[result.verdict.value] += 1
+    bad = counts[Verdict.BROKEN.value] + counts[Verdict.UNCLEAR.value]
+    return Verified(
+        name=side.name,
+        against=against,
+        model=side.target.model,
+        label=side.target.label,
+        privileged=side.uid == 0,
+        kernel=os.uname().release,
+        held=not bad and counts[Verdict.HELD.value] > 0,
+        counts=counts,
+        results=tuple(results),
+    )
+
+
+def active_at(position: Position, *, privileged: bool) -> frozenset[Defence]:
+    """The defences in force where an attack begins."""
+    active = ALL | {Defence.NETWORK}
+    if privileged:
+        active -= {Defence.USER}
+    return active - {Defence.NAMESPACES} if position is Position.ESCAPED else active
+
+
+def side_of(name: str, host: Host) -> Side:
+    """The running container `name`, with the label it runs with, be that its own or not."""
+    target, container = entry(name, host)
+    identity = container.identity
+    return Side(
+        name=name,
+        target=target,
+        marks=host.mac.marks(identity.label).files,
+        file_label=identity.label.file,
+        uid=identity.ids.start if identity.ids else 0,
+    )
+
+
+def host_side(host: Host) -> HostSide:
+    """What of the host is attacked."""
+    marks = host.mac.secret_marks()
+    label = next(iter(marks.values())).rstrip(b"\0").decode()
+    own = host.mac.process_label(os.getpid())
+    if own is None:
+        raise Failed("The kernel does not say which label this process has.")
+    return HostSide(marks, label, own)

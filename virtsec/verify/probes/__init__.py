@@ -1,0 +1,18 @@
+"""The attacks, a module for each promise. Standard library only: all of it goes inside."""
+
+from __future__ import annotations
+
+from virtsec.verify.probe import Probe
+from virtsec.verify.probes import devices, files, ipc, kernel, labels, network, powers, tasks
+
+GROUPS = (
+    *files.GROUPS,
+    *tasks.GROUPS,
+    labels.GROUP,
+    powers.GROUP,
+    devices.GROUP,
+    kernel.GROUP,
+    ipc.GROUP,
+    network.GROUP,
+)
+PROBES: dict[str, Probe] = {probe.id: probe for group in GROUPS for probe in group}
