@@ -15,6 +15,8 @@ IMAGE = Path("/srv/images/debian.tar")
 KEYED = Path("/srv/images/debian-with-key.tar")
 KEY = Path("/root/.ssh/demo")
 SSH_FAILED = 255
+#: Where a login leads, for as long as the container runs: to ask virtsec takes seconds.
+ADDRESSES: dict[str, str] = {}
 #: Binds of what is the host's: an unprivileged container cannot bind a tree with locked mounts.
 HOST_ROOT, HOST_PROC, HOST_PTS = Path("/hostroot"), Path("/hostproc"), Path("/hostpts")
 ATTACK_MOUNTS = (
@@ -109,13 +111,21 @@ class Container:
     def ssh(self, command: str, check: bool = True, stdin: str | None = None) -> Result:
         """Run a command inside by ssh, as its root.
 
-        With `check` once more when it was ssh that failed: a busy machine takes long to answer.
+        All commands share one login, until the container starts anew: a login is the greater part
+        of the time. With `check` once more when it was ssh that failed: a busy machine takes long
+        to answer.
         """
-        options = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "ConnectTimeout=60")
+        login = self._login()
+        if not ADDRESSES.get(login):
+            ADDRESSES[login] = self.address()
+        options = (
+            *("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "ConnectTimeout=60"),
+            *("ControlMaster=auto", "ControlPersist=yes", f"ControlPath={login}"),
+        )
         words = [
             "ssh",
             *(word for option in options for word in ("-o", option)),
-            *("-o", "LogLevel=ERROR", "-i", str(KEY), f"root@{self.address()}", command),
+            *("-o", "LogLevel=ERROR", "-i", str(KEY), f"root@{ADDRESSES[login]}", command),
         ]
         done = run(*words, check=False, stdin=stdin)
         if check and done.returncode == SSH_FAILED:
@@ -126,6 +136,11 @@ class Container:
                 f"{done.stdout}{done.stderr}"
             )
         return done
+
+    def _login(self) -> str:
+        """Where the shared login listens; another one for each start."""
+        controller = virsh("domid", self.name, check=False).stdout.strip()
+        return f"/run/ssh-{self.name}-{controller}" if controller.isdecimal() else "none"
 
     def init_pid(self) -> int:
         """The host's process id of its init: the child of the controller."""
