@@ -62,6 +62,7 @@ LOWEST_ID, ID_COUNT = 65536, 65536  # of an unprivileged container; ids below ar
 LIBVIRT_MOUNTS = ("/proc", "/sys", "/dev", "/.oldroot")  # libvirt_lxc mounts there itself
 XML_LIMIT, DEPTH_LIMIT, CPU_LIMIT = 1 << 20, 64, 2  # bytes, nested elements, seconds
 INPUT_LIMIT = 1 << 26  # bytes; libvirt itself takes no XML that would come out as long
+PACKETS = "/run/virtsec-packets"  # is there while virtsec-packets.service runs
 TEMPORARY = ".init.virtsec"  # in the tree, for as long as init is being replaced
 PUT_BACK, MEND = "put it back with 'virsh edit'", "mend the tree or unpack it anew"
 
@@ -105,7 +106,6 @@ class Smack:
 
     running = "/sys/fs/smackfs/load2"
     query, kept = "/sys/fs/smackfs/access2", "/etc/smack/accesses.d/virtsec-"
-    marks_packets = "/run/virtsec-smack"  # is there while virtsec-smack.service runs
     attribute, end, exec_attribute = "security.SMACK64", "", "security.SMACK64EXEC"
 
     @classmethod
@@ -426,18 +426,23 @@ def restore_init(start: Start, root: int, inode: str) -> None:
         raise
 
 
+def check_packets() -> None:
+    """Refuse while nothing labels packets: no other container would be kept from its sockets."""
+    try:
+        posix.stat(PACKETS)
+    except FileNotFoundError:
+        raise Refused("virtsec-packets.service does not run; start it") from None
+
+
 def load_rules(start: Start) -> None:
     """Load the rules kept for the container, and see that they hold and no rule opens the host."""
     if start.model is not Smack:
         return
     try:
-        posix.stat(Smack.marks_packets)
         kept = posix.read(posix.open(Smack.kept + start.name, posix.O_RDONLY), 1 << 16)
     except FileNotFoundError as error:
-        missing = str(error.filename)
-        again = "undefine it and define it again"
-        repair = again if missing.startswith(Smack.kept) else "run 'virtsec setup'"
-        raise Refused(f"{missing} is not there; {repair}") from None
+        missing = error.filename
+        raise Refused(f"{missing} is not there; undefine it and define it again") from None
     for rule in kept.splitlines():
         if rule[:1] not in (b"", b"#"):
             posix.write(posix.open(Smack.running, posix.O_WRONLY), rule)
@@ -456,6 +461,7 @@ def load_rules(start: Start) -> None:
 
 def prepare(start: Start) -> None:
     """Look at what the start relies on, then label init."""
+    check_packets()
     load_rules(start)
     open_trusted(start.controller, S_IFREG, TRUSTED_IDS[0])
     root = open_trusted(start.root, S_IFDIR, start.owner)

@@ -212,7 +212,7 @@ def _serve(address: str, family: int, watches: list[Callable[[], Told]]) -> int:
     for port in _WEB:
         listener = socket.socket(family)
         try:
-            listener.bind((address, port))
+            listener.bind(calls.place_of(address, port))
         except OSError:
             listener.close()
             continue
@@ -224,7 +224,7 @@ def _serve(address: str, family: int, watches: list[Callable[[], Told]]) -> int:
 def _answer(address: str, family: int) -> int:
     """The port on which a child sends back what comes."""
     server = socket.socket(family, socket.SOCK_DGRAM)
-    server.bind((address, 0))
+    server.bind(calls.place_of(address, 0))
 
     def answer() -> None:
         while True:

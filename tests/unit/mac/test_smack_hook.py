@@ -47,7 +47,6 @@ def kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeSmackfs:
     kernel = FakeSmackfs()
     monkeypatch.setattr(hook, "posix", Posix(kernel))
     monkeypatch.setattr(hook.Smack, "kept", f"{tmp_path}/virtsec-")
-    monkeypatch.setattr(hook.Smack, "marks_packets", str(tmp_path))
     (tmp_path / "virtsec-vs1").write_text(container_policy("vs1").text)
     return kernel
 
@@ -81,12 +80,14 @@ def test_rules_that_are_gone_stop_the_start(kernel: FakeSmackfs, tmp_path: Path)
         hook.load_rules(VS1)
 
 
-def test_nothing_starts_while_its_packets_would_not_be_labelled(
-    kernel: FakeSmackfs, monkeypatch: pytest.MonkeyPatch
+def test_nothing_starts_while_packets_would_not_be_labelled(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(hook.Smack, "marks_packets", "/nowhere")
-    with pytest.raises(hook.Refused, match="run 'virtsec setup'"):
-        hook.load_rules(VS1)
+    monkeypatch.setattr(hook, "PACKETS", str(tmp_path))
+    hook.check_packets()
+    monkeypatch.setattr(hook, "PACKETS", "/nowhere")
+    with pytest.raises(hook.Refused, match="start it"):
+        hook.check_packets()
 
 
 def test_under_selinux_no_smackfs_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:

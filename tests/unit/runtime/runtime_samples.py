@@ -134,6 +134,7 @@ def container(base: Path) -> Container:
             "TRUSTED_IDS = (0,)": f"TRUSTED_IDS = ({os.getuid()}, 0)",
             "LOWEST_ID, ID_COUNT = 65536,": "LOWEST_ID, ID_COUNT = 0,",
             '"/sys/fs/selinux/enforce"': repr("/"),
+            '"/run/virtsec-packets"': repr("/"),
             '"security.selinux"': repr(ATTRIBUTE),
         },
     )

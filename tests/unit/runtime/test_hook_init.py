@@ -261,6 +261,7 @@ def known(stopped: Container) -> Iterator[hook.Start]:
         patch.setattr(hook, "STORE", f"{stopped.base}/store")
         patch.setattr(hook, "TRUSTED_IDS", (os.getuid(), 0))
         patch.setattr(hook, "LOWEST_ID", 0)
+        patch.setattr(hook, "PACKETS", "/")
         patch.setattr(hook.SELinux, "attribute", ATTRIBUTE)
         patch.setattr(hook.SELinux, "running", "/")
         starts: list[hook.Start] = []

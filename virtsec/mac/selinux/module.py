@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from virtsec.errors import BadInput, Failed, HostNotReady
+from virtsec.mac.packets import steps as packets
 from virtsec.mac.protocol import Enforcement, Policy, TreeMarks
 from virtsec.mac.selinux import kernel, policy, store
 from virtsec.mac.selinux.category import choose_pair
@@ -19,6 +20,8 @@ from virtsec.step import Host, Step
 RESTORECON = "/usr/sbin/restorecon"
 #: What the tree of a container that is no longer defined carries: no container may use it.
 REST = "system_u:object_r:virtsec_store_t:s0"
+#: What packets from containers are labelled.
+PACKET = "system_u:object_r:virtsec_packet_t:s0"
 #: What the host's policy calls the files that hold passwords.
 SHADOW = "system_u:object_r:shadow_t:s0"
 
@@ -71,6 +74,10 @@ class SELinux:
 
     model = MODEL
 
+    def __init__(self, root: Path = Path("/")) -> None:
+        """`root` is where its files are on the host; another one in tests."""
+        self._root = root
+
     def enforcement(self) -> Enforcement:
         """See the protocol."""
         return Enforcement.ENFORCING if kernel.enforcing() else Enforcement.PERMISSIVE
@@ -79,7 +86,11 @@ class SELinux:
         """See the protocol."""
         have = store.installed("virtsec")
         missing = [name for name, text in policy.base_modules().items() if have.get(name) != text]
-        return f"policy module {', '.join(missing)} not loaded or out of date" if missing else None
+        if missing:
+            return f"policy module {', '.join(missing)} not loaded or out of date"
+        if files := packets.missing(self._root, PACKET):
+            return f"{files[0]} not installed or out of date"
+        return None
 
     def label_for(self, name: str, taken: Collection[str]) -> Label:
         """See the protocol."""
@@ -183,10 +194,12 @@ class SELinux:
         wanted = {
             name: text for name, text in policy.base_modules().items() if have.get(name) != text
         }
-        return [LoadBase(wanted)] if wanted else []
+        steps: list[Step] = [LoadBase(wanted)] if wanted else []
+        return [*steps, *packets.setup_steps(self._root, PACKET)]
 
     def remove_steps(self) -> Sequence[Step]:
         """See the protocol."""
         have = store.installed("virtsec")
         there = tuple(name for name in policy.BASE if name in have)
-        return [UnloadBase(there)] if there else []
+        steps = packets.remove_steps(self._root, PACKET)
+        return [*steps, UnloadBase(there)] if there else steps

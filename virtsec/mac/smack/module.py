@@ -8,6 +8,8 @@ from pathlib import Path, PurePosixPath
 
 from virtsec.errors import BadInput, PolicyFailed, VirtsecError
 from virtsec.kernel import xattrs
+from virtsec.mac.install import failing
+from virtsec.mac.packets import steps as packets
 from virtsec.mac.protocol import Enforcement, Policy, TreeMarks
 from virtsec.mac.smack import protect, setup
 from virtsec.mac.smack.kernel import process_label
@@ -24,7 +26,7 @@ from virtsec.mac.smack.rule import (
     parse,
 )
 from virtsec.mac.smack.setup import Place
-from virtsec.mac.smack.store import Store, failing
+from virtsec.mac.smack.store import Store
 from virtsec.spec import ContainerSpec, IdRange, Label
 from virtsec.step import Step
 
@@ -49,7 +51,9 @@ class Smack:
         """See the protocol."""
         if rules := setup.missing_rules(self._place):
             return f"Smack rule '{rules[0]}' not loaded"
-        if files := setup.missing_files(self._place):
+        if files := setup.missing_files(self._place) or packets.missing(
+            self._place.root, setup.NET
+        ):
             return f"{files[0]} not installed or out of date"
         return None
 

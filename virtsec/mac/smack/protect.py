@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 from virtsec.errors import VirtsecError
+from virtsec.mac.install import failing
 from virtsec.mac.smack import hostfiles
 from virtsec.mac.smack.setup import Place
-from virtsec.mac.smack.store import failing
 
 
 def protect(place: Place, *, check: bool = False) -> list[Path]:

@@ -5,22 +5,21 @@ Each knows from the host itself whether it is done: a second setup plans none.
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from virtsec.errors import BadInput, Failed, PolicyFailed
-from virtsec.mac.smack import hostfiles, netkeeper, policy
+from virtsec.errors import BadInput, PolicyFailed
+from virtsec.mac.install import SYSTEMCTL, active, failing, read, replace, run
+from virtsec.mac.packets import steps as packets
+from virtsec.mac.smack import hostfiles, policy
 from virtsec.mac.smack.kernel import Smackfs
 from virtsec.mac.smack.rule import Rule
-from virtsec.mac.smack.store import RULES, failing, replace
+from virtsec.mac.smack.store import RULES
 from virtsec.step import Host, Step
 
-UNIT = "virtsec-smack.service"
 PROTECT, CHANGES = "virtsec-protect.service", "virtsec-protect.path"
-_KEEPER = "usr/libexec/virtsec/smack-network"
 _DEVICES = "etc/udev/rules.d/90-virtsec.rules"
 _RULES = f"{RULES}/{policy.BASE}"
 #: To all hosts without Smack's CIPSO option in each packet, which routers drop: `0.0.0.0/0 @`.
@@ -30,8 +29,8 @@ _NETLABEL = "etc/smack/netlabel.d/virtsec"
 _PROTECTED = "etc/smack/virtsec-host-files"
 #: The administrator's own list.
 ADDED = "etc/virtsec/host-files.conf"
-_SYSTEMCTL, _NFT = "/usr/bin/systemctl", "/usr/sbin/nft"
-_TABLE = ("table", "bridge", "virtsec")
+#: What packets from containers are labelled.
+NET = "net"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +42,10 @@ class Place:
 
     def files(self) -> dict[Path, tuple[str, int]]:
         """Every file setup installs, with its text and mode."""
-        first, rest = Path(netkeeper.__file__).read_text().split("\n", 1)
-        mark = policy.text(UNIT).split("\n", 1)[0]
         return {
             self.root / _RULES: (policy.text("virtsec.rules"), 0o644),
             self.root / _NETLABEL: (policy.text("virtsec.netlabel"), 0o644),
-            self.root / "etc/smack/virtsec.nft": (policy.text("virtsec.nft"), 0o644),
-            self.root / _KEEPER: (f"{first}\n{mark}\n{rest}", 0o755),
             self.root / _DEVICES: (policy.text("virtsec.rules.udev"), 0o644),
-            self._unit(UNIT): (policy.text(UNIT), 0o644),
             self._unit(PROTECT): (policy.text(PROTECT).replace("{python}", sys.executable), 0o644),
             self._unit(CHANGES): (policy.text(CHANGES).replace("{paths}", self._watched()), 0o644),
         }
@@ -95,7 +89,7 @@ def missing_rules(place: Place) -> list[Rule]:
 
 def missing_files(place: Place) -> list[Path]:
     """Files of the base that are not there as this version has them."""
-    return [path for path, (text, _) in place.files().items() if _read(path) != text]
+    return [path for path, (text, _) in place.files().items() if read(path) != text]
 
 
 def setup_steps(place: Place) -> list[Step]:
@@ -103,12 +97,13 @@ def setup_steps(place: Place) -> list[Step]:
     steps: list[Step] = []
     if missing_files(place) or missing_rules(place):
         steps.append(LoadBase(place))
+    steps += packets.setup_steps(place.root, NET)
     wanted = [entry.line for entry in place.entries()]
     known = {entry.line for entry in place.protected()}
     if not known.issuperset(wanted) or hostfiles.unlabelled(place.entries(), place.root):
         steps.append(ProtectHost(place))
     # Last, so first to be undone: one of them would label again what labels are taken off.
-    if missing_files(place) or not _running():
+    if missing_files(place) or not active(CHANGES):
         steps.append(StartUnits())
     return steps
 
@@ -119,6 +114,7 @@ def remove_steps(place: Place) -> list[Step]:
     steps: list[Step] = [StopUnits()] if there else []
     if place.protected():
         steps.append(ExposeHost(place))
+    steps += packets.remove_steps(place.root, NET)
     return [*steps, UnloadBase(place)] if there else steps
 
 
@@ -156,7 +152,7 @@ class LoadBase:
         for path in self.place.files():
             with failing(path):
                 path.unlink(missing_ok=True)
-        _run(_SYSTEMCTL, "daemon-reload")
+        run(SYSTEMCTL, "daemon-reload")
         for path in self.place.files():
             with suppress(OSError):  # somebody's files are in it, or it was there before
                 path.parent.rmdir()
@@ -185,33 +181,32 @@ class UnloadBase:
 
 @dataclass(frozen=True, slots=True)
 class StartUnits:
-    """Have packets from containers labelled, and files that are replaced, from each boot on."""
+    """Have files that are replaced labelled again, now and from each boot on."""
 
     def describe(self) -> str:
         """See `Step.describe`."""
-        return f"start {UNIT} and {CHANGES}, which label packets and replaced files"
+        return f"start {CHANGES}, which labels replaced files"
 
     def apply(self, host: Host) -> None:
         """See `Step.apply`."""
         del host
-        _run(_SYSTEMCTL, "daemon-reload")
-        _run(_SYSTEMCTL, "enable", "--quiet", UNIT, PROTECT, CHANGES)
-        _run(_SYSTEMCTL, "restart", UNIT, CHANGES)
+        run(SYSTEMCTL, "daemon-reload")
+        run(SYSTEMCTL, "enable", "--quiet", PROTECT, CHANGES)
+        run(SYSTEMCTL, "restart", CHANGES)
 
     def undo(self, host: Host) -> None:
         """See `Step.undo`."""
         del host
-        _run(_SYSTEMCTL, "disable", "--quiet", "--now", UNIT, PROTECT, CHANGES)
-        _run(_NFT, "destroy", *_TABLE)
+        run(SYSTEMCTL, "disable", "--quiet", "--now", PROTECT, CHANGES)
 
 
 @dataclass(frozen=True, slots=True)
 class StopUnits:
-    """Have neither labelled any longer."""
+    """Have them labelled no longer."""
 
     def describe(self) -> str:
         """See `Step.describe`."""
-        return f"stop {UNIT} and {CHANGES}"
+        return f"stop {CHANGES}"
 
     def apply(self, host: Host) -> None:
         """See `Step.apply`."""
@@ -275,34 +270,3 @@ class ExposeHost:
     def undo(self, host: Host) -> None:
         """See `Step.undo`."""
         ProtectHost(self.place).apply(host)
-
-
-def _read(path: Path) -> str | None:
-    try:
-        return path.read_text()
-    except OSError:
-        return None
-
-
-def _running() -> bool:
-    return _call(_SYSTEMCTL, "is-active", "--quiet", UNIT).returncode == 0
-
-
-def _run(*words: str) -> None:
-    done = _call(*words)
-    if done.returncode:
-        raise Failed(
-            f"`{' '.join(words)}` failed: {done.stderr.strip()}",
-            f"See `systemctl status {UNIT}`.",
-        )
-
-
-def _call(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        words,
-        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )

@@ -6,12 +6,10 @@ systemd writes what is in accesses.d and netlabel.d to smackfs before it starts 
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
-from virtsec.errors import PolicyFailed
+from virtsec.mac.install import failing, replace
 
 RULES = "etc/smack/accesses.d"
 _PREFIX = "virtsec-"
@@ -40,32 +38,3 @@ class Store:
         path = self.directory / (_PREFIX + container)
         with failing(path):
             path.unlink(missing_ok=True)
-
-
-def replace(path: Path, text: str, mode: int = 0o644) -> None:
-    """Write `text` at `path`, all at once or not at all; raises `PolicyFailed`."""
-    # systemd passes over names that begin with a dot.
-    staging = path.with_name(f".{path.name}.new")
-    with failing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            staging.unlink(missing_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            with os.fdopen(os.open(staging, flags, 0o600), "w") as file:
-                file.write(text)
-                file.flush()
-                os.fchmod(file.fileno(), mode)
-                os.fsync(file.fileno())
-            staging.replace(path)
-        except BaseException:
-            staging.unlink(missing_ok=True)
-            raise
-
-
-@contextmanager
-def failing(path: Path) -> Iterator[None]:
-    """`OSError` within becomes `PolicyFailed`."""
-    try:
-        yield
-    except OSError as error:
-        raise PolicyFailed(f"{path} could not be written: {error.strerror}.") from error

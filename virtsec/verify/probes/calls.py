@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import socket
 
 from virtsec.kernel.syscall import check, libc, syscall
 
@@ -72,6 +73,14 @@ PIDFD_GETFD = 438
 def call(name: str, *arguments: object) -> int:
     """The system call `name`. Raises `OSError`."""
     return syscall(_NUMBERS[name], name, *arguments)
+
+
+def place_of(address: str, port: int) -> tuple[str | int, ...]:
+    """Where to bind or connect to; `fe80::1%eth0` names an interface."""
+    plain, _, interface = address.partition("%")
+    if ":" not in plain:
+        return plain, port
+    return plain, port, 0, socket.if_nametoindex(interface) if interface else 0
 
 
 def mount(source: str, target: str, kind: str, flags: int = 0) -> None:

@@ -2,48 +2,51 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Callable
 
 from virtsec.verify.probe import Group, NotApplicable, Targets
+from virtsec.verify.probes import calls
 
 GROUP = Group("network", "Containers do not talk to each other.")
 
 _PATIENCE = 2.0  # seconds; a refused packet is not answered
 
 
-def _of(family: int, places: tuple[tuple[str, int], ...]) -> tuple[str, int]:
-    """The one to try of this family."""
-    for address, port in places:
-        if (":" in address) == (family == socket.AF_INET6):
-            return address, port
-    raise NotApplicable("the other container has no such address")
+def _reached(family: int, kind: int, places: tuple[tuple[str, int], ...]) -> socket.socket:
+    """A socket connected to the place of this family; over each interface, where that matters."""
+    address, port = next(
+        (each for each in places if (":" in each[0]) == (family == socket.AF_INET6)), ("", 0)
+    )
+    if not address:
+        raise NotApplicable("the other container has no such address")
+    plain, _, scope = address.partition("%")
+    interfaces = [name for _, name in socket.if_nameindex() if name != "lo"] if scope else [""]
+    refused = OSError(errno.ENETUNREACH, "no way leads there")
+    for name in interfaces:
+        client = socket.socket(family, kind)
+        client.settimeout(_PATIENCE)
+        try:
+            client.connect(calls.place_of(f"{plain}%{name}" if name else plain, port))
+            if kind == socket.SOCK_DGRAM:
+                client.send(b"owned")
+                client.recv(16)  # what listens there answers
+        except OSError as error:
+            client.close()
+            refused = error
+        else:
+            return client
+    raise refused
 
 
-def _connected(family: int) -> Callable[[Targets], str]:
+def _tried(family: int, kind: int) -> Callable[[Targets], str]:
     def attack(targets: Targets) -> str:
         if targets.neighbour is None:
             raise NotApplicable("no other container was named by --against")
-        place = _of(family, targets.neighbour.tcp)
-        with socket.socket(family) as client:
-            client.settimeout(_PATIENCE)
-            client.connect(place)
-        return f"connected to {place[0]}, port {place[1]}"
-
-    return attack
-
-
-def _sent(family: int) -> Callable[[Targets], str]:
-    def attack(targets: Targets) -> str:
-        if targets.neighbour is None:
-            raise NotApplicable("no other container was named by --against")
-        place = _of(family, targets.neighbour.udp)
-        with socket.socket(family, socket.SOCK_DGRAM) as client:
-            client.settimeout(_PATIENCE)
-            client.connect(place)
-            client.send(b"owned")
-            client.recv(16)  # what listens there answers
-        return "got an answer"
+        places = targets.neighbour.tcp if kind == socket.SOCK_STREAM else targets.neighbour.udp
+        with _reached(family, kind, places):
+            return "connected to it" if kind == socket.SOCK_STREAM else "got an answer"
 
     return attack
 
@@ -51,9 +54,9 @@ def _sent(family: int) -> Callable[[Targets], str]:
 for _version, _family in (("4", socket.AF_INET), ("6", socket.AF_INET6)):
     GROUP.probe(
         f"tcp{_version}-other", f"connect to another container over IPv{_version}", "tcp(7)"
-    )(_connected(_family))
+    )(_tried(_family, socket.SOCK_STREAM))
     GROUP.probe(f"udp{_version}-other", f"send to another container over IPv{_version}", "udp(7)")(
-        _sent(_family)
+        _tried(_family, socket.SOCK_DGRAM)
     )
 
 

@@ -1,11 +1,11 @@
 #!/usr/bin/python3 -IS
-"""Loads a file of nftables rules and stays, so that the tables in it stay: smack-network FILE.
+"""Loads a file of nftables rules and stays, so that the tables in it stay: packets FILE.
 
 A table with the owner flag can be flushed or changed by nobody but the process whose netlink socket
 made it: neither `nft flush ruleset`, which reloading Debian's firewall begins with, nor another
 firewall takes it away (nft(8), table flags). libnftables is the library nft itself is made of.
 
-Run by virtsec-smack.service. Standard library only.
+Run by virtsec-packets.service. Standard library only.
 """
 
 import ctypes

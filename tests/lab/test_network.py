@@ -1,0 +1,108 @@
+"""Containers are reached from outside and reach outside, but not each other."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import pytest
+from demo.containers import Container
+from demo.shell import run, wait_for
+from machine.qemu import Lsm
+from rules import rule
+
+ADDRESSES = (("vs1", "fd00:5ec::1:1"), ("vs2", "fd00:5ec::1:2"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ipv6(vs1: Container, vs2: Container) -> None:
+    """Addresses of IPv6 too, which libvirt's default network has not."""
+    run("sysctl", "-q", "-w", "net.ipv6.conf.virbr0.disable_ipv6=0")
+    run("ip", "address", "replace", "fd00:5ec::1/64", "dev", "virbr0", "nodad")
+    for container, (_, address) in zip((vs1, vs2), ADDRESSES, strict=True):
+        container.ssh(f"ip address replace {address}/64 dev eth0 nodad")
+
+
+def addresses(container: Container) -> tuple[str, str]:
+    """Its two addresses as they stand in a URL."""
+    return container.address(), f"[{dict(ADDRESSES)[container.name]}]"
+
+
+def test_the_host_reaches_both_over_ipv4_and_ipv6(vs1: Container, vs2: Container) -> None:
+    for container in (vs1, vs2):
+        for address in addresses(container):
+            page = run("curl", "-gs", "--max-time", "20", f"http://{address}/").stdout
+            assert page == f"This is {container.name}.\n"
+
+
+def test_neither_reaches_the_other(vs1: Container, vs2: Container) -> None:
+    for one, other in ((vs1, vs2), (vs2, vs1)):
+        for address in addresses(other):
+            tried = one.ssh(get(address), check=False)
+            assert other.name not in tried.stdout
+
+
+def test_without_the_label_of_its_packets_one_would_reach_the_other(
+    vs1: Container, vs2: Container, lsm: Lsm
+) -> None:
+    """So it is the label, and no lack of a route or of a server."""
+    with unlabelled(lsm):
+        for address in addresses(vs2):
+            wait_for(f"vs2 at {address}", partial(fetched, vs1, address, "vs2"))
+
+
+def test_both_reach_a_server_of_the_host(vs1: Container, vs2: Container) -> None:
+    command = ["python3", "-m", "http.server", "--bind", "::", "8008"]
+    server = subprocess.Popen(command, cwd="/usr/share/doc/python3", stderr=subprocess.DEVNULL)
+    try:
+        for container in (vs1, vs2):
+            for address in ("192.168.122.1", "[fd00:5ec::1]"):
+                there = partial(fetched, container, f"{address}:8008", "200 OK")
+                wait_for(f"the host's page at {address}", there, attempts=10)
+    finally:
+        server.kill()
+        server.wait()
+
+
+def test_a_firewall_reload_does_not_take_the_label_off(vs1: Container, vs2: Container) -> None:
+    before = {each: run(f"{each}-save").stdout for each in ("iptables", "ip6tables")}
+    run("nft", "flush", "ruleset")
+    try:
+        assert "virtsec" in run("nft", "list", "tables").stdout
+        tried = vs1.ssh(get(vs2.address()), check=False)
+        assert "vs2" not in tried.stdout
+    finally:
+        for each, rules in before.items():  # libvirt's own
+            run(f"{each}-restore", stdin=rules)
+
+
+@contextmanager
+def unlabelled(lsm: Lsm) -> Iterator[None]:
+    """Have the label of containers' packets keep nobody from them."""
+    if lsm is Lsm.SMACK:
+        with rule("net vs2 w"), rule("net vs1 w"):
+            yield
+        return
+    run("systemctl", "stop", "virtsec-packets")
+    run("nft", "destroy", "table", "bridge", "virtsec")
+    try:
+        yield
+    finally:
+        run("systemctl", "start", "virtsec-packets")
+
+
+def fetched(container: Container, address: str, text: str) -> bool:
+    """Whether a page fetched inside has the text in it."""
+    return text in container.ssh(get(address), check=False).stdout
+
+
+def get(address: str) -> str:
+    """A command for bash that fetches a page, where there is no curl."""
+    host, _, port = address.rpartition(":") if not address.endswith("]") else (address, "", "")
+    host, port = (host, port) if host else (address, "80")
+    script = (
+        "use IO::Socket::IP; my $s = IO::Socket::IP->new(PeerHost => $ARGV[0], "
+        "PeerPort => $ARGV[1], Timeout => 8) or exit 1; "
+        'print $s "GET / HTTP/1.0\\r\\n\\r\\n"; print while <$s>;'
+    )
+    return f"timeout 20 perl -e '{script}' '{host.strip('[]')}' {port or 80}"

@@ -1,0 +1,76 @@
+"""Files and units that a security module needs on the host."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from virtsec.errors import Failed, PolicyFailed
+
+SYSTEMCTL = "/usr/bin/systemctl"
+
+
+def replace(path: Path, text: str, mode: int = 0o644) -> None:
+    """Write `text` at `path`, all at once or not at all; raises `PolicyFailed`."""
+    # systemd passes over names that begin with a dot.
+    staging = path.with_name(f".{path.name}.new")
+    with failing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            staging.unlink(missing_ok=True)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            with os.fdopen(os.open(staging, flags, 0o600), "w") as file:
+                file.write(text)
+                file.flush()
+                os.fchmod(file.fileno(), mode)
+                os.fsync(file.fileno())
+            staging.replace(path)
+        except BaseException:
+            staging.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def failing(path: Path) -> Iterator[None]:
+    """`OSError` within becomes `PolicyFailed`."""
+    try:
+        yield
+    except OSError as error:
+        raise PolicyFailed(f"{path} could not be written: {error.strerror}.") from error
+
+
+def read(path: Path) -> str | None:
+    """What is in a file; None when it is not there or cannot be read."""
+    try:
+        return path.read_text()
+    except OSError:
+        return None
+
+
+def active(unit: str) -> bool:
+    """Whether a unit of systemd runs."""
+    return _call(SYSTEMCTL, "is-active", "--quiet", unit).returncode == 0
+
+
+def run(*words: str) -> None:
+    """Run a program of the host's; raises `Failed` with what it said."""
+    done = _call(*words)
+    if done.returncode:
+        raise Failed(
+            f"`{' '.join(words)}` failed: {done.stderr.strip()}",
+            "See what `journalctl --boot --lines 50` says.",
+        )
+
+
+def _call(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        words,
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )

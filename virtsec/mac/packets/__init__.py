@@ -1,0 +1,1 @@
+"""The label of packets that containers send, under either security module."""
