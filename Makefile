@@ -2,8 +2,8 @@
 # tests/lab/README.md says what the laboratory is and what its options mean.
 
 # Which security modules `make test` runs the laboratory's tests under: selinux, smack, apparmor, none
-# or all. Not all of them yet: a whole run under Smack has not been seen to pass.
-LSMS ?= selinux
+# or all.
+LSMS ?= all
 
 # Options of test, demo, lab and shell.
 TESTS ?=

@@ -1,5 +1,6 @@
 """The article's holes under Smack, each closed, and each open again without what closes it."""
 
+import gzip
 import os
 import subprocess
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ import pytest
 from demo.containers import KEY, Container
 from demo.shell import run, virtsec, wait_for
 from rules import rule
+
+from virtsec.mac.detect import detect
 
 pytestmark = pytest.mark.smack
 
@@ -55,6 +58,13 @@ def host_task_in(container: Container, owner: int) -> Iterator[tuple[subprocess.
 def names(children: Path) -> str:
     """The command names of the processes listed in a `children` file."""
     return " ".join(Path(f"/proc/{pid}/comm").read_text() for pid in children.read_text().split())
+
+
+def test_it_is_found_where_selinux_is_compiled_in_as_well() -> None:
+    config = gzip.decompress(Path("/proc/config.gz").read_bytes()).decode()
+    for module in ("SMACK", "SELINUX"):
+        assert f"CONFIG_SECURITY_{module}=y\n" in config
+    assert detect().model == "smack"
 
 
 @pytest.mark.parametrize("name", ["vs1", "vs3"])

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 
-def disk_below(mount_point: str, mountinfo: str | None = None) -> str | None:
-    """The device node of the disk mounted at `mount_point`; None when it is no disk's."""
-    text = mountinfo or Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape")
-    found = None
-    for line in text.splitlines():
-        words = line.split(" ")
-        if words[4] == mount_point:
-            found = words[words.index("-") + 2]
-    return found if found is not None and found.startswith("/dev/") else None
+def disk_below(directory: str, devices: Path = Path("/sys/dev/block")) -> str | None:
+    """The device node of the disk that `directory` lies on; None where it is none's alone."""
+    number = Path(directory).stat().st_dev
+    try:
+        described = (devices / f"{os.major(number)}:{os.minor(number)}/uevent").read_text("utf-8")
+    except FileNotFoundError:
+        return None
+    fields = dict(line.split("=", 1) for line in described.splitlines() if "=" in line)
+    return f"/dev/{fields['DEVNAME']}" if "DEVNAME" in fields else None

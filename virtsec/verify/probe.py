@@ -43,6 +43,7 @@ class Aim:
     handle: str  #: `key`'s file handle in hexadecimal, "type:bytes"
     task: int  #: a process, by its number on the host
     victim: int  #: another, to be killed
+    stranger: int  #: one of a user that nothing inside is mapped to; on the host its root
     pidfd: int  #: refers to `task`
     proc: int  #: /proc/TASK on the host
     secret: str  #: in `key`, and in the task's memory

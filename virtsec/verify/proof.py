@@ -187,6 +187,7 @@ class Stage:
             "makes": ["tasks", "sockets", "pty", "memory", "servers"],
         }
         told = self._bait("the host", self._container, frozenset(), tree, content)
+        told["stranger"] = os.getpid()
         labels = (self._host.file_label, self._host.process_label)
         return self._aim("the host", tree, told, labels)
 
@@ -198,7 +199,8 @@ class Stage:
         content = {**content, "makes": ["pty", "servers"]}
         inside = self._bait(other.name, other, ALL, tree, content)
         labels = (other.file_label, other.target.label)
-        return self._aim(other.name, tree, {**inside, **outside}, labels)
+        told = {**inside, **outside, "stranger": outside["task"]}
+        return self._aim(other.name, tree, told, labels)
 
     def _tree(self, who: str, marks: Mapping[str, bytes]) -> Tree:
         tree = Tree(marks, self._container.uid)
@@ -234,6 +236,7 @@ class Stage:
             handle=tree.handle,
             task=task,
             victim=told["victim"],
+            stranger=told["stranger"],
             pidfd=self._hold(os.pidfd_open(task)),
             proc=self._hold(os.open(f"/proc/{task}", os.O_PATH | os.O_CLOEXEC)),
             secret=tree.secret,

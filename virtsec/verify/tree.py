@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import stat
@@ -58,7 +59,11 @@ class Tree:
     def mark(self, name: str) -> None:
         """Label what a process of ours made there since; it counts as there from the start."""
         for attribute, value in self._marks.items():
-            os.setxattr(f"{self.path}/{name}", attribute, value)
+            try:
+                os.setxattr(f"{self.path}/{name}", attribute, value)
+            except OSError as error:
+                if error.errno != errno.EINVAL:  # Smack labels the socket, and never its name
+                    raise
         self._before = self._state()
 
     def seen(self) -> list[str]:

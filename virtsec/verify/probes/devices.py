@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import tempfile
@@ -71,7 +72,12 @@ def _mount(targets: Targets) -> str:
                 calls.mount(f"/proc/self/fd/{node}", place, kind, 1)  # MS_RDONLY
                 mounted = True
 
-            permitted(attempt, 16, 19, 22)  # EBUSY, ENODEV, EINVAL: another kind of file system
+            try:
+                permitted(attempt, errno.ENODEV, errno.EINVAL)  # a file system of another kind
+            except OSError as error:
+                if error.errno != errno.EBUSY:
+                    raise
+                return "it would be mounted, were it not mounted writable already"
             if mounted:
                 calls.umount(place)
                 return f"mounted it as {kind}"

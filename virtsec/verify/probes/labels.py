@@ -151,21 +151,26 @@ for _kind, _model in (("smackfs", "smack"), ("selinuxfs", "selinux")):
     )
 
 
-def _knob(model: str, path: str) -> Callable[[Targets], str]:
+def _knob(model: str, path: str, text: str) -> Callable[[Targets], str]:
     def attack(targets: Targets) -> str:
         _only(model, targets)
-        os.open(path, os.O_WRONLY | os.O_CLOEXEC, dir_fd=targets.sysfs)
-        return "opened it for writing"
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC, dir_fd=targets.sysfs)
+        if text:
+            os.write(descriptor, text.encode())
+        return "wrote to it" if text else "opened it for writing"
 
     return attack
 
 
-for _identity, _model, _path, _what in (
-    ("smack-rules", "smack", "fs/smackfs/load2", "load rules of Smack"),
-    ("smack-relabel", "smack", "fs/smackfs/relabel-self", "allow itself other labels"),
-    ("smack-onlycap", "smack", "fs/smackfs/onlycap", "choose who is above the rules"),
-    ("selinux-enforce", "selinux", "fs/selinux/enforce", "stop SELinux from enforcing"),
-    ("selinux-load", "selinux", "fs/selinux/load", "load a policy"),
-    ("selinux-bool", "selinux", "fs/selinux/commit_pending_bools", "change the policy's switches"),
+#: Smack asks for power when it is written to: a rule that allows nothing between labels that nobody
+#: has, and a label for the attacker itself. SELinux asks at the opening.
+for _identity, _model, _path, _text, _what in (
+    ("smack-rules", "smack", "fs/smackfs/load2", "virtsec-decoy virtsec-bait -", "load rules"),
+    ("smack-relabel", "smack", "fs/smackfs/relabel-self", "_", "allow itself other labels"),
+    ("selinux-enforce", "selinux", "fs/selinux/enforce", "", "stop SELinux from enforcing"),
+    ("selinux-load", "selinux", "fs/selinux/load", "", "load a policy"),
+    ("selinux-bool", "selinux", "fs/selinux/commit_pending_bools", "", "change policy's switches"),
 ):
-    GROUP.probe(_identity, _what, "smack.rst; SELinux Notebook, selinuxfs")(_knob(_model, _path))
+    GROUP.probe(_identity, _what, "smack.rst; SELinux Notebook, selinuxfs")(
+        _knob(_model, _path, _text)
+    )

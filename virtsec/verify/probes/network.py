@@ -11,7 +11,7 @@ from virtsec.verify.probes import calls
 
 GROUP = Group("network", "Containers do not talk to each other.")
 
-_PATIENCE = 2.0  # seconds; a refused packet is not answered
+_PATIENCE = 1.5  # seconds; a refused packet is not answered
 
 
 def _reached(family: int, kind: int, places: tuple[tuple[str, int], ...]) -> socket.socket:

@@ -99,7 +99,7 @@ def _affinity(aim: Aim, targets: Targets) -> str:
 
 def _limits(aim: Aim, targets: Targets) -> str:
     del targets
-    resource.prlimit(aim.task, resource.RLIMIT_CORE, (0, 0))
+    resource.prlimit(aim.stranger, resource.RLIMIT_CORE, (0, 0))
     return "set its limits"
 
 
