@@ -29,7 +29,7 @@ from virtsec.verify import bait
 from virtsec.verify.probe import Aim, Defence, NotApplicable, Probe, Targets
 from virtsec.verify.probes import PROBES
 
-_PATIENCE = 10  # seconds an attack may take
+_PATIENCE = 30  # seconds an attack may take, far more than any needs
 #: mac_override and mac_admin: a label is none to who has them (smack.rst), so they go with it.
 OVER_SMACK = 1 << 32 | 1 << 33
 ATTACK, BAIT = "attack", "bait"

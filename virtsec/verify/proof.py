@@ -23,7 +23,7 @@ from virtsec.verify.tree import Nodes, Tree
 
 ACTOR = "virtsec.verify.actor"
 ALL = frozenset(Defence) - {Defence.NETWORK}
-_PATIENCE = 60.0  # seconds until an actor that says nothing is given up
+_PATIENCE = 120.0  # seconds until an actor that says nothing is given up
 _DEVICES = {
     "mem": "/dev/mem",
     "port": "/dev/port",
