@@ -83,6 +83,11 @@ def place_of(address: str, port: int) -> tuple[str | int, ...]:
     return plain, port, 0, socket.if_nametoindex(interface) if interface else 0
 
 
+def scratch() -> str:
+    """A directory to make files in: on disk, as a tmpfs may be mounted without set-id bits."""
+    return next(filter(os.path.isdir, ("/var/tmp", "/tmp")), "/")  # noqa: S108  (inside)
+
+
 def mount(source: str, target: str, kind: str, flags: int = 0) -> None:
     """mount(2) without data. Raises `OSError`."""
     words = [each.encode() for each in (source, target, kind)]

@@ -47,7 +47,7 @@ def _make(name: str) -> Callable[[Targets], str]:
     def attack(targets: Targets) -> str:
         status = os.fstat(_node(name, targets))
         kind = stat.S_IFMT(status.st_mode)
-        with tempfile.TemporaryDirectory(dir="/var/tmp") as place:
+        with tempfile.TemporaryDirectory(dir=calls.scratch()) as place:
             os.mknod(f"{place}/node", kind | 0o600, status.st_rdev)
         return "made it"
 
@@ -63,7 +63,7 @@ for _name, _what in _NODES[:3]:
 @GROUP.probe("mount-disk", "mount the host's disk", "mount(2)")
 def _mount(targets: Targets) -> str:
     node = _node("disk", targets)
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as place:
+    with tempfile.TemporaryDirectory(dir=calls.scratch()) as place:
         for kind in ("ext4", "xfs", "btrfs"):
             mounted = False
 

@@ -80,7 +80,7 @@ for _identity, _root, _path, _flags, _what, _see in (
 def _mounted(kind: str) -> Callable[[Targets], str]:
     def attack(targets: Targets) -> str:
         del targets
-        with tempfile.TemporaryDirectory(dir="/var/tmp") as place:
+        with tempfile.TemporaryDirectory(dir=calls.scratch()) as place:
             try:
                 calls.mount(kind, place, kind)
             except OSError as error:

@@ -68,7 +68,7 @@ def _exec(targets: Targets) -> str:
 def _create(targets: Targets) -> str:
     _only("selinux", targets)
     _set_self("fscreate", targets.host.file_label)
-    with tempfile.NamedTemporaryFile(dir="/tmp"):
+    with tempfile.NamedTemporaryFile(dir=calls.scratch()):
         return f"made a file labelled {targets.host.file_label}"
 
 
@@ -81,7 +81,7 @@ def _socket(targets: Targets) -> str:
 
 
 def _on_own_file(name: str, value: bytes) -> str:
-    with tempfile.NamedTemporaryFile(dir="/tmp") as file:
+    with tempfile.NamedTemporaryFile(dir=calls.scratch()) as file:
         os.setxattr(file.name, name, value)
     return f"set {name}"
 
@@ -104,7 +104,7 @@ def _smack_attribute(name: str) -> Callable[[Targets], str]:
     def attack(targets: Targets) -> str:
         _only("smack", targets)
         if name == "SMACK64TRANSMUTE":
-            with tempfile.TemporaryDirectory(dir="/tmp") as directory:
+            with tempfile.TemporaryDirectory(dir=calls.scratch()) as directory:
                 os.setxattr(directory, f"security.{name}", b"TRUE")
             return f"set {name}"
         return _on_own_file(f"security.{name}", targets.own_label.encode())
@@ -137,7 +137,7 @@ for _name in _SOCKET_ATTRIBUTES:
 def _mounted(kind: str, model: str) -> Callable[[Targets], str]:
     def attack(targets: Targets) -> str:
         _only(model, targets)
-        with tempfile.TemporaryDirectory(dir="/tmp") as place:
+        with tempfile.TemporaryDirectory(dir=calls.scratch()) as place:
             calls.mount(kind, place, kind)
             calls.umount(place)
         return f"mounted {kind}"

@@ -114,8 +114,10 @@ def _file_capability(targets: Targets) -> str:
     del targets
     # VFS_CAP_REVISION_2 with the effective bit, sys_module permitted (linux/capability.h)
     grant = struct.pack("<5I", 0x02000001, 1 << _MODULE, 0, 0, 0)
-    grep = next(Path(path) for path in ("/usr/bin/grep", "/bin/grep") if Path(path).exists())
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as place:
+    grep = next(filter(Path.exists, map(Path, ("/usr/bin/grep", "/bin/grep"))), None)
+    if grep is None:
+        raise NotApplicable("it has no grep to try it with")
+    with tempfile.TemporaryDirectory(dir=calls.scratch()) as place:
         program = Path(place, "program")
         program.write_bytes(grep.read_bytes())
         program.chmod(0o755)
