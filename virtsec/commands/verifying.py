@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from virtsec.commands.entering import entry
@@ -44,9 +44,8 @@ def verify(
     host: Host,
     against: str | None = None,
     only: Collection[str] = (),
-    told: Callable[[Result], None] = lambda _: None,
 ) -> Verified:
-    """Attack from inside `name`, the host and container `against`; `told` hears of each at once.
+    """Attack from inside `name`, the host and container `against`.
 
     Both have to run. Raises what `find_ours` does, `Failed` when one does not run or stops.
     """
@@ -65,7 +64,6 @@ def verify(
                 said, seen = attack(probe)
                 active = active_at(probe.position, privileged=side.uid == 0)
                 results.append(judge(probe, said, seen, active, alone.get(probe.id)))
-                told(results[-1])
                 host.progress.advance()
     finally:
         host.progress.end()

@@ -32,7 +32,6 @@ _WEB = (8008, 8009, 8443)
 _SIOCGIFADDR = 0x8915
 _RMID = 0
 _PR_SET_PTRACER = 0x59616D61  # Yama: whoever may, may trace it
-_SHMCTL = {"x86_64": 31}
 Told = dict[str, Any]
 
 

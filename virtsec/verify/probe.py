@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -122,10 +121,6 @@ class Group:
             return attack
 
         return add
-
-
-#: What says that permission was asked for and not given; every other error is of another kind.
-REFUSALS = frozenset({errno.EPERM, errno.EACCES})
 
 
 def permitted(call: Callable[[], object], *errors: int) -> str:
