@@ -1,18 +1,57 @@
-"""Smack rules that virtsec would never load, to show what they would open."""
+"""Defences taken away for a moment, each by what the host's administrator could do to it."""
 
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+from demo.shell import run
+from machine.qemu import Lsm
 
 RULES = Path("/sys/fs/smackfs/load2")
 
 
 @contextmanager
 def rule(text: str) -> Iterator[None]:
-    """A rule, for as long as it is shown what it opens."""
+    """A rule of Smack's that virtsec would never load, for as long as it is shown what it opens."""
     subject, thing, _ = text.split()
     RULES.write_text(text)
     try:
         yield
     finally:
         RULES.write_text(f"{subject} {thing} -")
+
+
+@contextmanager
+def unlabelled(lsm: Lsm) -> Iterator[None]:
+    """Have the label of containers' packets keep nobody from them."""
+    if lsm is Lsm.SMACK:
+        with rule("net vs2 w"), rule("net vs1 w"):
+            yield
+        return
+    run("systemctl", "stop", "virtsec-packets")
+    run("nft", "destroy", "table", "bridge", "virtsec")
+    try:
+        yield
+    finally:
+        run("systemctl", "start", "virtsec-packets")
+
+
+@contextmanager
+def permissive(lsm: Lsm, name: str, *others: str) -> Iterator[None]:
+    """Have the policy refuse container `name` nothing, be it the host's or that of `others`."""
+    if lsm is Lsm.SMACK:
+        with ExitStack() as stack:
+            for thing in ("_", "host", *others):
+                stack.enter_context(rule(f"{name} {thing} rwxatl"))
+            yield
+        return
+    module = f"{name}-permissive"
+    with tempfile.TemporaryDirectory() as folder:
+        text = Path(folder, f"{module}.cil")
+        text.write_text(f"(typepermissive {name}_t)\n")
+        run("semodule", "-i", str(text))
+    try:
+        yield
+    finally:
+        run("semodule", "-r", module)

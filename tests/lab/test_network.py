@@ -1,15 +1,13 @@
 """Containers are reached from outside and reach outside, but not each other."""
 
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 
 import pytest
 from demo.containers import Container
 from demo.shell import run, wait_for
 from machine.qemu import Lsm
-from rules import rule
+from rules import unlabelled
 
 ADDRESSES = (("vs1", "fd00:5ec::1:1"), ("vs2", "fd00:5ec::1:2"))
 
@@ -74,21 +72,6 @@ def test_a_firewall_reload_does_not_take_the_label_off(vs1: Container, vs2: Cont
     finally:
         for each, rules in before.items():  # libvirt's own
             run(f"{each}-restore", stdin=rules)
-
-
-@contextmanager
-def unlabelled(lsm: Lsm) -> Iterator[None]:
-    """Have the label of containers' packets keep nobody from them."""
-    if lsm is Lsm.SMACK:
-        with rule("net vs2 w"), rule("net vs1 w"):
-            yield
-        return
-    run("systemctl", "stop", "virtsec-packets")
-    run("nft", "destroy", "table", "bridge", "virtsec")
-    try:
-        yield
-    finally:
-        run("systemctl", "start", "virtsec-packets")
 
 
 def fetched(container: Container, address: str, text: str) -> bool:
