@@ -6,31 +6,15 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from demo.containers import Container
 from demo.shell import run, virtsec
 from machine.qemu import Lsm
 from proving import proven
+from verified import broken, verified
 
 from virtsec.verify.proven import PLACE
-
-Document = dict[str, Any]
-
-
-def verified(*words: str) -> tuple[int, Document]:
-    """Exit status, and the one result of `virtsec verify --json`."""
-    done = virtsec("verify", *words, "--json", check=False)
-    document = json.loads(done.stdout)
-    assert document["errors"] == []
-    return done.returncode, document["results"][0]
-
-
-def broken(result: Document) -> dict[str, str]:
-    """The attacks that did not simply hold, with the evidence."""
-    fine = ("held", "not applicable", "not proven")
-    return {r["id"]: r["evidence"] for r in result["results"] if r["verdict"] not in fine}
 
 
 def test_what_refuses_each_attack_is_as_the_package_says(
