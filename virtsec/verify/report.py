@@ -30,7 +30,7 @@ table { border-collapse: collapse; width: 100%; table-layout: fixed; }
 th, td { text-align: left; vertical-align: top; padding: .25rem .5rem;
   border-top: 1px solid var(--line); overflow-wrap: anywhere; }
 th { color: var(--soft); font-weight: 600; }
-th:nth-child(1) { width: 38%; } th:nth-child(2) { width: 9%; } th:nth-child(3) { width: 25%; }
+th:nth-child(1) { width: 37%; } th:nth-child(2) { width: 13%; } th:nth-child(3) { width: 24%; }
 small { color: var(--soft); display: block; }
 .held { color: var(--held); } .broken { color: var(--broken); font-weight: 700; }
 .unclear { color: var(--unclear); font-weight: 700; }
@@ -74,7 +74,21 @@ def _container(found: Verified) -> str:
     rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts)
     groups = groupby(found.results, key=lambda result: (result.group, result.promise))
     tables = "".join(_group(*heading, results) for heading, results in groups)
-    return f'<h2>{escape(found.name)}</h2><p class="sum {good}">{words}</p><dl>{rows}</dl>{tables}'
+    return (
+        f'<h2>{escape(found.name)}</h2><p class="sum {good}">{words}</p>{_failures(found)}'
+        f"<dl>{rows}</dl>{tables}"
+    )
+
+
+def _failures(found: Verified) -> str:
+    """What did not hold, before all that did."""
+    wrong = [each for each in found.results if each.verdict in {Verdict.BROKEN, Verdict.UNCLEAR}]
+    items = "".join(
+        f"<li class='{each.verdict.name.lower()}'>{escape(each.sentence)}: "
+        f"{escape(each.evidence)}</li>"
+        for each in wrong
+    )
+    return f"<ul>{items}</ul>" if items else ""
 
 
 def _group(group: str, promise: str, results: Iterable[Result]) -> str:

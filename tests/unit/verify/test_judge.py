@@ -128,6 +128,11 @@ class Page(HTMLParser):
 
 
 class TestReport:
+    def test_what_did_not_hold_stands_before_all_that_did(self) -> None:
+        broken = replace(judged({"got": "all of it"}), sentence="reach the key")
+        words = "".join(Page(page([run(judged(REFUSED), broken)])).words)
+        assert words.index("reach the key: all of it") < words.index("EACCES")
+
     def test_it_is_one_file_with_every_attack_and_its_evidence(self) -> None:
         hostile = replace(judged({"got": "<script>alert(1)</script>"}), sentence="<b>x</b> & y")
         found = run(judged(REFUSED), hostile)
