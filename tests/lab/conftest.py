@@ -16,7 +16,7 @@ import os
 from pathlib import Path
 
 import pytest
-from demo.containers import ATTACK_MOUNTS, Container, prepare
+from demo.containers import ATTACK_MOUNTS, Container, Small, prepare
 from machine.inside.reporter import Reporter
 from machine.missing import stand_in
 from machine.outside import Outside
@@ -110,6 +110,16 @@ def vs2() -> Container:
 def vs3() -> Container:
     """Return a running privileged container, where only the security module stands between."""
     return _serving("vs3", "--privileged", *ATTACK_MOUNTS)
+
+
+@pytest.fixture(scope="session")
+def small() -> Small:
+    """A running container of busybox with the host's tree at /mnt, to start again and again."""
+    prepare()
+    container = Small("small")
+    container.define(*ATTACK_MOUNTS)
+    container.start()
+    return container
 
 
 def _serving(name: str, *options: str) -> Container:

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from demo.containers import Container
+from demo.containers import Small
 from demo.shell import run, virsh
 
 Edit = tuple[str, str]
@@ -46,16 +46,19 @@ SELINUX: dict[str, Edit] = {
 #: Where the controller sets it, by the metadata.
 SMACK: dict[str, Edit] = {
     "asks libvirt for no label": (r"(</domain>)", r"<seclabel type='none'/>\1"),
-    "takes the host's label": (r"process=['\"]vs2['\"]", "process='_'"),
-    "takes another container's label": (r"(label [^>]*)process=['\"]vs2['\"]", r"\1process='vs1'"),
+    "takes the host's label": (r"process=['\"]small['\"]", "process='_'"),
+    "takes another container's label": (
+        r"(label [^>]*)process=['\"]small['\"]",
+        r"\1process='vs1'",
+    ),
 }
 
 
 @pytest.fixture(scope="module")
-def definition(vs2: Container) -> str:
-    """The XML of vs2 as it should be, the container shut off."""
-    vs2.stop()
-    return virsh("dumpxml", "--inactive", "vs2").stdout
+def definition(small: Small) -> str:
+    """The XML of small as it should be, the container shut off."""
+    small.stop()
+    return virsh("dumpxml", "--inactive", "small").stdout
 
 
 @pytest.mark.parametrize("what", list(WEAKENING))
@@ -76,37 +79,39 @@ def test_an_edit_of_the_label_the_controller_sets_is_refused(what: str, definiti
 
 
 def refused(pattern: str, replacement: str, definition: str) -> None:
-    """Edit vs2 so, see that neither virsh nor virtsec starts it, and put it back."""
+    """Edit small so, see that neither virsh nor virtsec starts it, and put it back."""
     edited, count = re.subn(pattern, replacement, definition, flags=re.DOTALL)
     assert count, "the edit changed nothing"
     virsh("define", "/dev/stdin", stdin=edited)
     try:
-        done = virsh("start", "vs2", check=False)
+        done = virsh("start", "small", check=False)
         assert done.returncode != 0, "it started"
         sentence = done.stderr.partition("virtsec: ")[2]
         assert sentence.strip(), done.stderr
         assert "Traceback" not in done.stderr
-        ours = run("virtsec", "start", "vs2", check=False)
+        ours = run("virtsec", "start", "small", check=False)
         assert ours.returncode == 3, ours.stderr
     finally:
         virsh("define", "/dev/stdin", stdin=definition)
 
 
-def test_put_back_it_starts(definition: str, vs2: Container) -> None:
+def test_put_back_it_starts(definition: str, small: Small) -> None:
     virsh("define", "/dev/stdin", stdin=definition)
-    vs2.start()
+    small.start()
+    assert small.confined()
 
 
-def test_an_edit_that_weakens_nothing_is_accepted_and_kept(vs2: Container) -> None:
-    vs2.stop()
-    before = virsh("dumpxml", "--inactive", "vs2").stdout
-    title = "<title>The neighbour</title>"
+def test_an_edit_that_weakens_nothing_is_accepted_and_kept(small: Small) -> None:
+    small.stop()
+    before = virsh("dumpxml", "--inactive", "small").stdout
+    title = "<title>The small one</title>"
     edited = re.sub(r"(<metadata>)", rf"{title}\1", before)
     edited = edited.replace(
         "<metadata>", "<metadata><mine:note xmlns:mine='urn:mine'>kept</mine:note>"
     )
     virsh("define", "/dev/stdin", stdin=edited)
-    vs2.start()
-    after = virsh("dumpxml", "vs2").stdout
+    small.start()
+    assert small.confined()
+    after = virsh("dumpxml", "small").stdout
     assert title in after
     assert "kept" in after

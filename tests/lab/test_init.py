@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from demo.containers import Container
+from demo.containers import Container, Small
 from demo.shell import virsh, virtsec, wait_for
 
 #: What the article's attacker puts in the place of init: it tries the host's files, then goes on.
@@ -16,8 +16,9 @@ EVIL = """#!/bin/sh
 cat /proc/self/attr/current; echo
 head -c 1 /mnt/etc/shadow && echo REACHED
 echo x >/mnt/root/planted-by-init && echo REACHED
+echo over
 } >/root/evil.log 2>&1
-exec /usr/lib/systemd/systemd
+exec /bin/busybox init
 """
 
 
@@ -38,11 +39,11 @@ def fingerprint(path: Path) -> tuple[object, ...]:
 
 
 @contextmanager
-def stopped(container: Container) -> Iterator[Path]:
+def stopped(container: Small) -> Iterator[Path]:
     """The host's path of what init is, the container shut off; put back afterwards."""
     container.stop()
-    init = container.rootfs / "usr/lib/systemd/systemd"
-    kept = init.with_name("systemd.kept")
+    init = container.rootfs / "bin/busybox"
+    kept = init.with_name("busybox.kept")
     init.rename(kept)
     try:
         yield init
@@ -63,7 +64,7 @@ def set_attribute(container: Container, name: str, value: str) -> int:
     return container.ssh(f"perl -e '{call}' {name} {value}", check=False).returncode
 
 
-def refusal(container: Container) -> str:
+def refusal(container: Small) -> str:
     """What libvirt says when it is told to start the container, which must fail."""
     done = virsh("start", container.name, check=False)
     assert done.returncode != 0, "it started"
@@ -71,20 +72,21 @@ def refusal(container: Container) -> str:
     return done.stderr
 
 
-def test_another_init_put_in_its_place_runs_confined_and_reaches_nothing(vs1: Container) -> None:
-    vs1.ssh("rm -f /sbin && mkdir /sbin && cat >/sbin/init && chmod 755 /sbin/init", stdin=EVIL)
-    vs1.stop()
+def test_another_init_put_in_its_place_runs_confined_and_reaches_nothing(small: Small) -> None:
+    small.inside("rm /sbin/init && cat >/sbin/init && chmod 755 /sbin/init", stdin=EVIL)
+    small.stop()
     try:
-        vs1.start()
-        log = (vs1.rootfs / "root/evil.log").read_text()
-        expected = vs1.info()["label"]["process"]
-        assert log.splitlines()[0].rstrip("\0") == expected
-        assert "REACHED" not in log
+        small.start()
+        log = small.rootfs / "root/evil.log"
+        wait_for("what it tried", lambda: log.exists() and log.read_text().endswith("over\n"))
+        said = log.read_text()
+        assert said.splitlines()[0].rstrip("\0") == small.info()["label"]["process"]
+        assert "REACHED" not in said
         assert not Path("/root/planted-by-init").exists()
     finally:
-        vs1.ssh("rm -rf /sbin && ln -s usr/sbin /sbin", check=False)
-        vs1.stop()
-        vs1.start()
+        small.inside("rm /sbin/init && ln -s /bin/busybox /sbin/init")
+        small.stop()
+        small.start()
 
 
 @pytest.fixture
@@ -99,9 +101,9 @@ def canary() -> Iterator[Path]:
 
 @pytest.mark.parametrize("kind", ["symlink", "relative symlink", "hard link"])
 def test_init_that_leads_to_a_file_of_the_host_is_refused(
-    kind: str, vs2: Container, canary: Path
+    kind: str, small: Small, canary: Path
 ) -> None:
-    with stopped(vs2) as init:
+    with stopped(small) as init:
         if kind == "symlink":
             init.symlink_to(canary)
         elif kind == "relative symlink":
@@ -109,15 +111,15 @@ def test_init_that_leads_to_a_file_of_the_host_is_refused(
         else:
             init.hardlink_to(canary)
         before = fingerprint(canary)
-        refusal(vs2)
+        refusal(small)
         assert fingerprint(canary) == before
 
 
 @pytest.mark.parametrize(
     "kind", ["fifo", "directory", "dangling link", "nothing", "device", "loop"]
 )
-def test_init_that_is_no_program_is_refused_with_a_sentence(kind: str, vs2: Container) -> None:
-    with stopped(vs2) as init:
+def test_init_that_is_no_program_is_refused_with_a_sentence(kind: str, small: Small) -> None:
+    with stopped(small) as init:
         if kind == "fifo":
             os.mkfifo(init, 0o755)
         elif kind == "directory":
@@ -127,13 +129,13 @@ def test_init_that_is_no_program_is_refused_with_a_sentence(kind: str, vs2: Cont
         elif kind == "device":
             os.mknod(init, 0o755 | stat.S_IFCHR, os.makedev(1, 3))
         elif kind == "loop":
-            init.symlink_to("systemd")
-        refusal(vs2)
+            init.symlink_to("busybox")
+        refusal(small)
 
 
-def test_after_all_that_it_starts_as_before(vs2: Container) -> None:
-    virtsec("start", "vs2")
-    vs2.wait()
+def test_after_all_that_it_starts_as_before(small: Small) -> None:
+    virtsec("start", "small")
+    assert small.confined()
 
 
 @pytest.mark.selinux

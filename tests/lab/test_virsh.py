@@ -2,36 +2,37 @@
 
 from pathlib import Path
 
-from demo.containers import Container
+from demo.containers import Container, Small
 from demo.shell import run, virsh
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
 
-def test_virsh_lists_dumps_stops_and_starts_them(vs2: Container) -> None:
-    assert "vs2" in virsh("list", "--name").stdout.split()
-    assert "urn:virtsec:container" in virsh("dumpxml", "vs2").stdout
-    virsh("destroy", "vs2")
-    assert "vs2" not in virsh("list", "--name").stdout.split()
-    virsh("start", "vs2")
-    vs2.wait()
+def test_virsh_lists_dumps_stops_and_starts_them(small: Small) -> None:
+    assert "small" in virsh("list", "--name").stdout.split()
+    assert "urn:virtsec:container" in virsh("dumpxml", "small").stdout
+    virsh("destroy", "small")
+    assert "small" not in virsh("list", "--name").stdout.split()
+    virsh("start", "small")
+    assert small.confined()
 
 
-def test_virsh_undefines_them_and_defines_them_again(vs2: Container) -> None:
-    vs2.stop()
-    definition = virsh("dumpxml", "--inactive", "vs2").stdout
-    virsh("undefine", "vs2")
-    assert "vs2" not in virsh("list", "--all", "--name").stdout.split()
+def test_virsh_undefines_them_and_defines_them_again(small: Small) -> None:
+    small.stop()
+    definition = virsh("dumpxml", "--inactive", "small").stdout
+    virsh("undefine", "small")
+    assert "small" not in virsh("list", "--all", "--name").stdout.split()
     virsh("define", "/dev/stdin", stdin=definition)
-    virsh("autostart", "vs2")  # libvirt keeps that beside the XML, and undefine forgets it
-    vs2.start()
+    small.start()
+    assert small.confined()
 
 
-def test_virt_xml_changes_them_and_they_start(vs2: Container) -> None:
-    vs2.stop()
-    run("virt-xml", "-c", "lxc:///", "vs2", "--edit", "--memory", "300,maxmemory=300")
-    vs2.start()
-    assert vs2.info()["memory_mib"] == 300
+def test_virt_xml_changes_them_and_they_start(small: Small) -> None:
+    small.stop()
+    run("virt-xml", "-c", "lxc:///", "small", "--edit", "--memory", "300,maxmemory=300")
+    small.start()
+    assert small.confined()
+    assert small.info()["memory_mib"] == 300
 
 
 def test_their_xml_is_valid_by_libvirts_own_schema(

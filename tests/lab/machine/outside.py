@@ -39,6 +39,8 @@ TAIL_LINES = 40
 ROOM = 4 << 30
 """Bytes of memory to have for each guest that runs at the same time as another."""
 
+ONE_PROCESSOR = "for each in /sys/devices/system/cpu/cpu*/online; do echo 0 >$each; done"
+
 AFTER = {"after_reboot": "reboot", "after_reset": "reset"}
 """Markers of tests that run last, once the guest has been rebooted so."""
 
@@ -87,8 +89,10 @@ class GuestRun:
         laboratory: Laboratory,
         logs: Path,
         options: Sequence[str],
+        *,
+        alone: bool,
     ) -> None:
-        """Get a guest up. Raises LabError, GuestDied among them."""
+        """Get a guest up, `alone` or beside others. Raises LabError, GuestDied among them."""
         self.lsm = request.lsm
         self._items = list(items)
         self._options = options
@@ -100,10 +104,12 @@ class GuestRun:
         self._phase = -1
         self._running: Generator[Any, None, object] | None = None
         self._request = request
+        self._alone = alone
         self._context: AbstractContextManager[Machine] = laboratory.machine(
             request, lambda payload: fill(payload, items), logs / "console.log"
         )
         self._machine = self._context.__enter__()
+        self._share_processors()
         laboratory.progress.stage(f"{len(items)} tests in the guest ({request.lsm})")
 
     def reports(self, item: pytest.Item) -> list[Any]:
@@ -136,6 +142,7 @@ class GuestRun:
             for message in self._running:
                 self._take(message)
             self._machine.reboot(list(AFTER.values())[phase - 1])
+            self._share_processors()
         paths = {str(item.path.relative_to(CHECKOUT)): None for item in items}
         self._collected = None
         self._running = self._machine.reports(
@@ -144,6 +151,11 @@ class GuestRun:
             sink=self._say,
             patience=PATIENCE,
         )
+
+    def _share_processors(self) -> None:
+        """Leave the guest one processor where there are others: emulated, two get in their way."""
+        if not self._alone:
+            self._machine.run(["sh", "-c", ONE_PROCESSOR], sink=self._say)
 
     def _take(self, message: Any) -> None:
         if "collected" in message:
@@ -339,7 +351,8 @@ class Outside:
             setup=lsm.confines and not self._config.getoption("--no-setup"),
             wheel=self._config.getoption("--wheel"),
         )
-        return GuestRun(request, items, self._laboratory, logs, options)
+        alone = len(self._runs) == 1
+        return GuestRun(request, items, self._laboratory, logs, options, alone=alone)
 
 
 def at_a_time() -> int:
