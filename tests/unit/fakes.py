@@ -169,6 +169,15 @@ class FakeMac:
         """What is remembered."""
         return self.policies
 
+    def texts(self, own: Policy) -> Mapping[str, str]:
+        """A base of one line, and the container's."""
+        return {"base": "(base)\n", own.name: own.text}
+
+    def texts_in_force(self, own: Policy) -> Mapping[str, str]:
+        """The base, and the container's where it was loaded."""
+        there = {own.name: self.policies[own.name]} if own.name in self.policies else {}
+        return {"base": "(base)\n", **there}
+
     def protect(self, *, check: bool) -> Sequence[PurePosixPath]:
         """What the test gave, once unless only looked at."""
         found = tuple(self.exposed)

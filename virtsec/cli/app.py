@@ -6,7 +6,7 @@ they run, and their modules do not postpone annotations, which typer would compi
 
 import typer
 
-from virtsec.cli import enter, look, make, power, proof, ready
+from virtsec.cli import enter, look, make, policy, power, proof, ready
 from virtsec.cli.interrupt import interruptible
 from virtsec.cli.options import Json, output_of
 
@@ -60,8 +60,10 @@ for command in (
     enter.shell,
     enter.cp,
     proof.verify,
+    proof.doctor,
     power.console,
     make.label,
     make.undefine,
 ):
     app.command(name=command.__name__.rstrip("_"))(interruptible(command))
+app.add_typer(policy.app, name="policy")

@@ -1,4 +1,4 @@
-"""`virtsec verify`: does the confinement hold?"""
+"""`virtsec verify` and `doctor`: does the confinement hold, and is everything as it must be?"""
 
 from pathlib import Path
 from typing import Annotated
@@ -62,3 +62,27 @@ def verify(  # noqa: PLR0917  (the options)
     if report is not None and done.verified:
         proofs.write_report(report, done.verified)
     return done.status
+
+
+def doctor(
+    context: typer.Context,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Mend what can be mended without harm.")
+    ] = False,
+    json: Json = False,
+) -> int:
+    """Look for what is wrong with this host and its containers.
+
+    Each fault comes with its remedy. Exit status 0 only when nothing is left wrong.
+
+    \b
+    Example: virtsec doctor --fix
+    """
+    from virtsec.cli import proofs  # noqa: PLC0415  (slow imports)
+    from virtsec.commands import doctoring  # noqa: PLC0415
+    from virtsec.commands.results import as_json  # noqa: PLC0415
+
+    output = output_of(context, json)
+    found = doctoring.doctor(lambda: open_host(output), fix=fix)
+    output.show(as_json(found), lambda: proofs.diagnosed(output, found))
+    return 0 if found.healthy else 1

@@ -1,4 +1,4 @@
-"""What `verify` shows: a table for people, a document for programs, a page for auditors."""
+"""What `verify` and `doctor` show: to people, to programs, and `verify` to auditors."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from virtsec.errors import Failed, VirtsecError
 from virtsec.verify.proof import Verdict
 
 if TYPE_CHECKING:
+    from virtsec.commands.doctoring import Diagnosis
     from virtsec.commands.verifying import Verified
     from virtsec.step import Host
     from virtsec.verify.probe import Probe
@@ -136,3 +137,20 @@ def write_report(path: Path, verified: Sequence[Verified]) -> None:
         path.write_text(page(verified), "utf-8")
     except OSError as error:
         raise Failed(f"The report could not be written to {path}: {error.strerror}.") from error
+
+
+def diagnosed(output: Output, found: Diagnosis) -> None:
+    """What was looked at, a line each; beneath a fault its remedy."""
+    subject = ""
+    for each in found.checks:
+        if each.subject != subject:
+            subject = each.subject
+            output.say(f"{clean(subject)}:")
+        mark = ("mended" if each.fixed else "good") if each.good else "WRONG"
+        output.say(f"  {mark:<6} {clean(each.sentence)}")
+        if each.remedy:
+            by_us = " `virtsec doctor --fix` does it." if each.fixable else ""
+            output.say(f"         {clean(each.remedy)}{by_us}")
+    output.say()
+    wrong = sum(not each.good for each in found.checks)
+    output.say(f"{wrong} of {len(found.checks)} are wrong." if wrong else "All is well.")

@@ -18,6 +18,9 @@ verify                           {"results": [`virtsec.commands.verifying.Verifi
                                  "errors": […]}
 verify --list                    {"probes": [{"id", "group", "sentence", "promise", "see",
                                  "position"}, …]}
+policy show                      `virtsec.commands.policies.Shown`
+policy diff                      `virtsec.commands.policies.Compared`
+doctor                           `virtsec.commands.doctoring.Diagnosis`: healthy, checks
 anything that failed as a whole  {"error": {"sentence", "remedy", "status", "notes"}}
 ================================ ================================================================
 

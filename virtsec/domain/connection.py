@@ -9,7 +9,7 @@ from typing import Any
 from virtsec.domain import faults
 from virtsec.domain.networks import Networks
 from virtsec.domain.records import DomainRecord, DomainState, NetworkState
-from virtsec.errors import HostNotReady
+from virtsec.errors import HostNotReady, LibvirtFailed, Refused
 
 __all__ = ["DomainRecord", "DomainState", "Libvirt", "NetworkState"]
 
@@ -122,6 +122,16 @@ class Libvirt(Networks):
         """Start `name`; raises `Refused` with the hook's own sentence when it refuses."""
         self._on(name, "start", lambda domain: domain.create())
 
+    def refused_by_us(self, xml: str) -> bool:
+        """Whether our own hook refuses to start `xml`, which must be unable to start anyway."""
+        try:
+            self._call("start the domain", self._connection.createXML, xml, 0)
+        except Refused:
+            return True
+        except LibvirtFailed:
+            return False
+        return False
+
     def shutdown(self, name: str) -> None:
         """Ask init as virsh does: through /dev/initctl, else by SIGTERM. Returns at once."""
         self._on(name, "shut down", lambda domain: domain.shutdown())
@@ -151,6 +161,11 @@ class Libvirt(Networks):
                 return ()
             raise self._told(error, f"read the addresses of {name}") from None
         return _addresses(found.values())
+
+    def version(self) -> tuple[int, int, int]:
+        """The daemon's version."""
+        number = self._call("ask for its version", self._connection.getLibVersion)
+        return number // 1_000_000, number // 1000 % 1000, number % 1000
 
     def capabilities(self) -> str:
         """libvirt's description of the host, XML."""

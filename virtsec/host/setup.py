@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
 #: Root's alone to list, but to be entered by the ids of unprivileged containers: libvirt_lxc sets
 #: up their roots as the container's own root, which has no power over the host's directories.
-_STORE_MODE = 0o711
-_EXECUTABLE = 0o755
+STORE_MODE = 0o711
+EXECUTABLE = 0o755
 _DIRECTORY = 0o755
 
 
@@ -167,7 +167,7 @@ def _install(places: Places, target: Path, content: bytes) -> InstallFile | None
     """The step that puts `content` at `target`; None when it is there as it should be."""
     check_ancestors(target, places)
     before = find(target)
-    if before == Found(content, _EXECUTABLE, places.uid, places.gid):
+    if before == Found(content, EXECUTABLE, places.uid, places.gid):
         return None
     if before is not None and not before.ours:
         raise Refused(
@@ -181,7 +181,7 @@ def _fresh(
     places: Places, target: Path, content: bytes, before: Found | None = None
 ) -> InstallFile:
     return InstallFile(
-        target, content, _EXECUTABLE, places.uid, places.gid, staging_of(target), before
+        target, content, EXECUTABLE, places.uid, places.gid, staging_of(target), before
     )
 
 
@@ -204,10 +204,19 @@ def _directory(places: Places, path: Path, mode: int) -> list[Step]:
         raise Refused(
             f"{path} is not a directory.", "Move it away, then run `virtsec setup` again."
         )
-    before = (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
-    if path not in own_directories(places) or before == (mode, places.uid, places.gid):
+    if path not in own_directories(places) or is_as_made(path, mode, places):
         return []
+    before = (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
     return [ChangeMode(path, mode, places.uid, places.gid, before)]
+
+
+def is_as_made(path: Path, mode: int, places: Places) -> bool:
+    """Whether `path` is a directory with the mode and owner that setup gives it."""
+    if path.is_symlink() or not path.is_dir():
+        return False
+    status = path.stat()
+    found = (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
+    return found == (mode, places.uid, places.gid)
 
 
 def _directories(places: Places) -> list[tuple[Path, int]]:
@@ -216,7 +225,7 @@ def _directories(places: Places) -> list[tuple[Path, int]]:
     return [
         *((path, _DIRECTORY) for path in shared),
         *(
-            (path, _STORE_MODE if path == places.store else _DIRECTORY)
+            (path, STORE_MODE if path == places.store else _DIRECTORY)
             for path in own_directories(places)
         ),
     ]

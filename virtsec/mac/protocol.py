@@ -80,6 +80,15 @@ class MacModule(Protocol):
     def loaded(self) -> Mapping[str, str]:
         """Policy texts as loaded now, by container name."""
 
+    def texts(self, own: Policy) -> Mapping[str, str]:
+        """All of the policy that confines a container, as this version has it; pure.
+
+        By the name it is kept under: what all containers share first, then the container's `own`.
+        """
+
+    def texts_in_force(self, own: Policy) -> Mapping[str, str]:
+        """The same as this host has it now, without what is not there."""
+
     def marks(self, label: Label) -> TreeMarks:
         """The attributes of a tree labelled `label`; pure."""
 

@@ -23,10 +23,13 @@ from virtsec.mac.protocol import Enforcement
 Virtsec = Callable[..., Said]
 COMMANDS = [
     *("setup", "protect", "define", "start", "shutdown", "reboot", "destroy"),
-    *("list", "info", "logs", "exec", "shell", "cp", "verify", "console", "label", "undefine"),
+    *("list", "info", "logs", "exec", "shell", "cp", "verify", "doctor", "console"),
+    *("label", "undefine", "policy"),
 ]
 #: What they print is somebody else's.
 PASSED_THROUGH = ("logs", "exec", "shell", "console")
+#: Those that only have commands of their own.
+GROUPS = {"policy": ("show", "diff")}
 TREE = Path(__file__).parents[3]
 
 
@@ -45,9 +48,19 @@ def test_the_help_of_each_command_has_an_example(virtsec: Virtsec, command: str)
     assert f"\n  Example: virtsec {command}" in said.out
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c not in PASSED_THROUGH])
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c not in (*PASSED_THROUGH, *GROUPS)])
 def test_every_command_that_prints_has_json(virtsec: Virtsec, command: str) -> None:
     assert "--json" in virtsec(command, "--help").out
+
+
+@pytest.mark.parametrize(("group", "command"), [(g, c) for g in GROUPS for c in GROUPS[g]])
+def test_the_help_of_a_command_within_another_has_an_example_and_json(
+    virtsec: Virtsec, group: str, command: str
+) -> None:
+    said = virtsec(group, command, "--help")
+    assert said.status == 0
+    assert f"\n  Example: virtsec {group} {command}" in said.out
+    assert "--json" in said.out
 
 
 def test_help_needs_neither_libvirt_nor_lxml_nor_rich(tmp_path: Path) -> None:
@@ -290,7 +303,8 @@ def test_the_c_locale_gets_ascii() -> None:
 
 
 def test_the_app_has_no_command_without_a_test_here() -> None:
-    assert [command.name for command in app.registered_commands] == COMMANDS
+    names = [command.name for command in app.registered_commands]
+    assert [*names, *(group.name for group in app.registered_groups)] == COMMANDS
     assert Output().json is False
 
 

@@ -181,3 +181,14 @@ def test_a_directory_that_setup_makes_is_labelled_as_it_is_listed(
     assert os.getxattr(listed, "user.smack") == b"host"
     assert os.getxattr(listed / "file", "user.smack") == b"host"
     assert os.getxattr(made, "user.smack") == b"_"
+
+
+def test_a_rule_that_is_kept_and_not_loaded_is_not_said_to_be_in_force(
+    smack: Smack, kernel: FakeSmackfs
+) -> None:
+    own = container_policy("vs1")
+    smack.load([own])
+    assert smack.texts_in_force(own) == {"virtsec-vs1": own.text}
+    kernel.revoke("_")
+    assert str(ALL) not in smack.texts_in_force(own)["virtsec-vs1"]
+    assert str(ALL) in smack.texts(own)["virtsec-vs1"]

@@ -126,6 +126,15 @@ class SELinux:
         modules = store.installed(policy.module_name(""))
         return {policy.container_name(module) or module: text for module, text in modules.items()}
 
+    def texts(self, own: Policy) -> Mapping[str, str]:
+        """See the protocol."""
+        return {**policy.base_modules(), policy.module_name(own.name): own.text}
+
+    def texts_in_force(self, own: Policy) -> Mapping[str, str]:
+        """See the protocol."""
+        have = store.installed("virtsec")
+        return {name: have[name] for name in self.texts(own) if name in have}
+
     def marks(self, label: Label) -> TreeMarks:
         """See the protocol."""
         file = {ATTRIBUTE: label.file.encode() + b"\0"}

@@ -13,7 +13,7 @@ from virtsec.mac.packets import steps as packets
 from virtsec.mac.protocol import Enforcement, Policy, TreeMarks
 from virtsec.mac.smack import protect, setup
 from virtsec.mac.smack.kernel import process_label
-from virtsec.mac.smack.policy import container_policy
+from virtsec.mac.smack.policy import BASE, container_policy, text
 from virtsec.mac.smack.rule import (
     ATTRIBUTE,
     FLOOR,
@@ -26,7 +26,7 @@ from virtsec.mac.smack.rule import (
     parse,
 )
 from virtsec.mac.smack.setup import Place
-from virtsec.mac.smack.store import Store
+from virtsec.mac.smack.store import Store, kept_as
 from virtsec.spec import ContainerSpec, IdRange, Label
 from virtsec.step import Step
 
@@ -107,6 +107,19 @@ class Smack:
             if all(self._kernel.allows(rule) for rule in parse(text, f"the rules of {name}"))
         }
 
+    def texts(self, own: Policy) -> Mapping[str, str]:
+        """See the protocol."""
+        return {BASE: text("virtsec.rules"), kept_as(own.name): own.text}
+
+    def texts_in_force(self, own: Policy) -> Mapping[str, str]:
+        """See the protocol. A rule that is kept for the next boot and not loaded is left out."""
+        found = {}
+        for name in self.texts(own):
+            kept = self._store.read(name)
+            if kept is not None:
+                found[name] = "".join(filter(self._holds, kept.splitlines(keepends=True)))
+        return found
+
     def marks(self, label: Label) -> TreeMarks:
         """See the protocol."""
         file = {ATTRIBUTE: label.file.encode()}
@@ -167,6 +180,10 @@ class Smack:
     def remove_steps(self) -> Sequence[Step]:
         """See the protocol."""
         return setup.remove_steps(self._place)
+
+    def _holds(self, line: str) -> bool:
+        """Whether a line of a file of rules is loaded, or is no rule."""
+        return all(map(self._kernel.allows, parse(line, "a file of rules")))
 
     def _load(self, policy: Policy) -> None:
         rules = parse(policy.text, f"the rules of {policy.name}")

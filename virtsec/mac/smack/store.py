@@ -9,10 +9,15 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
-from virtsec.mac.install import failing, replace
+from virtsec.mac.install import failing, read, replace
 
 RULES = "etc/smack/accesses.d"
 _PREFIX = "virtsec-"
+
+
+def kept_as(container: str) -> str:
+    """The name of the file that keeps a container's rules."""
+    return _PREFIX + container
 
 
 class Store:
@@ -29,12 +34,16 @@ class Store:
                 found[path.name.removeprefix(_PREFIX)] = path.read_text()
         return found
 
+    def read(self, name: str) -> str | None:
+        """The text of one file of rules; None when it is not there."""
+        return read(self.directory / name)
+
     def keep(self, container: str, text: str) -> None:
         """Keep a container's rules; raises `PolicyFailed`."""
-        replace(self.directory / (_PREFIX + container), text)
+        replace(self.directory / kept_as(container), text)
 
     def forget(self, container: str) -> None:
         """Take a container's rules away, if they are there; raises `PolicyFailed`."""
-        path = self.directory / (_PREFIX + container)
+        path = self.directory / kept_as(container)
         with failing(path):
             path.unlink(missing_ok=True)

@@ -1,0 +1,219 @@
+"""doctor finds each fault that is planted, and `--fix` mends those it says it mends."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import pytest
+from demo.shell import run, virsh, virtsec
+from machine.qemu import Lsm
+
+from virtsec.commands.doctoring import doctor
+from virtsec.commands.host import open_host
+from virtsec.doctor.check import Checked
+from virtsec.step import Silent
+
+HOOK = "/etc/libvirt/hooks/lxc.d/50-virtsec"
+CONTROLLER = "/usr/libexec/virtsec/controller"
+NAME = "patient"
+STORE = f"/var/lib/virtsec/{NAME}"
+MOUNT = "/srv/for-patient"
+#: Its own: what runs on a network loses its connection with it.
+NETWORK = "for-patient"
+ATTRIBUTE = {Lsm.SELINUX: "security.selinux", Lsm.SMACK: "security.SMACK64"}
+REST = {Lsm.SELINUX: "system_u:object_r:virtsec_store_t:s0", Lsm.SMACK: "virtsec-rest"}
+RELOAD = "kill -HUP $(systemctl show --property MainPID --value libvirtd); sleep 3"
+
+
+@dataclass(frozen=True)
+class Planted:
+    """Shell commands that make a fault and take it away, and what doctor is to say of it."""
+
+    plant: str
+    mend: str
+    subject: str
+    id: str
+    fixable: bool
+
+
+def edit(pattern: str) -> tuple[str, str]:
+    """Commands that edit the definition, and undo it."""
+    virsh = "virsh -c lxc:///"
+    return (
+        f"{virsh} dumpxml --inactive {NAME} >/tmp/before.xml; "
+        f"sed '{pattern}' /tmp/before.xml >/tmp/after.xml; "
+        "! cmp -s /tmp/before.xml /tmp/after.xml; "
+        f"{virsh} define /tmp/after.xml",
+        f"{virsh} define /tmp/before.xml",
+    )
+
+
+FAULTS = {
+    "the hook has another line": Planted(
+        f"cp -p {HOOK} /tmp/hook; echo '# more' >>{HOOK}", f"cp -p /tmp/hook {HOOK}",
+        "host", "hook", True,
+    ),
+    "anybody may write the hook": Planted(
+        f"chmod o+w {HOOK}", f"chmod o-w {HOOK}", "host", "hook", True
+    ),
+    "the hook is gone": Planted(
+        f"mv {HOOK} /etc/libvirt/hooks/away", f"mv /etc/libvirt/hooks/away {HOOK}",
+        "host", "hook", True,
+    ),
+    "others may replace the hook": Planted(
+        "chmod o+w /etc/libvirt/hooks", "chmod o-w /etc/libvirt/hooks", "host", "hook", False
+    ),
+    "libvirt has not seen the hook": Planted(
+        f"mv {HOOK} /etc/libvirt/hooks/away; {RELOAD}; mv /etc/libvirt/hooks/away {HOOK}", RELOAD,
+        "host", "hook-in-force", True,
+    ),
+    "the controller has another line": Planted(
+        f"cp -p {CONTROLLER} /tmp/controller; echo '# more' >>{CONTROLLER}",
+        f"cp -p /tmp/controller {CONTROLLER}", "host", "controller", True,
+    ),
+    "the controller is not root's": Planted(
+        f"chown nobody {CONTROLLER}", f"chown root {CONTROLLER}", "host", "controller", True
+    ),
+    "anybody may change the store": Planted(
+        "chmod 0777 /var/lib/virtsec", "chmod 0711 /var/lib/virtsec", "host", "store", True
+    ),
+    "packets are not labelled": Planted(
+        "systemctl stop virtsec-packets", "systemctl start virtsec-packets", "host", "policy", True
+    ),
+    "the table of packets is changed": Planted(
+        "cp -p /etc/virtsec/packets.nft /tmp/packets; echo '# more' >>/etc/virtsec/packets.nft",
+        "cp -p /tmp/packets /etc/virtsec/packets.nft", "host", "policy", True,
+    ),
+    "there may be no user namespaces": Planted(
+        "sysctl -qw user.max_user_namespaces=0", "sysctl -qw user.max_user_namespaces=10000",
+        "host", "kernel", False,
+    ),
+    "the definition keeps all capabilities": Planted(
+        *edit("s/policy=.deny./policy=\"allow\"/"), NAME, "definition", False
+    ),
+    "the metadata is broken": Planted(
+        *edit("s/kind=.unprivileged./kind=\"free\"/"), NAME, "definition", False
+    ),
+    "the root may be written by others": Planted(
+        f"chmod o+w {STORE}/rootfs", f"chmod o-w {STORE}/rootfs", NAME, "root", False
+    ),
+    "the root is not the container's": Planted(
+        f"stat -c %u:%g {STORE}/rootfs >/tmp/owner; chown 0:0 {STORE}/rootfs",
+        f"chown $(cat /tmp/owner) {STORE}/rootfs", NAME, "root", False,
+    ),
+    "the root is gone": Planted(
+        f"mv {STORE}/rootfs {STORE}/away", f"mv {STORE}/away {STORE}/rootfs", NAME, "root", False
+    ),
+    "what is mounted is gone": Planted(
+        f"rmdir {MOUNT}", f"mkdir {MOUNT}", NAME, "mounts", False
+    ),
+    "the network is not active": Planted(
+        f"virsh net-destroy {NETWORK}", f"virsh net-start {NETWORK}", NAME, "network", True
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def patient() -> Iterator[None]:
+    """A container that is defined and does not run."""
+    run("mkdir", "-p", MOUNT)
+    network = f"<network><name>{NETWORK}</name><bridge name='virbr-patient'/></network>"
+    virsh("net-define", "/dev/stdin", stdin=network)
+    virsh("net-start", NETWORK)
+    options = ("--network", NETWORK, "--mount", f"{MOUNT}:/mnt")
+    virtsec("define", NAME, "--from", "/srv/images/busybox.tar", *options)
+    yield
+    virtsec("undefine", NAME, "--storage")
+    virsh("net-destroy", NETWORK)
+    virsh("net-undefine", NETWORK)
+
+
+def wrong(*, fix: bool = False) -> dict[tuple[str, str], Checked]:
+    """What doctor finds wrong, by subject and id. By the library: most of a command is Python."""
+    found = doctor(partial(open_host, Silent()), fix=fix)
+    bad = {(each.subject, each.id): each for each in found.checks if not each.good}
+    assert found.healthy == (not bad)
+    return bad
+
+
+def test_a_host_that_is_well_is_found_well() -> None:
+    assert wrong() == {}
+    document = json.loads(virtsec("doctor", "--json").stdout)
+    assert document["healthy"]
+    assert {each["subject"] for each in document["checks"]} >= {"host", NAME}
+
+
+@pytest.mark.parametrize("what", FAULTS)
+def test_a_fault_is_found(what: str) -> None:
+    planted_fault(FAULTS[what])
+
+
+def test_a_policy_that_is_not_loaded_is_found_and_loaded(lsm: Lsm) -> None:
+    take = {
+        Lsm.SELINUX: f"semodule -X 400 -r virtsec-container-{NAME}",
+        Lsm.SMACK: f"printf '_ {NAME} -' >/sys/fs/smackfs/load2",
+    }
+    planted_fault(Planted(take[lsm], "true", NAME, "policy-loaded", True))
+
+
+def test_a_policy_is_shown_with_its_reasons_and_is_this_versions(lsm: Lsm) -> None:
+    shown = json.loads(virtsec("policy", "show", NAME, "--json").stdout)
+    shared, own = shown["parts"][0], shown["parts"][-1]
+    assert shown["model"] == lsm.value
+    assert (shared["name"], own["name"].rpartition("-")[2]) == ("virtsec", NAME)
+    expected = {Lsm.SELINUX: f"(type {NAME}_t)", Lsm.SMACK: f"_ {NAME} rwxat"}
+    assert expected[lsm] in own["text"]
+    assert {Lsm.SELINUX: "; ", Lsm.SMACK: "# "}[lsm] in shared["text"]
+    assert json.loads(virtsec("policy", "diff", NAME, "--json").stdout)["same"]
+
+
+def test_a_tree_with_another_label_is_found_and_labelled(lsm: Lsm) -> None:
+    root, attribute = f"{STORE}/rootfs", ATTRIBUTE[lsm]
+    put = f"setfattr -n {attribute} -v {REST[lsm]} {root}"
+    planted_fault(Planted(put, "true", NAME, "labelled", True))
+
+
+@pytest.mark.selinux
+def test_a_module_that_is_permissive_is_found_and_left() -> None:
+    planted_fault(Planted("setenforce 0", "setenforce 1", "host", "enforcing", False))
+
+
+@pytest.mark.smack
+def test_a_secret_that_containers_could_read_is_found_and_labelled() -> None:
+    put = "systemctl stop virtsec-protect.path; setfattr -x security.SMACK64 /etc/shadow"
+    mend = "systemctl start virtsec-protect.path"
+    planted_fault(Planted(put, mend, "host", "secrets", True))
+
+
+def planted_fault(fault: Planted) -> None:
+    """It is found as said, with a remedy, and `--fix` mends it where it says so."""
+    run("sh", "-ec", fault.plant)
+    mended = False
+    try:
+        found = wrong()
+        key = (fault.subject, fault.id)
+        assert key in found
+        assert found[key].remedy
+        assert found[key].fixable == fault.fixable
+        if fault.fixable:
+            assert wrong(fix=True) == {}
+            mended = True
+    finally:
+        if not mended:
+            run("sh", "-ec", fault.mend)
+
+
+def test_after_all_that_the_host_is_well() -> None:
+    assert wrong() == {}
+
+
+def test_people_are_told_of_a_fault_and_its_remedy() -> None:
+    virsh("net-destroy", NETWORK)
+    try:
+        said = virtsec("doctor", check=False)
+        assert said.returncode == 1
+        assert f"WRONG  The network {NETWORK} is not active." in said.stdout
+        assert "`virtsec doctor --fix` does it." in said.stdout
+    finally:
+        virsh("net-start", NETWORK)

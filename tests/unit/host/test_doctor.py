@@ -1,0 +1,107 @@
+"""doctor: what is wrong is found with its remedy, and `fix` mends what it says it can mend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.unit.fakes import fake_host, foreign, record
+from tests.unit.samples import sample
+from virtsec.commands.doctoring import doctor
+from virtsec.doctor.check import Check, Fault, examine
+from virtsec.doctor.containers import container_checks, is_ours
+from virtsec.errors import Failed, HostNotReady
+
+
+@pytest.fixture
+def broken() -> list[str]:
+    """What is wrong now."""
+    return ["it"]
+
+
+def looking(broken: list[str], fix: Callable[[], None] | None = None) -> Iterator[Check]:
+    """A check that finds a fault while something is broken."""
+
+    def look() -> Fault | None:
+        return Fault("It is broken.", "Mend it.", fix) if broken else None
+
+    yield Check("it", "It is whole.", look)
+
+
+def test_what_is_good_is_said_to_hold() -> None:
+    (found,) = examine("host", looking([]), fix=True)
+    assert (found.good, found.sentence, found.remedy, found.fixed) == (
+        True,
+        "It is whole.",
+        "",
+        False,
+    )
+
+
+def test_a_fault_comes_with_its_remedy_and_is_left_without_fix(broken: list[str]) -> None:
+    (found,) = examine("host", looking(broken, broken.clear), fix=False)
+    assert (found.good, found.sentence, found.remedy) == (False, "It is broken.", "Mend it.")
+    assert found.fixable
+    assert broken
+
+
+def test_fix_mends_and_looks_again(broken: list[str]) -> None:
+    (found,) = examine("host", looking(broken, broken.clear), fix=True)
+    assert (found.good, found.fixed) == (True, True)
+
+
+def test_a_fix_that_does_not_help_is_no_fix(broken: list[str]) -> None:
+    (found,) = examine("host", looking(broken, lambda: None), fix=True)
+    assert (found.good, found.fixed) == (False, False)
+
+
+def test_a_fix_that_fails_says_why(broken: list[str]) -> None:
+    def fail() -> None:
+        raise Failed("The disk is full.", "Make room.")
+
+    (found,) = examine("host", looking(broken, fail), fix=True)
+    assert not found.good
+    assert found.sentence == "It is broken. It could not be mended: The disk is full."
+    assert found.remedy == "Make room."
+
+
+def test_an_error_while_looking_is_a_fault() -> None:
+    def look() -> Fault | None:
+        raise Failed("It cannot be read.", "Mend it.")
+
+    (found,) = examine("host", [Check("it", "It is whole.", look)], fix=False)
+    assert (found.good, found.sentence, found.fixable) == (False, "It cannot be read.", False)
+
+
+def test_a_host_that_cannot_be_reached_is_one_fault_and_the_rest_is_not_asked() -> None:
+    def connect() -> None:
+        raise HostNotReady("No module runs.", "Boot with one.")
+
+    found = doctor(connect)  # type: ignore[arg-type]
+    assert not found.healthy
+    assert [each.id for each in found.checks] == ["kernel", "reachable"]
+
+
+def test_the_domains_of_others_are_not_looked_at() -> None:
+    assert not is_ours(foreign())
+    assert is_ours(record("vs1", sample("vs1").xml))
+
+
+def test_an_edit_is_found_and_not_mended() -> None:
+    xml = sample("vs1").xml
+    edited = xml.replace('<capabilities policy="deny">', '<capabilities policy="allow">')
+    assert edited != xml
+    ours = record("vs1", edited)
+    checks = container_checks(ours, [ours], fake_host(ours))
+    (found,) = (each for each in examine("vs1", checks, fix=True) if each.id == "definition")
+    assert not found.good
+    assert "capabilities" in found.sentence
+    assert not found.fixable
+
+
+def test_a_label_that_another_domain_has_is_found() -> None:
+    ours, other = record("vs1", sample("vs1").xml), record("theirs", sample("vs1").xml)
+    checks = container_checks(ours, [ours, other], fake_host(ours, other))
+    (found,) = (each for each in examine("vs1", checks, fix=False) if each.id == "alone")
+    assert "theirs has the same label and ids and tree" in found.sentence

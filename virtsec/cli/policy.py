@@ -1,0 +1,58 @@
+"""`virtsec policy show` and `policy diff`."""
+
+import typer
+
+from virtsec.cli.interrupt import interruptible
+from virtsec.cli.options import Json, Name, output_of
+from virtsec.cli.session import open_host
+
+app = typer.Typer(
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="""Show the policy that confines a container.
+
+    \b
+    Example: virtsec policy show vs1
+    """,
+)
+
+
+def show(context: typer.Context, name: Name, json: Json = False) -> None:
+    """Show a container's policy as this host has it, with the reasons.
+
+    \b
+    Example: virtsec policy show vs1
+    """
+    from virtsec.commands import policies  # noqa: PLC0415  (slow imports)
+    from virtsec.commands.results import as_json  # noqa: PLC0415
+
+    output = output_of(context, json)
+    shown = policies.show(name, open_host(output))
+
+    def render() -> None:
+        for part in shown.parts:
+            output.say(f"### {part.name}")
+            output.say(part.text)
+
+    output.show(as_json(shown), render)
+
+
+def diff(context: typer.Context, name: Name, json: Json = False) -> int:
+    """Compare it with what this version would install.
+
+    Exit status 1 when it differs; `virtsec doctor --fix` puts this version's in its place.
+
+    \b
+    Example: virtsec policy diff vs1
+    """
+    from virtsec.commands import policies  # noqa: PLC0415  (slow imports)
+    from virtsec.commands.results import as_json  # noqa: PLC0415
+
+    output = output_of(context, json)
+    compared = policies.diff(name, open_host(output))
+    output.show(as_json(compared), lambda: output.say(compared.diff or "It is this version's."))
+    return 0 if compared.same else 1
+
+
+for command in (show, diff):
+    app.command(name=command.__name__)(interruptible(command))

@@ -1,0 +1,66 @@
+"""policy show, policy diff: what confines a container, as it is and as it should be."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+from virtsec.commands.find import find_ours
+from virtsec.mac.protocol import Policy
+from virtsec.step import Host
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One module, or one file of rules, with its comments."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The policy of one container as this host has it: what all share first, its own last."""
+
+    name: str
+    model: str  #: the security module
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """How what this host has differs from what this version would install."""
+
+    name: str
+    model: str
+    same: bool
+    diff: str  #: unified, empty when it is the same; lines with `+` are this version's
+
+
+def show(name: str, host: Host) -> Shown:
+    """The policy in force for container `name`. Raises what `find_ours` does."""
+    texts = host.mac.texts_in_force(_own(name, host))
+    return Shown(name, host.mac.model, tuple(Part(*each) for each in texts.items()))
+
+
+def diff(name: str, host: Host) -> Compared:
+    """Compare it with this version's. Raises what `find_ours` does."""
+    own = _own(name, host)
+    have, wanted = host.mac.texts_in_force(own), host.mac.texts(own)
+    lines = [
+        line
+        for each, text in wanted.items()
+        for line in difflib.unified_diff(
+            have.get(each, "").splitlines(keepends=True),
+            text.splitlines(keepends=True),
+            f"{each} on this host",
+            f"{each} of this version",
+        )
+    ]
+    return Compared(name, host.mac.model, not lines, "".join(lines))
+
+
+def _own(name: str, host: Host) -> Policy:
+    _, container = find_ours(name, host)
+    identity = container.identity
+    return host.mac.policy_for(container.spec, identity.label, identity.ids)
