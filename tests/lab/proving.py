@@ -52,10 +52,9 @@ def proven(unprivileged: str, privileged: str, other: str) -> dict[str, dict[str
     run("sysctl", "-q", "-w", "net.ipv6.conf.virbr0.disable_ipv6=0")
     bites = outcomes(privileged, other, frozenset())
     shared = {each: outcomes(privileged, other, frozenset({each})) for each in SHARED}
-    user = outcomes(unprivileged, other, frozenset({Defence.USER}))
     found = {}
     for kind, container, own in (
-        ("unprivileged", unprivileged, {Defence.USER: user}),
+        ("unprivileged", unprivileged, in_user_namespace(unprivileged, other, shared)),
         ("privileged", privileged, {}),
     ):
         label = label_alone(container, other, shared[Defence.NAMESPACES])
@@ -70,6 +69,23 @@ def proven(unprivileged: str, privileged: str, other: str) -> dict[str, dict[str
             if outcome == "bites"
         }
     return found
+
+
+def in_user_namespace(
+    container: str, other: str, shared: dict[Defence, dict[str, str]]
+) -> dict[Defence, dict[str, str]]:
+    """What came of every attack with the user namespace alone, and with capabilities alone.
+
+    The latter is asked with the container's own ids, where the namespace does not refuse already:
+    what is of the same user needs no capability.
+    """
+    user = outcomes(container, other, frozenset({Defence.USER}))
+    both = outcomes(container, other, frozenset({Defence.USER, Defence.CAPABILITY}))
+    capability = {
+        identity: shared[Defence.CAPABILITY][identity] if outcome == "refused" else both[identity]
+        for identity, outcome in user.items()
+    }
+    return {Defence.USER: user, Defence.CAPABILITY: capability}
 
 
 def label_alone(container: str, other: str, namespaces: dict[str, str]) -> dict[str, str]:

@@ -66,7 +66,7 @@ def test_without_the_policy_what_rests_on_the_label_is_broken(
 ) -> None:
     with permissive(lsm, "vs1", "vs2"):
         assert outcome() == (1, resting_on(lsm, Defence.MAC))
-        with let_in("vs1"):
+        with let_in(lsm, "vs1"):
             assert outcome() == (1, opening_devices(lsm, Defence.MAC))
 
 
@@ -74,7 +74,7 @@ def test_with_a_device_let_in_what_rests_on_its_control_group_is_broken(
     outcome: Callable[[], tuple[int, set[str]]], lsm: Lsm
 ) -> None:
     expected = opening_devices(lsm)
-    with let_in("vs1"):
+    with let_in(lsm, "vs1"):
         assert outcome() == (1 if expected else 0, expected)
 
 
@@ -90,40 +90,29 @@ def test_with_a_capability_let_past_the_hook_what_rests_on_it_is_broken(
 ) -> None:
     more = (r"(<capabilities policy='deny'>)", r"\1<sys_module state='on'/>")
     with edited(vs1.name, *more), hook_skipped():
-        virtsec("start", vs1.name)
+        virsh("start", vs1.name)  # virtsec itself looks for the hook
         assert outcome() == (1, resting_on(lsm, Defence.CAPABILITY) & OF_SYS_MODULE)
     vs1.start()
 
 
-def test_what_has_the_same_label_is_reached_where_only_the_label_refuses(
-    vs1: Container, lsm: Lsm
-) -> None:
-    virtsec("define", "vs4", "--from", "/srv/images/busybox.tar")
-    try:
-        with labelled_as(lsm, "vs4", vs1.name), hook_skipped():
-            virsh("start", "vs4")
-            status, result = verified(vs1.name, "--against", "vs4")
-            others = {each for each in resting_on(lsm, Defence.MAC) if "other" in each.split("-")}
-            assert (status, set(broken(result))) == (1, others)
-    finally:
-        virtsec("destroy", "vs4", check=False)
-        virtsec("undefine", "vs4", "--storage")
-
-
 def test_under_load_it_neither_fails_nor_disturbs(vs1: Container, vs2: Container) -> None:
     """50 requests are under way to both all the time."""
+    addresses = {each: each.address() for each in (vs1, vs2)}
     with ThreadPoolExecutor(51) as pool:
         attacking = pool.submit(verified, vs1.name, "--against", vs2.name)
 
-        def ask(container: Container) -> list[str]:
-            address = container.address()
+        def ask(address: str) -> list[str]:
             pages = []
             while not attacking.done():
                 words = ("curl", "-s", "--max-time", "300", f"http://{address}/")
                 pages.append(run(*words, check=False).stdout)
             return pages
 
-        asking = [(each, pool.submit(ask, each)) for each in (vs1, vs2) for _ in range(25)]
+        asking = [
+            (each, pool.submit(ask, address))
+            for each, address in addresses.items()
+            for _ in range(25)
+        ]
         status, result = attacking.result()
         assert (status, broken(result)) == (0, {})
         for container, asked in asking:
@@ -131,16 +120,30 @@ def test_under_load_it_neither_fails_nor_disturbs(vs1: Container, vs2: Container
 
 
 @contextmanager
-def let_in(name: str) -> Iterator[None]:
+def let_in(lsm: Lsm, name: str) -> Iterator[None]:
     """Have `DEVICE` let in, by whoever has virsh."""
     device = (
         f"<hostdev mode='capabilities' type='misc'><source><char>{DEVICE}</char></source></hostdev>"
     )
-    virsh("attach-device", name, "/dev/stdin", "--live", stdin=device)
+    with libvirt_unrefused(lsm):
+        virsh("attach-device", name, "/dev/stdin", "--live", stdin=device)
     try:
         yield
     finally:
-        virsh("detach-device", name, "/dev/stdin", "--live", stdin=device)
+        with libvirt_unrefused(lsm):
+            virsh("detach-device", name, "/dev/stdin", "--live", stdin=device)
+
+
+@contextmanager
+def libvirt_unrefused(lsm: Lsm) -> Iterator[None]:
+    """Debian's SELinux policy refuses libvirt to change the devices of what runs."""
+    if lsm is Lsm.SELINUX:
+        run("setenforce", "0")
+    try:
+        yield
+    finally:
+        if lsm is Lsm.SELINUX:
+            run("setenforce", "1")
 
 
 @contextmanager
@@ -168,41 +171,3 @@ def hook_skipped() -> Iterator[None]:
         yield
     finally:
         run("umount", HOOK)
-
-
-@contextmanager
-def labelled_as(lsm: Lsm, name: str, other: str) -> Iterator[None]:
-    """Have `name`, its tree and what it starts as carry the label of container `other`."""
-    metadata = (r"<virtsec:label [^>]*>", label_of(other, r"<virtsec:label [^>]*>"))
-    tree = f"/var/lib/virtsec/{name}/rootfs"
-    if lsm is Lsm.SELINUX:
-        seclabel = (r"<seclabel.*?</seclabel>", label_of(other, r"<seclabel.*?</seclabel>"))
-        process = run("cat", f"/proc/{Container(other).init_pid()}/attr/current").stdout
-        level = process.rstrip("\0\n").split(":", 3)[3]
-        run("chcon", "-hR", f"system_u:object_r:{other}_file_t:{level}", tree)
-        init = run("readlink", "-f", f"{tree}/sbin/init").stdout.strip()
-        run("chcon", f"system_u:object_r:{other}_exec_t:{level}", init)
-        with edited(name, *metadata, *seclabel):
-            yield
-        return
-    run("find", tree, "-exec", "setfattr", "-h", "-n", "security.SMACK64", "-v", other, "{}", "+")
-    emulator = Path("/usr/local/sbin/labelled-otherwise")
-    emulator.write_text(
-        f"#!/bin/sh\nprintf {other} >/proc/self/attr/smack/current\n"
-        'exec setpriv --bounding-set=-mac_admin -- /usr/lib/libvirt/libvirt_lxc "$@"\n'
-    )
-    emulator.chmod(0o755)
-    try:
-        with edited(
-            name, *metadata, r"<emulator>.*?</emulator>", f"<emulator>{emulator}</emulator>"
-        ):
-            yield
-    finally:
-        emulator.unlink()
-
-
-def label_of(name: str, pattern: str) -> str:
-    """The element of its definition that the pattern matches."""
-    found = re.search(pattern, virsh("dumpxml", "--inactive", name).stdout, flags=re.DOTALL)
-    assert found
-    return found[0]
