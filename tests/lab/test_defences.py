@@ -3,28 +3,23 @@
 What rests on a defence is no guess: proven.json says which defences refuse each attack alone.
 """
 
-import re
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from demo.containers import Container
-from demo.shell import run, virsh, virtsec
+from demo.shell import run, virsh
 from machine.qemu import Lsm
 from rules import permissive, unlabelled
 from verified import broken, verified
 
 from virtsec.commands.verifying import active_at
-from virtsec.host.places import HOOK
 from virtsec.verify.probe import Defence
 from virtsec.verify.probes import PROBES
 from virtsec.verify.proven import proven
 
 DEVICE = Path("/dev/hwrng")
-#: What a capability is for decides which attacks it opens; sys_module's are these.
-OF_SYS_MODULE = {"load-module", "raise", "file-capability"}
 
 
 def resting_on(lsm: Lsm, *gone: Defence) -> set[str]:
@@ -85,40 +80,6 @@ def test_without_labels_of_packets_the_neighbour_is_reached(
         assert outcome() == (1, {"tcp4-other", "udp4-other", "tcp6-other", "udp6-other"})
 
 
-def test_with_a_capability_let_past_the_hook_what_rests_on_it_is_broken(
-    outcome: Callable[[], tuple[int, set[str]]], vs1: Container, lsm: Lsm
-) -> None:
-    more = (r"(<capabilities policy='deny'>)", r"\1<sys_module state='on'/>")
-    with edited(vs1.name, *more), hook_skipped():
-        virsh("start", vs1.name)  # virtsec itself looks for the hook
-        assert outcome() == (1, resting_on(lsm, Defence.CAPABILITY) & OF_SYS_MODULE)
-    vs1.start()
-
-
-def test_under_load_it_neither_fails_nor_disturbs(vs1: Container, vs2: Container) -> None:
-    """50 requests are under way to both all the time."""
-    addresses = {each: each.address() for each in (vs1, vs2)}
-    with ThreadPoolExecutor(51) as pool:
-        attacking = pool.submit(verified, vs1.name, "--against", vs2.name)
-
-        def ask(address: str) -> list[str]:
-            pages = []
-            while not attacking.done():
-                words = ("curl", "-s", "--max-time", "300", f"http://{address}/")
-                pages.append(run(*words, check=False).stdout)
-            return pages
-
-        asking = [
-            (each, pool.submit(ask, address))
-            for each, address in addresses.items()
-            for _ in range(25)
-        ]
-        status, result = attacking.result()
-        assert (status, broken(result)) == (0, {})
-        for container, asked in asking:
-            assert set(asked.result()) == {f"This is {container.name}.\n"}
-
-
 @contextmanager
 def let_in(lsm: Lsm, name: str) -> Iterator[None]:
     """Have `DEVICE` let in, by whoever has virsh."""
@@ -144,30 +105,3 @@ def libvirt_unrefused(lsm: Lsm) -> Iterator[None]:
     finally:
         if lsm is Lsm.SELINUX:
             run("setenforce", "1")
-
-
-@contextmanager
-def edited(name: str, *edits: str) -> Iterator[None]:
-    """Have the definition of a container edited: pairs of a pattern and what it becomes."""
-    virtsec("destroy", name, check=False)
-    before = virsh("dumpxml", "--inactive", name).stdout
-    after = before
-    for pattern, replacement in zip(edits[::2], edits[1::2], strict=True):
-        after, count = re.subn(pattern, replacement, after, flags=re.DOTALL)
-        assert count, f"{pattern} changed nothing"
-    virsh("define", "/dev/stdin", stdin=after)
-    try:
-        yield
-    finally:
-        virtsec("destroy", name, check=False)
-        virsh("define", "/dev/stdin", stdin=before)
-
-
-@contextmanager
-def hook_skipped() -> Iterator[None]:
-    """Have libvirt run a program that accepts everything in place of the hook."""
-    run("mount", "--bind", "/usr/bin/true", HOOK)
-    try:
-        yield
-    finally:
-        run("umount", HOOK)

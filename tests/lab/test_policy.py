@@ -113,5 +113,5 @@ def test_containers_are_constrained_by_categories(vs1: Container, vs3: Container
 
 def test_the_hook_relabels_containers_files_only(vs1: Container) -> None:
     assert targets("virtsec_hook_t", "file", "relabelto") <= {
-        t for n in ("vs1", "vs2", "vs3") for t in own(n)
+        t for n in ("vs1", "vs2", "vs3", "small") for t in own(n)
     }

@@ -154,7 +154,7 @@ def left_of_policy(lsm: str) -> list[str]:
 
 
 def test_removed_and_set_up_again_nothing_foreign_is_changed(foreign: Foreign, lsm: str) -> None:
-    for name in ("vs1", "vs2", "vs3"):
+    for name in ("vs1", "vs2", "vs3", "small"):
         if virsh("domuuid", name, check=False).returncode == 0:
             virsh("destroy", name, check=False)
             virtsec("undefine", "--storage", name)
