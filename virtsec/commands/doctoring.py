@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from virtsec.doctor.check import Check, Checked, examine
 from virtsec.doctor.containers import container_checks, is_ours
 from virtsec.doctor.host import host_checks, kernel_checks
+from virtsec.domain.claims import claims
 from virtsec.errors import HostNotReady
 from virtsec.host.places import Places
 from virtsec.step import Host
@@ -43,5 +44,6 @@ def _checked(connect: Callable[[], Host], fix: bool, places: Places) -> Iterator
     reachable = Check("reachable", "A security module and libvirt's LXC driver run.", lambda: None)
     yield from examine("host", [reachable, *host_checks(host, places)], fix=fix)
     records = host.libvirt.domains()
+    claimed = {record.name: claims([record]) for record in records}
     for record in filter(is_ours, records):
-        yield from examine(record.name, container_checks(record, records, host), fix=fix)
+        yield from examine(record.name, container_checks(record, claimed, host), fix=fix)

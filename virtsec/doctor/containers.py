@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 
 from virtsec.commands.definition import label as label_again
 from virtsec.commands.live import init_pid
 from virtsec.commands.lock import host_lock
 from virtsec.doctor.check import Check, Fault
-from virtsec.domain.claims import claims
+from virtsec.domain.claims import Claims
 from virtsec.domain.metadata import Container, read_record
 from virtsec.domain.records import DomainRecord
 from virtsec.domain.verdict import differences
@@ -32,9 +32,12 @@ def is_ours(record: DomainRecord) -> bool:
 
 
 def container_checks(
-    record: DomainRecord, others: Iterable[DomainRecord], host: Host
+    record: DomainRecord, claimed: Mapping[str, Claims], host: Host
 ) -> list[Check]:
-    """All there is to ask about a container; of one with broken metadata only that."""
+    """All there is to ask about a container; of one with broken metadata only that.
+
+    `claimed` is what each domain of the host has, by name.
+    """
     try:
         container = read_record(record)
     except BadInput:
@@ -53,7 +56,7 @@ def container_checks(
     return [
         *found,
         Check("alone", "No other domain has its label, ids or tree.",
-              lambda: _shared(container, others)),
+              lambda: _shared(container, claimed)),
         Check("policy-loaded", "Its policy is loaded, and this version's.",
               lambda: _policy(container, host)),
         Check("root", "Its tree is there, and only root may put another in its place.",
@@ -66,12 +69,11 @@ def container_checks(
     ]  # fmt: skip
 
 
-def _shared(container: Container, others: Iterable[DomainRecord]) -> Fault | None:
+def _shared(container: Container, claimed: Mapping[str, Claims]) -> Fault | None:
     name, identity = container.name, container.identity
-    for other in others:
-        if other.name == name:
+    for other, theirs in claimed.items():
+        if other == name:
             continue
-        theirs = claims([other])
         shared = [
             what
             for what, holds in (
@@ -83,8 +85,8 @@ def _shared(container: Container, others: Iterable[DomainRecord]) -> Fault | Non
         ]
         if shared:
             return Fault(
-                f"The domain {other.name} has the same {' and '.join(shared)}.",
-                f"Take it from {other.name}, or undefine one of them and define it anew.",
+                f"The domain {other} has the same {' and '.join(shared)}.",
+                f"Take it from {other}, or undefine one of them and define it anew.",
             )
     return None
 

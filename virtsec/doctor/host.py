@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from virtsec.doctor.check import Check, Fault
 from virtsec.host import checks
 from virtsec.host.daemon import ReloadDaemon, running_unit
-from virtsec.host.files import Found, check_ancestors, find
+from virtsec.host.files import check_ancestors, find
 from virtsec.host.places import Places
-from virtsec.host.setup import EXECUTABLE, STORE_MODE, is_as_made, setup
+from virtsec.host.setup import STORE_MODE, as_installed, is_as_made, setup
 from virtsec.mac.protocol import Enforcement
 from virtsec.step import Host
 
@@ -129,7 +129,7 @@ def _version(libvirt: Libvirt) -> Fault | None:
 def _file(places: Places, path: Path, content: bytes, fix: Callable[[], None]) -> Fault | None:
     check_ancestors(path, places)
     found = find(path)
-    if found == Found(content, EXECUTABLE, places.uid, places.gid):
+    if found == as_installed(content, places):
         return None
     if found is None:
         how = "is not there"

@@ -129,7 +129,7 @@ class Libvirt(Networks):
         except Refused:
             return True
         except LibvirtFailed:
-            return False
+            pass  # something else kept it from starting
         return False
 
     def shutdown(self, name: str) -> None:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 #: Root's alone to list, but to be entered by the ids of unprivileged containers: libvirt_lxc sets
 #: up their roots as the container's own root, which has no power over the host's directories.
 STORE_MODE = 0o711
-EXECUTABLE = 0o755
+_EXECUTABLE = 0o755
 _DIRECTORY = 0o755
 
 
@@ -167,7 +167,7 @@ def _install(places: Places, target: Path, content: bytes) -> InstallFile | None
     """The step that puts `content` at `target`; None when it is there as it should be."""
     check_ancestors(target, places)
     before = find(target)
-    if before == Found(content, EXECUTABLE, places.uid, places.gid):
+    if before == as_installed(content, places):
         return None
     if before is not None and not before.ours:
         raise Refused(
@@ -177,11 +177,16 @@ def _install(places: Places, target: Path, content: bytes) -> InstallFile | None
     return _fresh(places, target, content, before)
 
 
+def as_installed(content: bytes, places: Places) -> Found:
+    """What setup leaves where it puts `content`."""
+    return Found(content, _EXECUTABLE, places.uid, places.gid)
+
+
 def _fresh(
     places: Places, target: Path, content: bytes, before: Found | None = None
 ) -> InstallFile:
     return InstallFile(
-        target, content, EXECUTABLE, places.uid, places.gid, staging_of(target), before
+        target, content, _EXECUTABLE, places.uid, places.gid, staging_of(target), before
     )
 
 

@@ -11,6 +11,7 @@ from tests.unit.samples import sample
 from virtsec.commands.doctoring import doctor
 from virtsec.doctor.check import Check, Fault, examine
 from virtsec.doctor.containers import container_checks, is_ours
+from virtsec.domain.claims import claims
 from virtsec.errors import Failed, HostNotReady
 
 
@@ -93,7 +94,7 @@ def test_an_edit_is_found_and_not_mended() -> None:
     edited = xml.replace('<capabilities policy="deny">', '<capabilities policy="allow">')
     assert edited != xml
     ours = record("vs1", edited)
-    checks = container_checks(ours, [ours], fake_host(ours))
+    checks = container_checks(ours, {}, fake_host(ours))
     (found,) = (each for each in examine("vs1", checks, fix=True) if each.id == "definition")
     assert not found.good
     assert "capabilities" in found.sentence
@@ -102,6 +103,8 @@ def test_an_edit_is_found_and_not_mended() -> None:
 
 def test_a_label_that_another_domain_has_is_found() -> None:
     ours, other = record("vs1", sample("vs1").xml), record("theirs", sample("vs1").xml)
-    checks = container_checks(ours, [ours, other], fake_host(ours, other))
+    checks = container_checks(
+        ours, {each.name: claims([each]) for each in (ours, other)}, fake_host(ours, other)
+    )
     (found,) = (each for each in examine("vs1", checks, fix=False) if each.id == "alone")
     assert "theirs has the same label and ids and tree" in found.sentence
