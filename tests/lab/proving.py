@@ -6,6 +6,7 @@ Run in a guest as `python3 -m proving vs1 vs3 vs2` it prints the guest's part of
 
 import json
 import sys
+from collections.abc import Collection
 
 from demo.shell import run
 from machine.qemu import Lsm
@@ -22,26 +23,32 @@ from virtsec.verify.proof import stage
 #: root of the host without the container's ids is nobody at all.
 SHARED = (Defence.SECCOMP, Defence.NAMESPACES, Defence.CAPABILITY, Defence.CGROUP)
 
+#: What came of each attack with one defence alone.
+Alone = dict[Defence, dict[str, str]]
 
-def outcomes(container: str, other: str, defences: frozenset[Defence]) -> dict[str, str]:
-    """What came of every attack from beside `container`, whose process has only `defences`.
+
+def outcomes(
+    container: str, other: str, defences: frozenset[Defence], attacks: Collection[str]
+) -> dict[str, str]:
+    """What came of each of `attacks` from beside `container`, by a process with only `defences`.
 
     'bites', 'refused', or why it could not be tried.
     """
     host = open_host(Silent())
     found = {}
     with stage(host_side(host), side_of(container, host), side_of(other, host), defences) as attack:
-        for probe in PROBES.values():
+        for identity in attacks:
+            probe = PROBES[identity]
             said, seen = attack(probe)
             if said.get("refused") == "no answer":  # a busy machine may have been too slow
                 said, seen = attack(probe)
             if seen or "got" in said:
-                found[probe.id] = "bites"
+                found[identity] = "bites"
             elif "refused" in said:
-                found[probe.id] = "refused"
+                found[identity] = "refused"
             else:
-                found[probe.id] = next(iter(said.values()))
-            print(f"{probe.id}: {'+'.join(sorted(defences)) or 'none'}: {said} {seen}",
+                found[identity] = next(iter(said.values()))
+            print(f"{identity}: {'+'.join(sorted(defences)) or 'none'}: {said} {seen}",
                   file=sys.stderr, flush=True)  # fmt: skip
     return found
 
@@ -50,72 +57,79 @@ def proven(unprivileged: str, privileged: str, other: str) -> dict[str, dict[str
     """By kind and attack, for those that bite without any defence: what refuses it alone."""
     # libvirt's network has no IPv6 by itself, and without it nothing would reach over it.
     run("sysctl", "-q", "-w", "net.ipv6.conf.virbr0.disable_ipv6=0")
-    bites = outcomes(privileged, other, frozenset())
-    shared = {each: outcomes(privileged, other, frozenset({each})) for each in SHARED}
+    undefended = outcomes(privileged, other, frozenset(), PROBES)
+    bites = [identity for identity, outcome in undefended.items() if outcome == "bites"]
+    shared = {each: outcomes(privileged, other, frozenset({each}), bites) for each in SHARED}
     found = {}
     for kind, container, own in (
         ("unprivileged", unprivileged, in_user_namespace(unprivileged, other, shared)),
         ("privileged", privileged, {}),
     ):
-        label = label_alone(container, other, shared[Defence.NAMESPACES])
-        alone = shared | own | {Defence.MAC: label}
+        alone = shared | own
+        alone[Defence.MAC] = label_alone(container, other, alone)
         found[kind] = {
             identity: [
                 _named(identity, each).value
                 for each in Defence
                 if each in alone and alone[each][identity] == "refused"
             ]
-            for identity, outcome in bites.items()
-            if outcome == "bites"
+            for identity in bites
         }
     return found
 
 
-def in_user_namespace(
-    container: str, other: str, shared: dict[Defence, dict[str, str]]
-) -> dict[Defence, dict[str, str]]:
+def in_user_namespace(container: str, other: str, shared: Alone) -> Alone:
     """What came of every attack with the user namespace alone, and with capabilities alone.
 
     The latter is asked with the container's own ids, where the namespace does not refuse already:
     what is of the same user needs no capability.
     """
-    user = outcomes(container, other, frozenset({Defence.USER}))
-    both = outcomes(container, other, frozenset({Defence.USER, Defence.CAPABILITY}))
-    capability = {
-        identity: shared[Defence.CAPABILITY][identity] if outcome == "refused" else both[identity]
-        for identity, outcome in user.items()
-    }
-    return {Defence.USER: user, Defence.CAPABILITY: capability}
+    capability = shared[Defence.CAPABILITY]
+    user = outcomes(container, other, frozenset({Defence.USER}), capability)
+    both = frozenset({Defence.USER, Defence.CAPABILITY})
+    as_itself = outcomes(container, other, both, _not_refused(user))
+    return {Defence.USER: user, Defence.CAPABILITY: capability | as_itself}
 
 
-def label_alone(container: str, other: str, namespaces: dict[str, str]) -> dict[str, str]:
-    """What came of every attack from beside `container` with its label alone.
+def label_alone(container: str, other: str, alone: Alone) -> dict[str, str]:
+    """What came of every attack from beside `container` with nothing but its label to refuse it.
 
     Some attacks write files first, and in the host's tree the label refuses that already. So
     whatever namespaces alone do not refuse is attacked from inside of them; so is what they
-    refuse only because packets that come through them are labelled.
+    refuse only because packets that come through them are labelled. Likewise of the user
+    namespace: SELinux asks there for capabilities of another class, which a container may have
+    over itself.
     """
-    label = frozenset({Defence.MAC})
-    outside = outcomes(container, other, label)
+    beside: dict[frozenset[Defence], list[str]] = {}
+    for identity in alone[Defence.NAMESPACES]:
+        idle = frozenset(
+            each
+            for each in (Defence.NAMESPACES, Defence.USER)
+            if each in alone and (alone[each][identity] != "refused" or _labelled(identity, each))
+        )
+        beside.setdefault(idle, []).append(identity)
+    found: dict[str, str] = {}
     with unlabelled(Lsm(open_host(Silent()).mac.model)):
-        inside = outcomes(container, other, label | {Defence.NAMESPACES})
-    return {
-        identity: outside[identity]
-        if outcome == "refused" and not _between(identity)
-        else inside[identity]
-        for identity, outcome in namespaces.items()
-    }
+        for others, attacks in beside.items():
+            found |= outcomes(container, other, others | {Defence.MAC}, attacks)
+    return found
+
+
+def _not_refused(came: dict[str, str]) -> list[str]:
+    return [identity for identity, outcome in came.items() if outcome != "refused"]
 
 
 def _named(identity: str, defence: Defence) -> Defence:
-    """What comes through a container's own interface is labelled there."""
-    labelled = _between(identity) and defence is Defence.NAMESPACES
-    return Defence.NETWORK if labelled else defence
+    return Defence.NETWORK if _labelled(identity, defence) else defence
 
 
-def _between(identity: str) -> bool:
-    """Whether an attack goes over the network from one container to another."""
-    return PROBES[identity].group == "network" and identity.endswith("-other")
+def _labelled(identity: str, defence: Defence) -> bool:
+    """Whether namespaces refuse an attack only because what comes through them is labelled.
+
+    That is so of what goes over the network from one container to another.
+    """
+    to_another = PROBES[identity].group == "network" and identity.endswith("-other")
+    return to_another and defence is Defence.NAMESPACES
 
 
 if __name__ == "__main__":

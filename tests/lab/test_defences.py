@@ -3,23 +3,28 @@
 What rests on a defence is no guess: proven.json says which defences refuse each attack alone.
 """
 
+import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from demo.containers import Container
-from demo.shell import run, virsh
+from demo.shell import run, virsh, virtsec
 from machine.qemu import Lsm
 from rules import permissive, unlabelled
 from verified import broken, verified
 
 from virtsec.commands.verifying import active_at
+from virtsec.host.places import CONTROLLER, HOOK
 from virtsec.verify.probe import Defence
 from virtsec.verify.probes import PROBES
 from virtsec.verify.proven import proven
 
 DEVICE = Path("/dev/hwrng")
+#: What a capability is for decides which attacks it opens; sys_module's are these.
+OF_SYS_MODULE = {"load-module", "raise", "file-capability"}
 
 
 def resting_on(lsm: Lsm, *gone: Defence) -> set[str]:
@@ -80,6 +85,55 @@ def test_without_labels_of_packets_the_neighbour_is_reached(
         assert outcome() == (1, {"tcp4-other", "udp4-other", "tcp6-other", "udp6-other"})
 
 
+def test_with_a_capability_let_past_the_hook_what_rests_on_it_is_broken(
+    outcome: Callable[[], tuple[int, set[str]]], vs1: Container, lsm: Lsm
+) -> None:
+    more = (r"(<capabilities policy='deny'>)", r"\1<sys_module state='on'/>")
+    with edited(vs1.name, *more), hook_skipped():
+        virsh("start", vs1.name)  # virtsec itself looks for the hook
+        assert outcome() == (1, resting_on(lsm, Defence.CAPABILITY) & OF_SYS_MODULE)
+    vs1.start()
+
+
+def test_what_has_the_same_label_is_reached_where_only_the_label_refuses(
+    vs1: Container, lsm: Lsm
+) -> None:
+    virtsec("define", "vs4", "--from", "/srv/images/busybox.tar")
+    try:
+        with labelled_as(lsm, "vs4", vs1.name), hook_skipped():
+            virsh("start", "vs4")
+            status, result = verified(vs1.name, "--against", "vs4")
+            others = {each for each in resting_on(lsm, Defence.MAC) if "other" in each.split("-")}
+            assert (status, set(broken(result))) == (1, others)
+    finally:
+        virtsec("destroy", "vs4", check=False)
+        virtsec("undefine", "vs4", "--storage")
+
+
+def test_under_load_it_neither_fails_nor_disturbs(vs1: Container, vs2: Container) -> None:
+    """50 requests are under way to both all the time."""
+    addresses = {container: container.address() for container in (vs1, vs2)}
+    with ThreadPoolExecutor(51) as pool:
+        attacking = pool.submit(verified, vs1.name, "--against", vs2.name)
+
+        def ask(address: str) -> list[str]:
+            pages = []
+            while not attacking.done():
+                words = ("curl", "-s", "--max-time", "300", f"http://{address}/")
+                pages.append(run(*words, check=False).stdout)
+            return pages
+
+        asking = [
+            (container, pool.submit(ask, address))
+            for container, address in addresses.items()
+            for _ in range(25)
+        ]
+        status, result = attacking.result()
+        assert (status, broken(result)) == (0, {})
+        for container, asked in asking:
+            assert set(asked.result()) == {f"This is {container.name}.\n"}
+
+
 @contextmanager
 def let_in(lsm: Lsm, name: str) -> Iterator[None]:
     """Have `DEVICE` let in, by whoever has virsh."""
@@ -105,3 +159,68 @@ def libvirt_unrefused(lsm: Lsm) -> Iterator[None]:
     finally:
         if lsm is Lsm.SELINUX:
             run("setenforce", "1")
+
+
+@contextmanager
+def edited(name: str, *edits: str) -> Iterator[None]:
+    """Have the definition of a container edited: pairs of a pattern and what it becomes."""
+    virtsec("destroy", name, check=False)
+    before = virsh("dumpxml", "--inactive", name).stdout
+    after = before
+    for pattern, replacement in zip(edits[::2], edits[1::2], strict=True):
+        after, count = re.subn(pattern, replacement, after, flags=re.DOTALL)
+        assert count, f"{pattern} changed nothing"
+    virsh("define", "/dev/stdin", stdin=after)
+    try:
+        yield
+    finally:
+        virtsec("destroy", name, check=False)
+        virsh("define", "/dev/stdin", stdin=before)
+
+
+@contextmanager
+def hook_skipped() -> Iterator[None]:
+    """Have libvirt run a program that accepts everything in place of the hook."""
+    run("mount", "--bind", "/usr/bin/true", HOOK)
+    try:
+        yield
+    finally:
+        run("umount", HOOK)
+
+
+@contextmanager
+def labelled_as(lsm: Lsm, name: str, other: str) -> Iterator[None]:
+    """Have `name`, its tree and what it starts as carry the label of container `other`."""
+    metadata = (r"<virtsec:label [^>]*>", label_of(other, r"<virtsec:label [^>]*>"))
+    tree = f"/var/lib/virtsec/{name}/rootfs"
+    if lsm is Lsm.SELINUX:
+        seclabel = (r"<seclabel.*?</seclabel>", label_of(other, r"<seclabel.*?</seclabel>"))
+        process = run("cat", f"/proc/{Container(other).init_pid()}/attr/current").stdout
+        level = process.rstrip("\0\n").split(":", 3)[3]
+        run("chcon", "-hR", f"system_u:object_r:{other}_file_t:{level}", tree)
+        init = run("readlink", "-f", f"{tree}/sbin/init").stdout.strip()
+        run("chcon", f"system_u:object_r:{other}_exec_t:{level}", init)
+        with edited(name, *metadata, *seclabel):
+            yield
+        return
+    run("find", tree, "-exec", "setfattr", "-h", "-n", "security.SMACK64", "-v", other, "{}", "+")
+    emulator = Path("/usr/local/sbin/labelled-otherwise")
+    before = Path(CONTROLLER).read_text()
+    after = before.replace("        take_label(name)", f"        take_label({other!r})")
+    assert after != before
+    emulator.write_text(after)
+    emulator.chmod(0o755)
+    try:
+        with edited(
+            name, *metadata, r"<emulator>.*?</emulator>", f"<emulator>{emulator}</emulator>"
+        ):
+            yield
+    finally:
+        emulator.unlink()
+
+
+def label_of(name: str, pattern: str) -> str:
+    """The element of its definition that the pattern matches."""
+    found = re.search(pattern, virsh("dumpxml", "--inactive", name).stdout, flags=re.DOTALL)
+    assert found
+    return found[0]

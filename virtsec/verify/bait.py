@@ -29,6 +29,8 @@ from virtsec.verify.probes import calls
 
 #: TCP ports that SELinux's policy lets a web server have: a container may connect to these at all.
 _WEB = (8008, 8009, 8443)
+#: As many addresses of a container are listened on.
+_ADDRESSES = 4
 _SIOCGIFADDR = 0x8915
 _RMID = 0
 _PR_SET_PTRACER = 0x59616D61  # Yama: whoever may, may trace it
@@ -184,7 +186,7 @@ def _addresses() -> list[str]:
             if name == "eth0":
                 text = socket.inet_ntop(socket.AF_INET6, bytes.fromhex(address))
                 found.append(f"{text}%eth0" if text.startswith("fe80") else text)
-    return found[:2]
+    return found[:_ADDRESSES]
 
 
 def _make_servers(content: Told) -> tuple[Told, list[int], Callable[[], Told]]:

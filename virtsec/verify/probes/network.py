@@ -15,29 +15,34 @@ _PATIENCE = 1.5  # seconds; a refused packet is not answered
 
 
 def _reached(family: int, kind: int, places: tuple[tuple[str, int], ...]) -> socket.socket:
-    """A socket connected to the place of this family; over each interface, where that matters."""
-    address, port = next(
-        (each for each in places if (":" in each[0]) == (family == socket.AF_INET6)), ("", 0)
-    )
-    if not address:
+    """A socket connected to one of the places of this family."""
+    of_family = [each for each in places if (":" in each[0]) == (family == socket.AF_INET6)]
+    if not of_family:
         raise NotApplicable("the other container has no such address")
-    plain, _, scope = address.partition("%")
-    interfaces = [name for _, name in socket.if_nameindex() if name != "lo"] if scope else [""]
     refused = OSError(errno.ENETUNREACH, "no way leads there")
-    for name in interfaces:
-        client = socket.socket(family, kind)
-        client.settimeout(_PATIENCE)
-        try:
-            client.connect(calls.place_of(f"{plain}%{name}" if name else plain, port))
-            if kind == socket.SOCK_DGRAM:
-                client.send(b"owned")
-                client.recv(16)  # what listens there answers
-        except OSError as error:
-            client.close()
-            refused = error
-        else:
-            return client
+    for address, port in of_family:
+        for route in _routes(address):
+            client = socket.socket(family, kind)
+            client.settimeout(_PATIENCE)
+            try:
+                client.connect(calls.place_of(route, port))
+                if kind == socket.SOCK_DGRAM:
+                    client.send(b"owned")
+                    client.recv(16)  # what listens there answers
+            except OSError as error:
+                client.close()
+                refused = error
+            else:
+                return client
     raise refused
+
+
+def _routes(address: str) -> list[str]:
+    """The address itself; one of a link over each of this namespace's interfaces."""
+    plain, _, scope = address.partition("%")
+    if not scope:
+        return [address]
+    return [f"{plain}%{name}" for _, name in socket.if_nameindex() if name != "lo"]
 
 
 def _tried(family: int, kind: int) -> Callable[[Targets], str]:
