@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 from demo.shell import run
 from machine.qemu import Lsm
-from rules import unlabelled
+from rules import answered, unlabelled
 
 from virtsec.commands.host import open_host
 from virtsec.commands.verifying import host_side, side_of
@@ -59,10 +59,12 @@ def proven(unprivileged: str, privileged: str, other: str) -> dict[str, dict[str
     run("sysctl", "-q", "-w", "net.ipv6.conf.virbr0.disable_ipv6=0")
     undefended = outcomes(privileged, other, frozenset(), PROBES)
     bites = [identity for identity, outcome in undefended.items() if outcome == "bites"]
-    shared = {each: outcomes(privileged, other, frozenset({each}), bites) for each in SHARED}
+    with answered(module_in_force(), other):
+        shared = {each: outcomes(privileged, other, frozenset({each}), bites) for each in SHARED}
+        in_user = in_user_namespace(unprivileged, other, shared)
     found = {}
     for kind, container, own in (
-        ("unprivileged", unprivileged, in_user_namespace(unprivileged, other, shared)),
+        ("unprivileged", unprivileged, in_user),
         ("privileged", privileged, {}),
     ):
         alone = shared | own
@@ -109,10 +111,15 @@ def label_alone(container: str, other: str, alone: Alone) -> dict[str, str]:
         )
         beside.setdefault(idle, []).append(identity)
     found: dict[str, str] = {}
-    with unlabelled(Lsm(open_host(Silent()).mac.model)):
+    with unlabelled(module_in_force()):
         for others, attacks in beside.items():
             found |= outcomes(container, other, others | {Defence.MAC}, attacks)
     return found
+
+
+def module_in_force() -> Lsm:
+    """The security module that refuses here."""
+    return Lsm(open_host(Silent()).mac.model)
 
 
 def _not_refused(came: dict[str, str]) -> list[str]:

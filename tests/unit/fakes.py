@@ -17,6 +17,7 @@ from virtsec.domain.connection import Libvirt
 from virtsec.domain.records import DomainRecord, DomainState, NetworkState
 from virtsec.errors import Failed, LibvirtFailed, NotFound
 from virtsec.mac.protocol import Enforcement, Policy, TreeMarks
+from virtsec.mac.reach import Access, Channel
 from virtsec.spec import ContainerSpec, IdRange, Label
 from virtsec.step import Host, Step
 
@@ -120,6 +121,30 @@ class FakeLibvirt(Libvirt):
 
 
 @dataclass
+class FakeReach:
+    """A policy that opens what the test gave: by both process labels, and by channel."""
+
+    ways: dict[tuple[str, str], dict[Channel, list[str]]] = field(default_factory=dict)
+    carriers: dict[str, str] = field(default_factory=dict)
+
+    def host_labels(self) -> int:
+        """Five."""
+        return 5
+
+    def of_host(self, label: Label) -> Mapping[Access, Collection[str]]:
+        """One label may be read."""
+        return {Access.READ: ["lib_t"], Access.WRITE: [], Access.EXECUTE: []}
+
+    def between(self, one: Label, other: Label) -> Mapping[Channel, Collection[str]]:
+        """What the test gave."""
+        return self.ways.get((one.process, other.process), {})
+
+    def through(self, one: Label, other: Label) -> Mapping[str, str]:
+        """What the test gave, of any two."""
+        return self.carriers
+
+
+@dataclass
 class FakeMac:
     """A module that labels as SELinux does, with the lowest free pair `c0,cN`."""
 
@@ -130,6 +155,7 @@ class FakeMac:
     running: dict[int, str] = field(default_factory=dict)
     fails: bool = False
     exposed: list[PurePosixPath] = field(default_factory=list)
+    reaching: FakeReach = field(default_factory=FakeReach)
 
     def enforcement(self) -> Enforcement:
         """What the test gave."""
@@ -227,6 +253,15 @@ class FakeMac:
 
     def restore(self, paths: Sequence[PurePosixPath]) -> None:
         """Nothing."""
+
+    def overlaps(self, process: str, label: Label) -> bool:
+        """Only the same label does."""
+        return process == label.process
+
+    def reach(self, labels: Collection[Label]) -> FakeReach:
+        """What the test gave."""
+        del labels
+        return self.reaching
 
 
 @dataclass

@@ -60,6 +60,7 @@ for command in (
     enter.shell,
     enter.cp,
     proof.verify,
+    proof.audit,
     proof.doctor,
     power.console,
     make.label,

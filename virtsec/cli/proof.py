@@ -1,4 +1,4 @@
-"""`virtsec verify` and `doctor`: does the confinement hold, and is everything as it must be?"""
+"""`virtsec verify`, `audit`, `doctor`: does it hold, what is allowed, is all as it must be?"""
 
 from pathlib import Path
 from typing import Annotated
@@ -62,6 +62,39 @@ def verify(  # noqa: PLR0917  (the options)
     if report is not None and done.verified:
         proofs.write_report(report, done.verified)
     return done.status
+
+
+def audit(
+    context: typer.Context,
+    matrix: Annotated[
+        bool, typer.Option("--matrix", help="Show of each pair what is open.")
+    ] = False,
+    to: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="FILE.svg|FILE.html", help="Draw it, or write a page."),
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Show what containers may reach by the policy in force, the host and each other.
+
+    Nothing is run in them: `virtsec verify` does that. Exit status 0 only when none may reach
+    another and nothing was found that is not as virtsec made it.
+
+    \b
+    Example: virtsec audit --matrix
+    """
+    from virtsec.cli import audits  # noqa: PLC0415  (slow imports)
+    from virtsec.commands import auditing  # noqa: PLC0415
+    from virtsec.commands.results import as_json  # noqa: PLC0415
+
+    output = output_of(context, json)
+    if to is not None:
+        audits.check_output(to)
+    found = auditing.audit(open_host(output))
+    output.show(as_json(found), lambda: audits.show(output, found, matrix=matrix))
+    if to is not None:
+        audits.write(to, found)
+    return 0 if found.sound else 1
 
 
 def doctor(

@@ -18,6 +18,7 @@ verify                           {"results": [`virtsec.commands.verifying.Verifi
                                  "errors": […]}
 verify --list                    {"probes": [{"id", "group", "sentence", "promise", "see",
                                  "position"}, …]}
+audit                            `virtsec.commands.auditing.Audited`
 policy show                      `virtsec.commands.policies.Shown`
 policy diff                      `virtsec.commands.policies.Compared`
 doctor                           `virtsec.commands.doctoring.Diagnosis`: healthy, checks

@@ -56,7 +56,7 @@ def container_checks(
     return [
         *found,
         Check("alone", "No other domain has its label, ids or tree.",
-              lambda: _shared(container, claimed)),
+              lambda: _shared(container, claimed, host)),
         Check("policy-loaded", "Its policy is loaded, and this version's.",
               lambda: _policy(container, host)),
         Check("root", "Its tree is there, and only root may put another in its place.",
@@ -69,7 +69,7 @@ def container_checks(
     ]  # fmt: skip
 
 
-def _shared(container: Container, claimed: Mapping[str, Claims]) -> Fault | None:
+def _shared(container: Container, claimed: Mapping[str, Claims], host: Host) -> Fault | None:
     name, identity = container.name, container.identity
     for other, theirs in claimed.items():
         if other == name:
@@ -77,7 +77,7 @@ def _shared(container: Container, claimed: Mapping[str, Claims]) -> Fault | None
         shared = [
             what
             for what, holds in (
-                ("label", identity.label.process in theirs.labels),
+                ("label", any(host.mac.overlaps(each, identity.label) for each in theirs.labels)),
                 ("ids", any(identity.ids and identity.ids.overlaps(ids) for ids in theirs.ids)),
                 ("tree", container.spec.rootfs in theirs.roots),
             )

@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Protocol
 
+from virtsec.mac.reach import Reach
 from virtsec.spec import ContainerSpec, IdRange, Label
 from virtsec.step import Step
 
@@ -123,6 +124,18 @@ class MacModule(Protocol):
         """Label what of the host no container may read and is not labelled so; returns what.
 
         With `check` it is only found. Always empty where policy alone keeps it from containers.
+        """
+
+    def overlaps(self, process: str, label: Label) -> bool:
+        """Whether a process labelled `process` passes for one of the container's; pure.
+
+        It does with the same label, and under SELinux with both its categories, whatever its type.
+        """
+
+    def reach(self, labels: Collection[Label]) -> Reach:
+        """The policy in force now, to be asked about containers labelled `labels`.
+
+        Raises `HostNotReady` when what reads the policy is not installed.
         """
 
     def restore(self, paths: Sequence[PurePosixPath]) -> None:

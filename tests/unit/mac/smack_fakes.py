@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from virtsec.mac.smack.kernel import Smackfs
-from virtsec.mac.smack.rule import FLOOR, Rule
+from virtsec.mac.smack.rule import FLOOR, STAR, Rule
 
 
 class FakeSmackfs(Smackfs):
@@ -28,6 +28,8 @@ class FakeSmackfs(Smackfs):
             self.given[rule.subject, rule.object] = rule.access.replace("-", "")
 
     def allows(self, rule: Rule) -> bool:
+        if STAR in {rule.subject, rule.object}:
+            return rule.subject != STAR
         if rule.subject == rule.object:
             return True
         if rule.object == FLOOR and set(rule.access) <= set("rx"):

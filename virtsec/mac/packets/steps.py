@@ -35,9 +35,14 @@ def missing(root: Path, label: str) -> list[Path]:
     return [path for path, (text, _) in files(root, label).items() if read(path) != text]
 
 
+def in_force() -> bool:
+    """Whether packets are labelled now: the unit runs, and with it ends its table."""
+    return active(UNIT)
+
+
 def setup_steps(root: Path, label: str) -> list[Step]:
     """What is left to do, so that packets are labelled."""
-    return [LabelPackets(root, label)] if missing(root, label) or not active(UNIT) else []
+    return [LabelPackets(root, label)] if missing(root, label) or not in_force() else []
 
 
 def remove_steps(root: Path, label: str) -> list[Step]:

@@ -12,8 +12,9 @@ from virtsec.errors import BadInput, Failed, HostNotReady
 from virtsec.mac.packets import steps as packets
 from virtsec.mac.protocol import Enforcement, Policy, TreeMarks
 from virtsec.mac.selinux import kernel, policy, store
-from virtsec.mac.selinux.category import choose_pair
-from virtsec.mac.selinux.context import ATTRIBUTE, MODEL, label_of, types_of
+from virtsec.mac.selinux.category import choose_pair, taken_pairs
+from virtsec.mac.selinux.context import ATTRIBUTE, MODEL, categories_of, label_of, types_of
+from virtsec.mac.selinux.reach import PACKET_TYPE, SELinuxReach
 from virtsec.spec import ContainerSpec, IdRange, Label
 from virtsec.step import Host, Step
 
@@ -21,7 +22,7 @@ RESTORECON = "/usr/sbin/restorecon"
 #: What the tree of a container that is no longer defined carries: no container may use it.
 REST = "system_u:object_r:virtsec_store_t:s0"
 #: What packets from containers are labelled.
-PACKET = "system_u:object_r:virtsec_packet_t:s0"
+PACKET = f"system_u:object_r:{PACKET_TYPE}:s0"
 #: What the host's policy calls the files that hold passwords.
 SHADOW = "system_u:object_r:shadow_t:s0"
 
@@ -178,6 +179,14 @@ class SELinux:
         """See the protocol."""
         del check
         return ()  # the host's files have types of its policy's, which no container may read
+
+    def overlaps(self, process: str, label: Label) -> bool:
+        """See the protocol. A clearance over all categories is not counted."""
+        return tuple(sorted(categories_of(label.process))) in taken_pairs([process])
+
+    def reach(self, labels: Collection[Label]) -> SELinuxReach:
+        """See the protocol."""
+        return SELinuxReach(labels, packets=packets.in_force())
 
     def restore(self, paths: Sequence[PurePosixPath]) -> None:
         """See the protocol."""

@@ -14,6 +14,7 @@ from virtsec.mac.protocol import Enforcement, Policy, TreeMarks
 from virtsec.mac.smack import protect, setup
 from virtsec.mac.smack.kernel import process_label
 from virtsec.mac.smack.policy import BASE, container_policy, text
+from virtsec.mac.smack.reach import SmackReach
 from virtsec.mac.smack.rule import (
     ATTRIBUTE,
     FLOOR,
@@ -159,6 +160,15 @@ class Smack:
     def protect(self, *, check: bool) -> Sequence[PurePosixPath]:
         """See the protocol."""
         return [PurePosixPath(path) for path in protect.protect(self._place, check=check)]
+
+    def overlaps(self, process: str, label: Label) -> bool:
+        """See the protocol."""
+        return process == label.process
+
+    def reach(self, labels: Collection[Label]) -> SmackReach:
+        """See the protocol."""
+        mine = [label.process for label in labels]
+        return SmackReach(self._kernel, mine, packets=packets.in_force())
 
     def restore(self, paths: Sequence[PurePosixPath]) -> None:
         """See the protocol."""

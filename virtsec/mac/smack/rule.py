@@ -18,6 +18,8 @@ ATTRIBUTE = "security.SMACK64"
 TRANSMUTE = "security.SMACK64TRANSMUTE"
 #: The label of the host's own tasks, and of files that have none.
 FLOOR = "_"
+#: What every task may do everything to (Smack.rst), such as /dev/null.
+STAR = "*"
 #: What containers may not even read; packets that containers sent; trees of no container.
 HOST, NET, REST = "host", "net", "virtsec-rest"
 

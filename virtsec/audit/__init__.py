@@ -1,0 +1,1 @@
+"""What each container may reach, by the policy alone, without running anything in it."""

@@ -1,0 +1,98 @@
+"""What `audit` shows: to people, as a picture, and as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from virtsec.audit.matrix import svg, words
+from virtsec.cli.output import Output, clean
+from virtsec.errors import BadInput, Failed
+
+if TYPE_CHECKING:
+    from virtsec.commands.auditing import Audited
+
+_KINDS = {".svg": "picture", ".html": "page"}
+
+
+def check_output(path: Path) -> None:
+    """Raise `BadInput` when it cannot be told from the name what to write."""
+    if path.suffix not in _KINDS:
+        raise BadInput(f"{path} ends neither in .svg nor in .html.", "Call it so.")
+
+
+def write(path: Path, audited: Audited) -> None:
+    """The picture or the page. Raises `Failed` when it cannot be written."""
+    from virtsec.audit.report import page  # noqa: PLC0415  (slow import)
+
+    text = svg(audited) if path.suffix == ".svg" else page(audited)
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        kind = _KINDS[path.suffix]
+        raise Failed(f"The {kind} could not be written to {path}: {error.strerror}.") from error
+
+
+def show(output: Output, audited: Audited, *, matrix: bool) -> None:
+    """Tables: what of the host each may reach, each other, and what was found."""
+    output.say(f"Labels of the host's files, of {audited.host_labels}, that a container may")
+    counts = [
+        (each.name, *(str(len(labels)) for labels in (each.read, each.write, each.execute)))
+        for each in audited.containers
+    ]
+    _table(output, ("", "read", "write", "execute"), counts)
+    output.say()
+    if matrix:
+        output.say("Who may reach whom (row reaches column):")
+        _matrix(output, audited)
+        output.say()
+    for each in audited.open:
+        by = clean(", ".join(each.by))
+        output.say(f"OPEN  {each.source} reaches {each.target} by {each.channel.value}: {by}")
+    for shared in audited.shared:
+        mark = "kept" if shared.kept else "OPEN"
+        why = shared.kept or "nothing is known to keep data from passing"
+        output.say(f"{mark}  {shared.through}, written by some and read by others: {why}")
+    for finding in audited.findings:
+        output.say(f"WRONG {clean(finding.subject)}: {clean(finding.sentence)}")
+        output.say(f"      {clean(finding.remedy)}")
+    output.say()
+    output.say(_sum(audited))
+
+
+def _sum(audited: Audited) -> str:
+    state = f"{audited.model}, {audited.enforcement.value}"
+    if audited.sound:
+        return f"No container may reach another ({state})."
+    ways = len(audited.open) + sum(not each.kept for each in audited.shared)
+    return f"{ways} ways are open, {len(audited.findings)} things are wrong ({state})."
+
+
+def _matrix(output: Output, audited: Audited) -> None:
+    names = [each.name for each in audited.containers]
+    rows = [
+        (
+            source,
+            *(
+                "own"
+                if source == target
+                else words([x for x in audited.open if (x.source, x.target) == (source, target)])
+                for target in names
+            ),
+        )
+        for source in names
+    ]
+    _table(output, ("", *names), rows)
+
+
+def _table(output: Output, titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.table import Table  # noqa: PLC0415  (slow imports)
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for title in titles:
+        table.add_column(title, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    output.render(table)

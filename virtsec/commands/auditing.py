@@ -1,0 +1,95 @@
+"""audit: what containers may reach, by the policy in force, and what is not as virtsec made it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from virtsec.audit.survey import Open, Reaching, Shared, of_host, opened, shared
+from virtsec.commands.find import check_ready
+from virtsec.doctor.check import Checked, examine
+from virtsec.doctor.containers import container_checks, is_ours
+from virtsec.doctor.host import host_checks
+from virtsec.domain.claims import claims
+from virtsec.domain.metadata import Container, read_record
+from virtsec.domain.records import DomainRecord
+from virtsec.errors import BadInput
+from virtsec.host.places import Places
+from virtsec.mac.protocol import Enforcement
+from virtsec.step import Host
+
+#: Those of doctor's checks that say who may reach whom.
+_OF_HOST = {"enforcing", "policy", "secrets"}
+_OF_CONTAINER = {"definition", "alone", "live-label"}
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """The whole host."""
+
+    model: str  #: the security module
+    enforcement: Enforcement
+    sound: bool  #: no container reaches another, nothing is shared unkept, nothing was found
+    host_labels: int  #: how many labels files of the host may have
+    containers: tuple[Reaching, ...]
+    open: tuple[Open, ...]  #: every other pair is closed in each channel
+    shared: tuple[Shared, ...]
+    findings: tuple[Checked, ...]  #: what is not as it must be, with its remedy
+
+
+def audit(host: Host) -> Audited:
+    """Ask the policy, and look at every domain. Changes nothing.
+
+    Raises `HostNotReady` when setup was not run or what reads the policy is not installed.
+    """
+    check_ready(host)
+    records = host.libvirt.domains()
+    loaded = host.mac.loaded()
+    containers = [each for each in _containers(records) if each.name in loaded]
+    reach = host.mac.reach([each.identity.label for each in containers])
+    reached = tuple(opened(reach, containers))
+    through = tuple(shared(reach, containers))
+    findings = tuple(_findings(records, loaded, host))
+    return Audited(
+        model=host.mac.model,
+        enforcement=host.mac.enforcement(),
+        sound=not reached and not findings and all(each.kept for each in through),
+        host_labels=reach.host_labels(),
+        containers=tuple(of_host(reach, containers)),
+        open=reached,
+        shared=through,
+        findings=findings,
+    )
+
+
+def _containers(records: Iterable[DomainRecord]) -> Iterator[Container]:
+    """Those whose metadata can be read; the others are findings."""
+    for record in records:
+        with suppress(BadInput):
+            container = read_record(record)
+            if container is not None:
+                yield container
+
+
+def _findings(
+    records: Sequence[DomainRecord], loaded: Collection[str], host: Host
+) -> Iterator[Checked]:
+    asked = [each for each in host_checks(host, Places()) if each.id in _OF_HOST]
+    yield from (each for each in examine("host", asked, fix=False) if not each.good)
+    claimed = {record.name: claims([record]) for record in records}
+    for record in filter(is_ours, records):
+        checks = container_checks(record, claimed, host)
+        asked = [each for each in checks if each.id in _OF_CONTAINER]
+        yield from (each for each in examine(record.name, asked, fix=False) if not each.good)
+    for container in _containers(records):
+        if container.name not in loaded:
+            yield Checked(
+                container.name,
+                "policy-loaded",
+                good=False,
+                sentence="Its policy is not loaded, so there is nothing to be said about it.",
+                remedy="Run `virtsec doctor --fix`.",
+                fixable=True,
+                fixed=False,
+            )
