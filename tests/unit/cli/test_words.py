@@ -23,7 +23,7 @@ from virtsec.mac.protocol import Enforcement
 Virtsec = Callable[..., Said]
 COMMANDS = [
     *("setup", "protect", "define", "start", "shutdown", "reboot", "destroy"),
-    *("list", "info", "logs", "exec", "shell", "cp", "verify", "doctor", "console"),
+    *("list", "info", "logs", "exec", "shell", "cp", "verify", "audit", "doctor", "console"),
     *("label", "undefine", "policy"),
 ]
 #: What they print is somebody else's.
