@@ -75,9 +75,10 @@ def audit(
     ] = None,
     json: Json = False,
 ) -> int:
-    """Show what containers may reach by the policy in force, the host and each other.
+    """Show what the policy lets containers reach.
 
-    Nothing is run in them: `virtsec verify` does that. Exit status 0 only when none may reach
+    Of the host's files and of each other, by the policy in force, whatever else would refuse it;
+    nothing is run in them, as `virtsec verify` does. Exit status 0 only when none may reach
     another and nothing was found that is not as virtsec made it.
 
     \b
