@@ -71,9 +71,9 @@ def test_the_matrix_and_attacks_agree_on_three_containers(
         assert {("vs1", "vs2", "files"), ("vs1", "vs2", "signals")} <= opened
         assert not {each for each in opened if each[0] == "vs3" and each[1] == "vs2"}
     with unlabelled(lsm):
-        opened = said(names)
-        assert opened == met(names)
-        assert ("vs1", "vs2", "network") in opened
+        # Of those two only: a connection takes packets of both, and rules may open one way.
+        opened = said(names[:2])
+        assert opened == met(names[:2]) == {("vs1", "vs2", "network"), ("vs2", "vs1", "network")}
 
 
 def test_as_virtsec_makes_it_the_host_is_sound(

@@ -30,6 +30,7 @@ class Named:
     name: str
     members: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    ispermissive: bool = False
 
     def __str__(self) -> str:
         return self.name
@@ -67,14 +68,11 @@ class FakePolicy:
         self.rules.append(Allow(Named(source), self.lookup_typeattr(target), tclass,
                                 set(perms), on=on))  # fmt: skip
 
-    def permissives(self) -> list[str]:
-        return self.tolerant
-
     def terules(self) -> Iterator[Allow]:
         return iter(self.rules)
 
     def lookup_type(self, name: str) -> Named:
-        return Named(name, groups=("virtsec_domain", "domain"))
+        return Named(name, (), ("virtsec_domain", "domain"), name in self.tolerant)
 
     def lookup_typeattr(self, name: str) -> Named:
         known = {

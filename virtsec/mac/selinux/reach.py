@@ -46,8 +46,9 @@ class SELinuxReach:
         """
         read = _open(policy)
         self._packets = packets
-        self._permissive = {str(each) for each in read.permissives()}
-        self._rules = _rules(read, {_type(label.process) for label in labels})
+        domains = {_type(label.process) for label in labels}
+        self._permissive = {each for each in domains if read.lookup_type(each).ispermissive}
+        self._rules = _rules(read, domains)
         self._tasks = {str(each) for each in read.lookup_typeattr("domain").expand()}
         self._own = {str(each) for each in read.lookup_typeattr("virtsec_file").expand()}
         self._labels = len({str(each) for each in read.lookup_typeattr("file_type").expand()})
