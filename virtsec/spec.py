@@ -52,6 +52,15 @@ class Mount:
 
 
 @dataclass(frozen=True, slots=True)
+class Addition:
+    """What a container may do beyond what all of its kind may; see `virtsec policy suggest`."""
+
+    object: str  #: a type under SELinux, a label under Smack
+    kind: str  #: the class of objects under SELinux; empty under Smack
+    access: tuple[str, ...]  #: permissions, or Smack's letters, in order
+
+
+@dataclass(frozen=True, slots=True)
 class IdRange:
     """Host ids that a container's ids 0 to `count` - 1 are mapped to."""
 
@@ -84,6 +93,7 @@ class ContainerSpec:
     init_args: tuple[str, ...] = ()
     init_policy: InitPolicy = InitPolicy.OWN
     autostart: bool = False
+    additions: tuple[Addition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,10 @@ What rests on a defence is no guess: proven.json says which defences refuse each
 
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from demo.containers import Container
@@ -16,7 +18,7 @@ from rules import permissive, unlabelled
 from verified import broken, verified
 
 from virtsec.commands.verifying import active_at
-from virtsec.host.places import HOOK
+from virtsec.host.places import CONTROLLER, HOOK
 from virtsec.verify.probe import Defence
 from virtsec.verify.probes import PROBES
 from virtsec.verify.proven import proven
@@ -94,6 +96,46 @@ def test_with_a_capability_let_past_the_hook_what_rests_on_it_is_broken(
     vs1.start()
 
 
+def test_what_has_the_same_label_is_reached_where_only_the_label_refuses(
+    vs1: Container, lsm: Lsm
+) -> None:
+    virtsec("define", "vs4", "--from", "/srv/images/busybox.tar")
+    try:
+        with labelled_as(lsm, "vs4", vs1.name), hook_skipped():
+            virsh("start", "vs4")
+            status, result = verified(vs1.name, "--against", "vs4")
+            others = {each for each in resting_on(lsm, Defence.MAC) if each.startswith("other-")}
+            # Nobody may give even files of its own another label.
+            assert (status, set(broken(result))) == (1, others - {"other-file-relabel"})
+    finally:
+        virtsec("destroy", "vs4", check=False)
+        virtsec("undefine", "vs4", "--storage")
+
+
+def test_under_load_it_neither_fails_nor_disturbs(vs1: Container, vs2: Container) -> None:
+    """50 requests are under way to both all the time."""
+    addresses = {container: container.address() for container in (vs1, vs2)}
+    with ThreadPoolExecutor(51) as pool:
+        attacking = pool.submit(verified, vs1.name, "--against", vs2.name)
+
+        def ask(address: str) -> list[str]:
+            pages = []
+            while not attacking.done():
+                with urlopen(f"http://{address}/", timeout=300) as answer:
+                    pages.append(answer.read().decode())
+            return pages
+
+        asking = [
+            (container, pool.submit(ask, address))
+            for container, address in addresses.items()
+            for _ in range(25)
+        ]
+        status, result = attacking.result()
+        assert (status, broken(result)) == (0, {})
+        for container, asked in asking:
+            assert set(asked.result()) == {f"This is {container.name}.\n"}
+
+
 @contextmanager
 def let_in(lsm: Lsm, name: str) -> Iterator[None]:
     """Have `DEVICE` let in, by whoever has virsh."""
@@ -146,3 +188,41 @@ def hook_skipped() -> Iterator[None]:
         yield
     finally:
         run("umount", HOOK)
+
+
+@contextmanager
+def labelled_as(lsm: Lsm, name: str, other: str) -> Iterator[None]:
+    """Have `name`, its tree and what it starts as carry the label of container `other`."""
+    metadata = (r"<virtsec:label [^>]*>", label_of(other, r"<virtsec:label [^>]*>"))
+    tree = f"/var/lib/virtsec/{name}/rootfs"
+    if lsm is Lsm.SELINUX:
+        seclabel = (r"<seclabel.*?</seclabel>", label_of(other, r"<seclabel.*?</seclabel>"))
+        process = run("cat", f"/proc/{Container(other).init_pid()}/attr/current").stdout
+        level = process.rstrip("\0\n").split(":", 3)[3]
+        run("chcon", "-hR", f"system_u:object_r:{other}_file_t:{level}", tree)
+        init = run("chroot", tree, "/bin/busybox", "readlink", "-f", "/sbin/init").stdout.strip()
+        run("chcon", f"system_u:object_r:{other}_exec_t:{level}", f"{tree}{init}")
+        with edited(name, *metadata, *seclabel):
+            yield
+        return
+    run("find", tree, "-exec", "setfattr", "-h", "-n", "security.SMACK64", "-v", other, "{}", "+")
+    emulator = Path("/usr/local/sbin/labelled-otherwise")
+    before = Path(CONTROLLER).read_text()
+    after = before.replace("        take_label(name)", f"        take_label({other!r})")
+    assert after != before
+    emulator.write_text(after)
+    emulator.chmod(0o755)
+    try:
+        with edited(
+            name, *metadata, r"<emulator>.*?</emulator>", f"<emulator>{emulator}</emulator>"
+        ):
+            yield
+    finally:
+        emulator.unlink()
+
+
+def label_of(name: str, pattern: str) -> str:
+    """The element of its definition that the pattern matches."""
+    found = re.search(pattern, virsh("dumpxml", "--inactive", name).stdout, flags=re.DOTALL)
+    assert found
+    return found[0]

@@ -6,6 +6,7 @@ laboratory.
 
 from __future__ import annotations
 
+import datetime
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,8 +17,10 @@ from lxml import etree
 from virtsec.domain.connection import Libvirt
 from virtsec.domain.records import DomainRecord, DomainState, NetworkState
 from virtsec.errors import Failed, LibvirtFailed, NotFound
+from virtsec.mac.denial import Weighed
 from virtsec.mac.protocol import Enforcement, Policy, TreeMarks
 from virtsec.mac.reach import Access, Channel
+from virtsec.runtime import hook
 from virtsec.spec import ContainerSpec, IdRange, Label
 from virtsec.step import Host, Step
 
@@ -92,6 +95,20 @@ class FakeLibvirt(Libvirt):
         self._called("set_autostart", name, on)
         self.records[name] = replace(self._there(name), autostart=on)
 
+    def set_metadata(self, name: str, element: str) -> None:
+        """As libvirt: the element gets our namespace, and takes the place of the one before."""
+        self._called("set_metadata", name)
+        there = self._there(name)
+        root = etree.fromstring(there.xml)
+        holder = root.find("metadata")
+        assert holder is not None
+        made = etree.fromstring(element)
+        for node in made.iter():
+            node.tag = f"{{{hook.NAMESPACE}}}{node.tag}"
+        holder[:] = [made]
+        xml = etree.tostring(root, encoding="unicode")
+        self.records[name] = replace(there, xml=xml, live_xml=xml if there.live_xml else None)
+
     def networks(self) -> dict[str, NetworkState]:
         """The one network `default`."""
         return {}
@@ -155,6 +172,7 @@ class FakeMac:
     running: dict[int, str] = field(default_factory=dict)
     fails: bool = False
     exposed: list[PurePosixPath] = field(default_factory=list)
+    denied: list[Weighed] = field(default_factory=list)
     reaching: FakeReach = field(default_factory=FakeReach)
 
     def enforcement(self) -> Enforcement:
@@ -177,8 +195,9 @@ class FakeMac:
         )
 
     def policy_for(self, spec: ContainerSpec, label: Label, ids: IdRange | None) -> Policy:
-        """One line."""
-        return Policy(spec.name, f"(container {spec.name})\n")
+        """One line, and one for each addition."""
+        more = "".join(f"(allow {each.object})\n" for each in spec.additions)
+        return Policy(spec.name, f"(container {spec.name})\n{more}")
 
     def load(self, policies: Sequence[Policy]) -> None:
         """Remembers them, or fails."""
@@ -257,6 +276,12 @@ class FakeMac:
     def overlaps(self, process: str, label: Label) -> bool:
         """Only the same label does."""
         return process == label.process
+
+    def refused(
+        self, label: Label, containers: Collection[str], since: datetime.datetime | None
+    ) -> Sequence[Weighed]:
+        """What the test gave."""
+        return self.denied
 
     def reach(self, labels: Collection[Label]) -> FakeReach:
         """What the test gave."""

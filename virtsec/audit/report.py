@@ -24,7 +24,7 @@ def page(audited: Audited, now: datetime.datetime | None = None) -> str:
     about = (
         ("Security module", f"{audited.model}, {audited.enforcement.value}"),
         ("Containers", str(len(audited.containers))),
-        ("Labels of the host's files", str(audited.host_labels)),
+        ("Labels of the host", str(audited.host_labels)),
     )
     host = (
         (

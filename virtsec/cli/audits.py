@@ -36,7 +36,7 @@ def write(path: Path, audited: Audited) -> None:
 
 def show(output: Output, audited: Audited, *, matrix: bool) -> None:
     """Tables: what of the host each may reach, each other, and what was found."""
-    output.say(f"Labels of the host's files, of {audited.host_labels}, that a container may")
+    output.say(f"Of {audited.host_labels} labels on this host, those whose files a container may")
     counts = [
         (each.name, *(str(len(labels)) for labels in (each.read, each.write, each.execute)))
         for each in audited.containers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Sequence
 from ipaddress import (
@@ -112,3 +113,14 @@ def inside(text: str) -> tuple[str, str] | None:
     if not colon or "/" in name or not path:
         return None
     return check_name(name), path
+
+
+def moment(text: str, now: datetime.datetime | None = None) -> datetime.datetime:
+    """A time of this host's clock: date and time, a date, or a time of today."""
+    try:
+        if ":" in text and "-" not in text:
+            today = (now or datetime.datetime.now()).date()
+            return datetime.datetime.combine(today, datetime.time.fromisoformat(text)).astimezone()
+        return datetime.datetime.fromisoformat(text).astimezone()
+    except ValueError:
+        raise BadInput(f"{text!r} is not a time.", "Say 2026-11-26 12:30, or 12:30.") from None

@@ -1,4 +1,6 @@
-"""`virtsec policy show` and `policy diff`."""
+"""`virtsec policy show`, `policy diff` and `policy suggest`."""
+
+from typing import Annotated
 
 import typer
 
@@ -54,5 +56,34 @@ def diff(context: typer.Context, name: Name, json: Json = False) -> int:
     return 0 if compared.same else 1
 
 
-for command in (show, diff):
+def suggest(
+    context: typer.Context,
+    name: Name,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", "-S", metavar="TIME", help="As 2026-11-26 12:30, or 12:30 today."),
+    ] = None,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Add what breaks no promise, now and for good.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Show what was refused a container, and what would allow it.
+
+    What would break a promise that `virtsec verify` tests is told, and never added.
+
+    \b
+    Example: virtsec policy suggest vs1 --since 12:30
+    """
+    from virtsec.cli import parse, suggestions  # noqa: PLC0415  (slow imports)
+    from virtsec.commands import suggesting  # noqa: PLC0415
+    from virtsec.commands.results import as_json  # noqa: PLC0415
+
+    output = output_of(context, json)
+    when = None if since is None else parse.moment(since)
+    found = suggesting.suggest(name, open_host(output), when, apply=apply)
+    output.show(as_json(found), lambda: suggestions.show(output, found))
+
+
+for command in (show, diff, suggest):
     app.command(name=command.__name__)(interruptible(command))

@@ -21,6 +21,7 @@ verify --list                    {"probes": [{"id", "group", "sentence", "promis
 audit                            `virtsec.commands.auditing.Audited`
 policy show                      `virtsec.commands.policies.Shown`
 policy diff                      `virtsec.commands.policies.Compared`
+policy suggest                   `virtsec.commands.suggesting.Suggested`
 doctor                           `virtsec.commands.doctoring.Diagnosis`: healthy, checks
 anything that failed as a whole  {"error": {"sentence", "remedy", "status", "notes"}}
 ================================ ================================================================

@@ -31,7 +31,7 @@ class Audited:
     model: str  #: the security module
     enforcement: Enforcement
     sound: bool  #: no container reaches another, nothing is shared unkept, nothing was found
-    host_labels: int  #: how many labels files of the host may have
+    host_labels: int  #: how many labels things of the host may have
     containers: tuple[Reaching, ...]
     open: tuple[Open, ...]  #: every other pair is closed in each channel
     shared: tuple[Shared, ...]

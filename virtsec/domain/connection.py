@@ -10,6 +10,7 @@ from virtsec.domain import faults
 from virtsec.domain.networks import Networks
 from virtsec.domain.records import DomainRecord, DomainState, NetworkState
 from virtsec.errors import HostNotReady, LibvirtFailed, Refused
+from virtsec.runtime import hook
 
 __all__ = ["DomainRecord", "DomainState", "Libvirt", "NetworkState"]
 
@@ -26,6 +27,9 @@ _LIST_PAUSED = 32
 _LIST_PERSISTENT = 4
 _LIST_AUTOSTART = 1024
 _XML_INACTIVE = 2
+# virDomainModificationImpact and virDomainMetadataType.
+_LIVE, _CONFIG = 1, 2
+_ELEMENT = 2
 
 
 class Libvirt(Networks):
@@ -151,6 +155,18 @@ class Libvirt(Networks):
     def set_autostart(self, name: str, on: bool) -> None:
         """Whether `name` starts with the host."""
         self._on(name, "set autostart of", lambda domain: domain.setAutostart(int(on)))
+
+    def set_metadata(self, name: str, element: str) -> None:
+        """Put `element` in the place of ours in a domain's metadata, and of what runs of it.
+
+        It is without namespace: libvirt gives it ours.
+        """
+
+        def change(domain: Any) -> None:
+            flags = _CONFIG | (_LIVE if domain.isActive() else 0)
+            domain.setMetadata(_ELEMENT, element, "virtsec", hook.NAMESPACE, flags)
+
+        self._on(name, "change the metadata of", change)
 
     def addresses(self, name: str) -> tuple[str, ...]:
         """Addresses that libvirt's DHCP server has leased to `name` now, without prefix."""

@@ -8,7 +8,8 @@ A domain and this element in its `<metadata>` are the only database:
       <virtsec:root path="/var/lib/virtsec/vs1/rootfs" source="…"/> (source: where it came from)
       <virtsec:init path="/sbin/init" policy="own"/>
       <virtsec:controller path="/usr/libexec/virtsec/controller"/>
-    </virtsec:container>
+      <virtsec:addition object="http_cache_port_t" kind="tcp_socket" access="name_bind"/>
+    </virtsec:container>                    (any number; kind is absent under Smack)
 
 The hook compares these with the rest of the domain. What it need not compare stands in libvirt's
 own elements alone (memory, vcpus, interface, mounts, arguments of init) and is read from there.
@@ -16,6 +17,8 @@ own elements alone (memory, vcpus, interface, mounts, arguments of init) and is 
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface
 from pathlib import PurePosixPath
@@ -27,6 +30,7 @@ from virtsec.domain.records import DomainRecord
 from virtsec.errors import BadInput
 from virtsec.runtime import hook
 from virtsec.spec import (
+    Addition,
     ContainerSpec,
     Identity,
     IdRange,
@@ -61,6 +65,8 @@ _UNITS = {
     "TiB": 2**40,
 }
 _MIB = 2**20
+#: What an addition's words are made of, under either module; nothing a policy could be broken by.
+_WORD = re.compile(r"[A-Za-z0-9_.:-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +97,20 @@ def write(container: Container) -> etree._Element:
     _add(root, "root", path=str(spec.rootfs), **made)
     _add(root, "init", path=str(spec.init), policy=spec.init_policy.value)
     _add(root, "controller", path=str(container.controller))
+    for each in spec.additions:
+        kind = {"kind": each.kind} if each.kind else {}
+        _add(root, "addition", object=each.object, **kind, access=" ".join(each.access))
     return root
+
+
+def without_namespace(container: Container) -> str:
+    """The same element as virDomainSetMetadata wants it, which adds the namespace itself."""
+    root = write(container)
+    for node in root.iter():
+        node.tag = etree.QName(node).localname
+    etree.cleanup_namespaces(root)
+    text: str = etree.tostring(root, encoding="unicode")
+    return text
 
 
 def read_record(record: DomainRecord) -> Container | None:
@@ -138,6 +157,7 @@ def read(xml: str, autostart: bool = False) -> Container | None:
         init_args=tuple(node.text or "" for node in domain.iterfind("os/initarg")),
         init_policy=init_policy,
         autostart=autostart,
+        additions=tuple(_additions(reader, ours)),
     )
     labels = (reader.get(label, field) for field in ("model", "process", "file", "init"))
     controller = PurePosixPath(reader.get(reader.child(ours, "controller"), "path"))
@@ -183,6 +203,15 @@ def _ids(reader: _Reader, ours: etree._Element, privileged: bool) -> IdRange | N
     if ids.start <= 0 or ids.count <= 0 or ids.stop > 2**32:
         raise reader.broken(f"has ids no host can have: {ids.start} to {ids.stop - 1}")
     return ids
+
+
+def _additions(reader: _Reader, ours: etree._Element) -> Iterator[Addition]:
+    for node in ours.iterfind(f"{{{hook.NAMESPACE}}}addition"):
+        access = tuple(reader.get(node, "access").split())
+        words = (reader.get(node, "object"), node.get("kind") or "", *access)
+        if not all(_WORD.fullmatch(word) for word in words):
+            raise reader.broken(f"has an addition that is no rule: {' '.join(words)}")
+        yield Addition(words[0], words[1], access)
 
 
 def _memory(domain: etree._Element, name: str) -> int:

@@ -56,6 +56,26 @@ class UndefineDomain:
 
 
 @dataclass(frozen=True, slots=True)
+class SetMetadata:
+    """Change what virtsec keeps of a container in its domain, whether it runs or not."""
+
+    before: metadata.Container
+    after: metadata.Container
+
+    def describe(self) -> str:
+        """See `Step.describe`."""
+        return f"change virtsec's metadata of {self.after.name}"
+
+    def apply(self, host: Host) -> None:
+        """See `Step.apply`."""
+        host.libvirt.set_metadata(self.after.name, metadata.without_namespace(self.after))
+
+    def undo(self, host: Host) -> None:
+        """See `Step.undo`."""
+        host.libvirt.set_metadata(self.before.name, metadata.without_namespace(self.before))
+
+
+@dataclass(frozen=True, slots=True)
 class SetAutostart:
     """Have a domain that was just defined start with the host."""
 

@@ -6,12 +6,14 @@ Deciding (labels, policy texts, marks) is pure; `load`, `unload` and the steps a
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Protocol
 
+from virtsec.mac.denial import Weighed
 from virtsec.mac.reach import Reach
 from virtsec.spec import ContainerSpec, IdRange, Label
 from virtsec.step import Step
@@ -136,6 +138,16 @@ class MacModule(Protocol):
         """The policy in force now, to be asked about containers labelled `labels`.
 
         Raises `HostNotReady` when what reads the policy is not installed.
+        """
+
+    def refused(
+        self, label: Label, containers: Collection[str], since: datetime.datetime | None
+    ) -> Sequence[Weighed]:
+        """What was refused the container labelled `label`, and what allowing it would mean.
+
+        `containers` are the names of all containers, its own first; without `since` all that is
+        still on record counts. Raises `HostNotReady` when what reads the records is not installed,
+        and `Failed` when they cannot be read.
         """
 
     def restore(self, paths: Sequence[PurePosixPath]) -> None:

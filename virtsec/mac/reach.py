@@ -33,7 +33,7 @@ class Reach(Protocol):
     """The policy as it was in force at one moment. Asking changes nothing."""
 
     def host_labels(self) -> int:
-        """How many labels files of the host may have: what `of_host` is a part of."""
+        """How many labels things of the host may have: what `of_host` is a part of."""
 
     def of_host(self, label: Label) -> Mapping[Access, Collection[str]]:
         """Labels of the host's files that the container labelled `label` may act on."""

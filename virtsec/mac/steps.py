@@ -32,6 +32,26 @@ class LoadPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplacePolicy:
+    """Load one container's policy in the place of its earlier one."""
+
+    before: Policy
+    after: Policy
+
+    def describe(self) -> str:
+        """See `Step.describe`."""
+        return f"load the policy of {self.after.name} anew"
+
+    def apply(self, host: Host) -> None:
+        """See `Step.apply`."""
+        LoadPolicy(self.after).apply(host)
+
+    def undo(self, host: Host) -> None:
+        """See `Step.undo`."""
+        host.mac.load([self.before])
+
+
+@dataclass(frozen=True, slots=True)
 class UnloadPolicy:
     """Take one container's policy out."""
 

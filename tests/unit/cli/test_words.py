@@ -29,7 +29,7 @@ COMMANDS = [
 #: What they print is somebody else's.
 PASSED_THROUGH = ("logs", "exec", "shell", "console")
 #: Those that only have commands of their own.
-GROUPS = {"policy": ("show", "diff")}
+GROUPS = {"policy": ("show", "diff", "suggest")}
 TREE = Path(__file__).parents[3]
 
 

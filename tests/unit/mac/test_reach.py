@@ -63,6 +63,7 @@ class FakePolicy:
 
     rules: list[Allow] = field(default_factory=list)
     tolerant: list[str] = field(default_factory=list)
+    type_count: int = 3
 
     def allow(self, source: str, target: str, tclass: str, *perms: str, on: bool = True) -> None:
         self.rules.append(Allow(Named(source), self.lookup_typeattr(target), tclass,
@@ -79,7 +80,6 @@ class FakePolicy:
             "domain": ("vs1_t", "vs2_t", "init_t"),
             "virtsec_domain": ("vs1_t", "vs2_t"),
             "virtsec_file": ("vs1_file_t", "vs1_exec_t", "vs2_file_t", "vs2_exec_t"),
-            "file_type": ("lib_t", "cgroup_t", "vs1_file_t"),
         }
         return Named(name, known.get(name, ()))
 
@@ -146,6 +146,8 @@ def test_what_both_share_comes_with_what_keeps_it_apart(policy: FakePolicy) -> N
     policy.allow("virtsec_domain", "container_file_t", "dir", "read", "add_name")
     policy.allow("virtsec_domain", "spool_t", "dir", "read", "add_name")
     policy.allow("virtsec_domain", "proc_t", "file", "read")
+    policy.allow("virtsec_domain", "run_t", "dir", "search")
+    policy.allow("virtsec_domain", "run_t", "sock_file", "write")
     policy.allow("virtsec_domain", "init_t", "file", "read", "write")
     kept = asked().through(ONE, OTHER)
     assert {through for through, why in kept.items() if why} == {"cgroup_t", "container_file_t"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import subprocess
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -9,12 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from virtsec.errors import BadInput, Failed, HostNotReady
+from virtsec.mac.denial import Weighed
 from virtsec.mac.packets import steps as packets
 from virtsec.mac.protocol import Enforcement, Policy, TreeMarks
-from virtsec.mac.selinux import kernel, policy, store
+from virtsec.mac.records import records
+from virtsec.mac.selinux import denials, kernel, policy, store
 from virtsec.mac.selinux.category import choose_pair, taken_pairs
-from virtsec.mac.selinux.context import ATTRIBUTE, MODEL, categories_of, label_of, types_of
-from virtsec.mac.selinux.reach import PACKET_TYPE, SELinuxReach
+from virtsec.mac.selinux.context import (
+    ATTRIBUTE,
+    MODEL,
+    categories_of,
+    label_of,
+    type_of,
+    types_of,
+)
+from virtsec.mac.selinux.reach import PACKET_TYPE, SELinuxReach, attributes
 from virtsec.spec import ContainerSpec, IdRange, Label
 from virtsec.step import Host, Step
 
@@ -187,6 +197,15 @@ class SELinux:
     def reach(self, labels: Collection[Label]) -> SELinuxReach:
         """See the protocol."""
         return SELinuxReach(labels, packets=packets.in_force())
+
+    def refused(
+        self, label: Label, containers: Collection[str], since: datetime.datetime | None
+    ) -> Sequence[Weighed]:
+        """See the protocol."""
+        name = next(iter(containers))
+        found = list(denials.denials(records(since), label.process))
+        types = {kind for each in found if (kind := type_of(each.object))}
+        return denials.weigh(name, found, attributes(types) if types else {}, containers)
 
     def restore(self, paths: Sequence[PurePosixPath]) -> None:
         """See the protocol."""

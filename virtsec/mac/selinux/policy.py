@@ -50,4 +50,9 @@ def container_module(spec: ContainerSpec, label: Label, ids: IdRange | None) -> 
 ; A relabel of the whole host leaves the tree as it is; init's label is put back at each start.
 (filecon "{quoted}" any (system_u object_r {types.file} ({level} {level})))
 """
+    if spec.additions:
+        text += "\n; Added by `virtsec policy suggest --apply`.\n"
+    for each in spec.additions:
+        permissions = " ".join(each.access)
+        text += f"(allow {types.domain} {each.object} ({each.kind} ({permissions})))\n"
     return Policy(spec.name, text)

@@ -30,6 +30,9 @@ _KEPT = {
     "cgroup_t": "each sees its own control groups only",
     "sysctl_net_t": "each network namespace has its own",
     "sysctl_net_unix_t": "each network namespace has its own",
+    "devtty_t": "it is the terminal of whoever opens it",
+    "null_device_t": "it keeps nothing",
+    "zero_device_t": "it keeps nothing",
 }
 
 #: The permissions on each pair of a type and a class.
@@ -51,7 +54,7 @@ class SELinuxReach:
         self._rules = _rules(read, domains)
         self._tasks = {str(each) for each in read.lookup_typeattr("domain").expand()}
         self._own = {str(each) for each in read.lookup_typeattr("virtsec_file").expand()}
-        self._labels = len({str(each) for each in read.lookup_typeattr("file_type").expand()})
+        self._labels = int(read.type_count)
 
     def host_labels(self) -> int:
         """See the protocol."""
@@ -108,17 +111,20 @@ class SELinuxReach:
         """See the protocol."""
         written = self._objects(_type(one.process), _WRITES)
         read = self._objects(_type(other.process), _READS)
+        both = {kind for kind, _ in written & read}
         apart = not categories_of(other.process) >= categories_of(one.process)
         kept = {**_KEPT, **({"container_file_t": "each has its container's categories"}
                             if apart else {})}  # fmt: skip
-        return {kind: kept.get(kind, "") for kind in sorted(written & read)}
+        return {kind: kept.get(kind, "") for kind in sorted(both)}
 
-    def _objects(self, domain: str, wanted: set[str]) -> set[str]:
+    def _objects(self, domain: str, wanted: set[str]) -> set[tuple[str, str]]:
+        """Types and classes, of neither tasks nor containers, that a domain may do that to."""
         return {
-            kind
+            (kind, of)
             for (kind, of), permissions in self._rules[domain].items()
             if of in _FILES | _MESSAGES and permissions & wanted
-        } - self._tasks - self._own  # fmt: skip
+            if kind not in self._tasks and kind not in self._own
+        }
 
 
 def _open(policy: Path) -> Any:
@@ -129,6 +135,12 @@ def _open(policy: Path) -> Any:
             "The policy cannot be read without setools.", "Run `apt install python3-setools`."
         ) from None
     return setools.SELinuxPolicy(str(policy))
+
+
+def attributes(types: Collection[str], policy: Path = POLICY) -> dict[str, set[str]]:
+    """The attributes of each of `types` in the policy; raises `HostNotReady` as `SELinuxReach`."""
+    read = _open(policy)
+    return {each: set(map(str, read.lookup_type(each).attributes())) for each in types}
 
 
 def _rules(policy: Any, domains: Collection[str]) -> dict[str, _Rules]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from virtsec.errors import BadInput, PolicyFailed, VirtsecError
 from virtsec.kernel import xattrs
+from virtsec.mac.denial import Weighed
 from virtsec.mac.install import failing
 from virtsec.mac.packets import steps as packets
 from virtsec.mac.protocol import Enforcement, Policy, TreeMarks
-from virtsec.mac.smack import protect, setup
+from virtsec.mac.records import records
+from virtsec.mac.smack import denials, protect, setup
 from virtsec.mac.smack.kernel import process_label
 from virtsec.mac.smack.policy import BASE, container_policy, text
 from virtsec.mac.smack.reach import SmackReach
@@ -74,7 +77,7 @@ class Smack:
     def policy_for(self, spec: ContainerSpec, label: Label, ids: IdRange | None) -> Policy:
         """See the protocol."""
         del label, ids  # the same rules for either kind: root inside is no more to Smack
-        return container_policy(spec.name)
+        return container_policy(spec.name, spec.additions)
 
     def load(self, policies: Sequence[Policy]) -> None:
         """See the protocol."""
@@ -83,7 +86,7 @@ class Smack:
         try:
             for each in policies:
                 begun.append(each.name)
-                self._load(each)
+                self._load(each, before.get(each.name, ""))
         except BaseException as error:
             for name in reversed(begun):
                 try:
@@ -170,6 +173,13 @@ class Smack:
         mine = [label.process for label in labels]
         return SmackReach(self._kernel, mine, packets=packets.in_force())
 
+    def refused(
+        self, label: Label, containers: Collection[str], since: datetime.datetime | None
+    ) -> Sequence[Weighed]:
+        """See the protocol."""
+        found = list(denials.denials(records(since), label.process))
+        return denials.weigh(label.process, found, containers)
+
     def restore(self, paths: Sequence[PurePosixPath]) -> None:
         """See the protocol."""
         listed = {entry.pattern for entry in self._place.entries()}
@@ -195,10 +205,14 @@ class Smack:
         """Whether a line of a file of rules is loaded, or is no rule."""
         return all(map(self._kernel.allows, parse(line, "a file of rules")))
 
-    def _load(self, policy: Policy) -> None:
+    def _load(self, policy: Policy, before: str) -> None:
         rules = parse(policy.text, f"the rules of {policy.name}")
+        about = {(rule.subject, rule.object) for rule in rules}
         self._store.keep(policy.name, policy.text)
         with failing(_SMACKFS):
+            for rule in parse(before, f"the rules of {policy.name}"):
+                if (rule.subject, rule.object) not in about:
+                    self._kernel.load(Rule(rule.subject, rule.object, "-"))
             for rule in rules:
                 self._kernel.load(rule)
             for rule in rules:

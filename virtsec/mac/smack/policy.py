@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from virtsec.mac.protocol import Policy
 from virtsec.mac.smack.rule import Rule, check_label, parse
 from virtsec.resources import resource
+from virtsec.spec import Addition
 
 #: The base's file in accesses.d; a container's has its name after a hyphen, and no container's
 #: name begins with `virtsec-`.
@@ -21,6 +24,11 @@ def base_rules() -> list[Rule]:
     return parse(text("virtsec.rules"), "virtsec.rules")
 
 
-def container_policy(name: str) -> Policy:
-    """The rules of container `name`."""
-    return Policy(name, text("container.rules").replace("{name}", check_label(name)))
+def container_policy(name: str, additions: Sequence[Addition] = ()) -> Policy:
+    """The rules of container `name`, `additions` last."""
+    rules = text("container.rules").replace("{name}", check_label(name))
+    if additions:
+        rules += "#\n# Added by `virtsec policy suggest --apply`.\n"
+    for each in additions:
+        rules += f"{Rule(name, each.object, ''.join(each.access))}\n"
+    return Policy(name, rules)

@@ -1,0 +1,93 @@
+"""policy suggest: from a refusal to working, without a promise given up."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from demo.containers import Container
+from demo.shell import run, virsh, virtsec
+from machine.qemu import Lsm
+from verified import verified
+
+#: A port whose type no container's policy knows.
+PORT = 8080
+SITE = f"server {{ listen {PORT}; root /var/www/html; }}\n"
+DROP = Path("/srv/drop")
+
+
+def suggested(*words: str) -> Any:
+    """What `virtsec policy suggest --json` says of vs1."""
+    return json.loads(virtsec("policy", "suggest", "vs1", *words, "--json").stdout)
+
+
+def verdicts(one: Container, other: Container) -> dict[str, str]:
+    """What became of each attack."""
+    _, result = verified(one.name, "--against", other.name)
+    return {each["id"]: each["verdict"] for each in result["results"]}
+
+
+@pytest.fixture
+def refused(vs1: Container, lsm: Lsm) -> Iterator[Callable[[], bool]]:
+    """Something vs1 wants and its policy does not know; tells whether it works now."""
+    now = run("date", "+%F %T").stdout.strip()
+    before = virsh("dumpxml", "--inactive", vs1.name).stdout
+    if lsm is Lsm.SELINUX:
+        vs1.ssh("cat > /etc/nginx/sites-enabled/other", stdin=SITE)
+
+        def works() -> bool:
+            vs1.ssh("systemctl restart nginx", check=False)
+            page = f"http://{vs1.address()}:{PORT}/"
+            return vs1.name in run("curl", "-s", "--max-time", "20", page, check=False).stdout
+
+    else:
+        DROP.mkdir(mode=0o777, exist_ok=True)
+        DROP.chmod(0o777)
+        run("setfattr", "-n", "security.SMACK64", "-v", "drop", str(DROP))
+
+        def works() -> bool:
+            return vs1.ssh(f"touch /mnt{DROP}/there", check=False).returncode == 0
+
+    works.since = now  # type: ignore[attr-defined]
+    yield works
+    virsh("define", "/dev/stdin", stdin=before)
+    virtsec("doctor", "--fix", check=False)
+    if lsm is Lsm.SELINUX:
+        vs1.ssh("rm -f /etc/nginx/sites-enabled/other; systemctl restart nginx")
+    else:
+        run("rm", "-r", str(DROP))
+
+
+def test_a_refusal_goes_through_suggest_to_working_and_no_attack_turns(
+    vs1: Container, vs2: Container, refused: Callable[[], bool]
+) -> None:
+    since = refused.since  # type: ignore[attr-defined]
+    before = verdicts(vs1, vs2)
+    assert not refused()
+    found = suggested("--since", since)
+    assert found["suggestions"], found
+    assert all(each["risk"].startswith("It would let") for each in found["suggestions"])
+    for _ in range(5):  # what was refused first may have hidden the next
+        assert suggested("--since", since, "--apply")["applied"]
+        if refused():
+            break
+    assert refused()
+    assert verdicts(vs1, vs2) == before
+    shown = virtsec("policy", "show", vs1.name).stdout
+    assert "Added by `virtsec policy suggest --apply`." in shown
+    assert virtsec("policy", "diff", vs1.name).returncode == 0
+
+
+def test_what_would_break_a_promise_is_told_and_never_added(
+    vs1: Container, vs2: Container, lsm: Lsm
+) -> None:
+    since = run("date", "+%F %T").stdout.strip()
+    policy = virtsec("policy", "show", vs1.name).stdout
+    assert vs1.ssh("cat /mnt/etc/shadow", check=False).returncode != 0
+    virtsec("verify", vs1.name, "--against", vs2.name, "--only", "other-file-read")
+    found = suggested("--since", since, "--apply")
+    assert found["never"], found
+    assert all(each["breaks"] and each["instead"] for each in found["never"])
+    assert not found["applied"]
+    assert virtsec("policy", "show", vs1.name).stdout == policy

@@ -1,0 +1,110 @@
+"""What was refused is read as it was told, and no addition gives up a promise."""
+
+from __future__ import annotations
+
+import pytest
+
+from virtsec.mac.denial import Denial
+from virtsec.mac.selinux import denials as selinux
+from virtsec.mac.smack import denials as smack
+from virtsec.spec import Addition
+
+#: As a 6.12 kernel prints it.
+RECORD = (
+    "audit: type=1400 audit(1790000000.123:45): lsm=SMACK fn=smack_inode_permission action=denied "
+    'subject="vs1" object="data" requested=w pid=812 comm="nginx" name="log" dev="vda" ino=1234'
+)
+
+
+def test_a_record_of_smack_is_read() -> None:
+    (found,) = smack.denials([RECORD, "something else"], "vs1")
+    assert found == Denial("data", "", frozenset("w"), "nginx", "log")
+    assert list(smack.denials([RECORD], "vs2")) == []
+    assert list(smack.denials([RECORD.replace("denied", "granted")], "vs1")) == []
+
+
+def test_under_smack_one_rule_for_each_label_has_all_letters_that_were_refused() -> None:
+    lines = [RECORD, RECORD.replace("requested=w", "requested=r"), RECORD]
+    (found,) = smack.weigh("vs1", smack.denials(lines, "vs1"), ["vs1", "vs2"])
+    assert found.addition == Addition("data", "", ("r", "w"))
+    assert found.breaks == found.instead == ""
+    assert (found.times, found.programs, found.things) == (3, ("nginx",), ("log",))
+    assert found.risk == "It would let vs1 read and write all that is labelled data."
+
+
+@pytest.mark.parametrize("label", ["_", "host", "vs2", "net", "virtsec-rest", "*", "^", ""])
+def test_under_smack_what_is_the_hosts_or_anothers_is_never_added(label: str) -> None:
+    record = RECORD.replace('"data"', f'"{label}"')
+    (found,) = smack.weigh("vs1", smack.denials([record], "vs1"), ["vs1", "vs2"])
+    assert found.breaks
+    assert found.instead
+
+
+def denied(target: str, kind: str, *access: str, constrained: bool = False) -> Denial:
+    context = f"system_u:object_r:{target}:s0"
+    return Denial(context, kind, frozenset(access), "nginx", "", constrained)
+
+
+ATTRIBUTES = {
+    "http_cache_port_t": {"port_type"},
+    "etc_t": {"file_type"},
+    "sysctl_vm_t": {"sysctl_type"},
+    "proc_kmsg_t": {"proc_type"},
+}
+
+
+@pytest.mark.parametrize(
+    ("refusal", "risk"),
+    [
+        (
+            denied("http_cache_port_t", "tcp_socket", "name_bind"),
+            "It would let vs1 serve on every port of the type http_cache_port_t, "
+            "in its own network.",
+        ),
+        (
+            denied("vs1_t", "process", "execmem"),
+            "It would let programs in vs1 run what they wrote into their own memory.",
+        ),
+        (
+            denied("sysctl_vm_t", "file", "open", "read"),
+            "It would let vs1 open and read what the kernel shows as sysctl_vm_t.",
+        ),
+    ],
+)
+def test_what_can_be_added_says_what_it_would_mean(refusal: Denial, risk: str) -> None:
+    (found,) = selinux.weigh("vs1", [refusal, refusal], ATTRIBUTES, ["vs1", "vs2"])
+    assert (found.breaks, found.risk, found.times) == ("", risk, 2)
+    assert found.addition.access == tuple(sorted(refusal.access))
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        denied("etc_t", "file", "read"),
+        denied("etc_t", "dir", "write"),
+        denied("sysctl_vm_t", "file", "write"),
+        denied("proc_kmsg_t", "file", "read"),
+        denied("vs2_t", "process", "signal"),
+        denied("vs2_file_t", "file", "read"),
+        denied("vs1_t", "cap_userns", "sys_module"),
+        denied("vs1_t", "process", "setexec"),
+        denied("http_cache_port_t", "tcp_socket", "recv_msg"),
+        denied("http_cache_port_t", "tcp_socket", "name_bind", constrained=True),
+        denied("fixed_disk_device_t", "blk_file", "read"),
+        denied("init_t", "unix_stream_socket", "connectto"),
+        denied("virtsec_packet_t", "packet", "recv"),
+        denied("kernel_t", "system", "module_request"),
+        denied("debugfs_t", "filesystem", "mount"),
+    ],
+)
+def test_what_would_break_a_promise_is_never_added(refusal: Denial) -> None:
+    (found,) = selinux.weigh("vs1", [refusal], ATTRIBUTES, ["vs1", "vs2"])
+    assert found.breaks
+    assert found.instead
+
+
+def test_refusals_of_one_kind_come_to_one_addition() -> None:
+    refused = [denied("http_cache_port_t", "tcp_socket", each) for each in
+               ("name_bind", "name_connect")]  # fmt: skip
+    (found,) = selinux.weigh("vs1", refused, ATTRIBUTES, ["vs1"])
+    assert found.addition.access == ("name_bind", "name_connect")

@@ -1,0 +1,74 @@
+"""The kernel's records of refusals, which both modules tell through the audit system.
+
+auparse, the audit system's own library, finds them where auditd keeps them; else the journal has
+them, and the kernel's log where nobody asked for them.
+"""
+
+from __future__ import annotations
+
+import datetime
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from virtsec.errors import Failed, HostNotReady
+
+JOURNALCTL = "/usr/bin/journalctl"
+AUDIT_LOG = Path("/var/log/audit/audit.log")
+#: AUDIT_AVC (linux/audit.h): what both modules tell refusals by.
+AVC = 1400
+
+
+def records(since: datetime.datetime | None) -> list[str]:
+    """Records of refusals, a line each, of all time without `since`.
+
+    Raises `HostNotReady` where auditd keeps them and auparse is not there to read them, and
+    `Failed` when the journal cannot be read.
+    """
+    if not AUDIT_LOG.exists():
+        return _from_journal(since)
+    try:
+        import auparse  # noqa: PLC0415  (Debian's python3-audit; only needed here)
+    except ImportError:
+        raise HostNotReady(
+            "auditd keeps what was refused, and its library is not there to read it.",
+            "Run `apt install python3-audit`.",
+        ) from None
+    return list(_from_auditd(auparse, since))
+
+
+def _from_auditd(auparse: Any, since: datetime.datetime | None) -> Iterator[str]:
+    parser = auparse.AuParser(auparse.AUSOURCE_LOGS)
+    parser.search_add_item("type", "=", "AVC", auparse.AUSEARCH_RULE_CLEAR)
+    parser.search_set_stop(auparse.AUSEARCH_STOP_RECORD)
+    earliest = 0.0 if since is None else since.timestamp()
+    while parser.search_next_event():
+        if parser.get_timestamp().sec >= earliest:
+            yield parser.get_record_text()
+        parser.parse_next_event()
+
+
+def _from_journal(since: datetime.datetime | None) -> list[str]:
+    words = [JOURNALCTL, "--quiet", "--output=cat"]
+    if since is not None:
+        words.append(f"--since=@{int(since.timestamp())}")
+    told = _lines(*words, "_TRANSPORT=audit", f"_AUDIT_TYPE={AVC}")
+    printed = _lines(*words, "--grep", "avc:|lsm=SMACK", "_TRANSPORT=kernel")
+    return told or printed
+
+
+def _lines(*words: str) -> list[str]:
+    done = subprocess.run(
+        words,
+        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    # With --grep, 1 says that nothing was found, as of grep.
+    if done.returncode and done.stderr:
+        raise Failed(f"The journal could not be read: {done.stderr.strip()}")
+    return done.stdout.splitlines()
