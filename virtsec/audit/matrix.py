@@ -30,9 +30,11 @@ def svg(audited: Audited) -> str:
     """The picture; rows act, columns are acted on. Pure."""
     names = [each.name for each in audited.containers]
     reached = {(each.source, each.target, each.channel): each for each in audited.open}
-    left = 24 + 9 * max(map(len, names), default=0)
-    top = 64
-    width = max(left + len(names) * _CELL + _GAP, 460)
+    longest = 9 * max(map(len, names), default=0)
+    slanted = longest > _CELL  # else names of columns would run into each other
+    left = 24 + longest
+    top = 48 + (longest if slanted else 16)
+    width = max(left + len(names) * _CELL + (longest if slanted else _GAP), 460)
     height = top + len(names) * _CELL + 40
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
@@ -43,8 +45,10 @@ def svg(audited: Audited) -> str:
     ]
     for index, name in enumerate(names):
         middle = _CELL * index + _CELL // 2
+        x, y = left + middle, top - 12
+        turned = f'transform="rotate(-45 {x} {y})"' if slanted else 'text-anchor="middle"'
         parts += [
-            f'<text x="{left + middle}" y="{top - 12}" text-anchor="middle">{escape(name)}</text>',
+            f'<text x="{x}" y="{y}" {turned}>{escape(name)}</text>',
             f'<text x="{left - 12}" y="{top + middle + 5}" text-anchor="end">{escape(name)}</text>',
         ]
     for row, source in enumerate(names):
