@@ -29,14 +29,14 @@ def verdicts(one: Container, other: Container) -> dict[str, str]:
 
 
 @pytest.fixture
-def refused(vs1: Container, lsm: Lsm) -> Iterator[Callable[[], bool]]:
+def works(vs1: Container, lsm: Lsm) -> Iterator[Callable[[], bool]]:
     """Something vs1 wants and its policy does not know; tells whether it works now."""
     now = run("date", "+%F %T").stdout.strip()
     before = virsh("dumpxml", "--inactive", vs1.name).stdout
     if lsm is Lsm.SELINUX:
         vs1.ssh("cat > /etc/nginx/sites-enabled/other", stdin=SITE)
 
-        def works() -> bool:
+        def wanted() -> bool:
             vs1.ssh("systemctl restart nginx", check=False)
             page = f"http://{vs1.address()}:{PORT}/"
             return vs1.name in run("curl", "-s", "--max-time", "20", page, check=False).stdout
@@ -46,11 +46,11 @@ def refused(vs1: Container, lsm: Lsm) -> Iterator[Callable[[], bool]]:
         DROP.chmod(0o777)
         run("setfattr", "-n", "security.SMACK64", "-v", "drop", str(DROP))
 
-        def works() -> bool:
+        def wanted() -> bool:
             return vs1.ssh(f"touch /mnt{DROP}/there", check=False).returncode == 0
 
-    works.since = now  # type: ignore[attr-defined]
-    yield works
+    wanted.since = now  # type: ignore[attr-defined]
+    yield wanted
     virsh("define", "/dev/stdin", stdin=before)
     virtsec("doctor", "--fix", check=False)
     if lsm is Lsm.SELINUX:
@@ -60,19 +60,19 @@ def refused(vs1: Container, lsm: Lsm) -> Iterator[Callable[[], bool]]:
 
 
 def test_a_refusal_goes_through_suggest_to_working_and_no_attack_turns(
-    vs1: Container, vs2: Container, refused: Callable[[], bool]
+    vs1: Container, vs2: Container, works: Callable[[], bool]
 ) -> None:
-    since = refused.since  # type: ignore[attr-defined]
+    since = works.since  # type: ignore[attr-defined]
     before = verdicts(vs1, vs2)
-    assert not refused()
+    assert not works()
     found = suggested("--since", since)
     assert found["suggestions"], found
     assert all(each["risk"].startswith("It would let") for each in found["suggestions"])
     for _ in range(5):  # what was refused first may have hidden the next
         assert suggested("--since", since, "--apply")["applied"]
-        if refused():
+        if any(works() for _ in range(3)):  # a busy machine may answer late
             break
-    assert refused()
+    assert works()
     assert verdicts(vs1, vs2) == before
     shown = virtsec("policy", "show", vs1.name).stdout
     assert "Added by `virtsec policy suggest --apply`." in shown
