@@ -83,18 +83,3 @@ def test_a_refusal_goes_through_suggest_to_working_and_no_attack_turns(
     shown = virtsec("policy", "show", vs1.name).stdout
     assert "Added by `virtsec policy suggest --apply`." in shown
     assert virtsec("policy", "diff", vs1.name).returncode == 0
-
-
-def test_what_would_break_a_promise_is_told_and_never_added(
-    vs1: Container, vs2: Container, restored: None
-) -> None:
-    since = run("date", "+%F %T").stdout.strip()
-    virtsec("verify", vs1.name, "--against", vs2.name, "--only", "other-file-read")
-    wait_for("the refusal on record", lambda: suggested("--since", since)["never"])
-    found = suggested("--since", since, "--apply")
-    assert all(each["breaks"] and each["instead"] for each in found["never"])
-    policy = virtsec("policy", "show", vs1.name).stdout
-    for each in (each["addition"] for each in found["never"]):
-        permissions = " ".join(each["access"])
-        assert f"(allow vs1_t {each['object']} ({each['kind']} ({permissions})))" not in policy
-        assert f"vs1 {each['object']} {''.join(each['access'])}" not in policy
