@@ -1,6 +1,7 @@
 """policy suggest: from a refusal to working, without a promise given up."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from demo.containers import Container
 from demo.shell import run, virsh, virtsec, wait_for
 from machine.qemu import Lsm
 from verified import verified
+
+from virtsec.mac.records import records
 
 #: A port whose type no container's policy knows.
 PORT = 8080
@@ -83,3 +86,28 @@ def test_a_refusal_goes_through_suggest_to_working_and_no_attack_turns(
     shown = virtsec("policy", "show", vs1.name).stdout
     assert "Added by `virtsec policy suggest --apply`." in shown
     assert virtsec("policy", "diff", vs1.name).returncode == 0
+
+
+def test_what_would_break_a_promise_is_told_and_never_added(
+    vs1: Container, vs2: Container, restored: None
+) -> None:
+    since = run("date", "+%F %T").stdout.strip()
+    virtsec("verify", vs1.name, "--against", vs2.name, "--only", "other-file-read")
+    wait_for("the refusal on record", lambda: suggested("--since", since)["never"])
+    found = suggested("--since", since, "--apply")
+    assert all(each["breaks"] and each["instead"] for each in found["never"])
+    policy = virtsec("policy", "show", vs1.name).stdout
+    for each in (each["addition"] for each in found["never"]):
+        permissions = " ".join(each["access"])
+        assert f"(allow vs1_t {each['object']} ({each['kind']} ({permissions})))" not in policy
+        assert f"vs1 {each['object']} {''.join(each['access'])}" not in policy
+
+
+def test_no_record_of_a_refusal_is_passed_over(vs1: Container, vs2: Container) -> None:
+    """Of those that follow each other at once too, and in logs that were rotated."""
+    virtsec("verify", vs1.name, "--against", vs2.name, "--only", "host-file-read")
+    logs = "".join(path.read_text() for path in Path("/var/log/audit").glob("audit.log*"))
+    kept = re.findall(r"^type=AVC .*?msg=(audit\(.*?\))", logs, flags=re.MULTILINE)
+    assert len(kept) >= 2
+    found = "".join(records(None))
+    assert [each for each in kept if each not in found] == []

@@ -40,13 +40,21 @@ def records(since: datetime.datetime | None) -> list[str]:
 
 def _from_auditd(auparse: Any, since: datetime.datetime | None) -> Iterator[str]:
     parser = auparse.AuParser(auparse.AUSOURCE_LOGS)
-    parser.search_add_item("type", "=", "AVC", auparse.AUSEARCH_RULE_CLEAR)
-    parser.search_set_stop(auparse.AUSEARCH_STOP_RECORD)
     earliest = 0.0 if since is None else since.timestamp()
-    while parser.search_next_event():
+    # Not by auparse's own search: what to call between two of its finds is not documented, and
+    # it is easily made to pass over every second event.
+    while parser.parse_next_event():
         if parser.get_timestamp().sec >= earliest:
+            yield from _refusals(parser)
+
+
+def _refusals(parser: Any) -> Iterator[str]:
+    """The records of refusals in the event that `parser` is at."""
+    more = parser.first_record()
+    while more:
+        if parser.get_type() == AVC:
             yield parser.get_record_text()
-        parser.parse_next_event()
+        more = parser.next_record()
 
 
 def _from_journal(since: datetime.datetime | None) -> list[str]:

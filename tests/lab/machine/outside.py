@@ -138,8 +138,8 @@ class GuestRun:
         if not items:
             return
         if phase > 0:
-            assert self._running is not None
-            for message in self._running:
+            # None in a fresh guest that has only the tests of a later phase to run.
+            for message in self._running or ():
                 self._take(message)
             self._machine.reboot(list(AFTER.values())[phase - 1])
             self._share_processors()
