@@ -4,8 +4,11 @@
 they run, and their modules do not postpone annotations, which typer would compile one by one.
 """
 
+from typing import Annotated
+
 import typer
 
+from virtsec import __version__
 from virtsec.cli import enter, look, make, policy, power, proof, ready
 from virtsec.cli.interrupt import interruptible
 from virtsec.cli.options import Json, output_of
@@ -19,7 +22,13 @@ app = typer.Typer(
 
 
 @app.callback(invoke_without_command=True)
-def start_here(context: typer.Context, json: Json = False) -> None:
+def start_here(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Which virtsec this is.", is_eager=True)
+    ] = False,
+    json: Json = False,
+) -> None:
     """Linux containers on libvirt, confined by SELinux or Smack.
 
     \b
@@ -28,6 +37,9 @@ def start_here(context: typer.Context, json: Json = False) -> None:
     virtsec start vs1      and start it
     """
     output = output_of(context, json)
+    if version:
+        output.show({"version": __version__}, lambda: output.say(f"virtsec {__version__}"))
+        raise typer.Exit
     if context.invoked_subcommand is None:
         from virtsec.host.checks import installed  # noqa: PLC0415  (slow to import)
         from virtsec.host.places import Places  # noqa: PLC0415

@@ -3,6 +3,8 @@
 ================================ ================================================================
 command                          document
 ================================ ================================================================
+(none)                           {"installed": true|false, "next": COMMAND}
+--version                        {"version": VERSION}
 setup                            `virtsec.host.setup.SetupResult`: removed, dry_run, steps, kept
 protect                          {"check": true|false, "paths": [PATH, …]}
 define                           `virtsec.commands.results.Defined`

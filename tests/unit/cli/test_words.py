@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.unit.cli.library import Library, Said
+from virtsec import __version__
 from virtsec.cli.app import app
 from virtsec.cli.output import Output, coloured
 from virtsec.cli.run import run
@@ -95,6 +96,12 @@ def test_alone_on_a_host_that_is_set_up_it_says_how_to_go_on(
 ) -> None:
     monkeypatch.setattr("virtsec.host.checks.installed", lambda _places: True)
     assert "Next: virtsec define vs1" in virtsec().out
+
+
+def test_it_says_which_version_it_is_whatever_else_is_asked(virtsec: Virtsec) -> None:
+    assert virtsec("--version").out == f"virtsec {__version__}\n"
+    assert virtsec("--version", "list").out == f"virtsec {__version__}\n"
+    assert virtsec("--version", "--json").json == {"version": __version__}
 
 
 def test_define_says_what_was_made_and_what_comes_next(virtsec: Virtsec) -> None:
