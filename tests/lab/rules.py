@@ -58,6 +58,8 @@ def permissive(lsm: Lsm, name: str, *others: str) -> Iterator[None]:
         with ExitStack() as stack:
             for thing in ("_", "host", *others):
                 stack.enter_context(rule(f"{name} {thing} rwxatl"))
+            for other in others:  # and its answers, see `answered`
+                stack.enter_context(rule(f"{other} {name} w"))
             yield
         return
     module = f"{name}-permissive"

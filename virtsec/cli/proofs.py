@@ -14,6 +14,8 @@ from virtsec.errors import Failed, VirtsecError
 from virtsec.verify.proof import Verdict
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from virtsec.commands.doctoring import Diagnosis
     from virtsec.commands.verifying import Verified
     from virtsec.step import Host
@@ -72,26 +74,31 @@ def verify_each(
 
 
 def show(output: Output, found: Verified) -> None:
-    """A table: by promise, each attack and what became of it; then the sum."""
+    """What became of the attacks; then the sum."""
+    output.render(table(found))
+    output.say()
+    output.say(summary(found))
+
+
+def table(found: Verified) -> Table:
+    """By promise, each attack and what became of it."""
     from rich.table import Table  # noqa: PLC0415  (slow imports)
     from rich.text import Text  # noqa: PLC0415
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    rows = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for title in ("Root inside tries to …", "Outcome", "Refused by"):
-        table.add_column(title, overflow="fold")
+        rows.add_column(title, overflow="fold")
     group = ""
     for result in found.results:
         if result.group != group:
             group = result.group
-            table.add_row(Text(f"{group}: {result.promise}", style="bold"))
-        table.add_row(
+            rows.add_row(Text(f"{group}: {result.promise}", style="bold"))
+        rows.add_row(
             Text(f"  {result.sentence}"),
             Text(result.verdict.value, style=_STYLE[result.verdict]),
             Text(clean(_why(result))),
         )
-    output.render(table)
-    output.say()
-    output.say(summary(found))
+    return rows
 
 
 def _why(result: Any) -> str:

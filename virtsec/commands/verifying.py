@@ -53,11 +53,18 @@ def verify(
     probes = listed(only)
     if against == name:
         raise BadInput(f"{name} cannot be attacked from itself.", "Name another container.")
-    side = side_of(name, host)
     other = None if against is None else side_of(against, host)
+    return attacked(side_of(name, host), other, host, probes)
+
+
+def attacked(side: Side, other: Side | None, host: Host, probes: Sequence[Probe]) -> Verified:
+    """What comes of `probes` from inside the container `side`, whoever made it.
+
+    Raises `Failed` when one of both stops.
+    """
     alone = proven(host.mac.model, privileged=side.uid == 0)
     results: list[Result] = []
-    host.progress.begin(f"attack from {name}", len(probes))
+    host.progress.begin(f"attack from {side.name}", len(probes))
     try:
         with stage(host_side(host), side, other) as attack:
             for probe in probes:
@@ -67,7 +74,7 @@ def verify(
                 host.progress.advance()
     finally:
         host.progress.end()
-    return verified(side, against, results)
+    return verified(side, other.name if other else None, results)
 
 
 def verified(side: Side, against: str | None, results: Sequence[Result]) -> Verified:

@@ -4,6 +4,8 @@ import json
 import shutil
 import tarfile
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -188,28 +190,32 @@ class Control:
 
     def attack(self, script: str) -> str:
         """Run `script` as its init until it says `done`, and return what it wrote to /result."""
-        if not self.ROOT.exists():
-            self.ROOT.mkdir()
-            run("tar", "-xpf", str(KEYED), "-C", str(self.ROOT))
-            run("chcon", "-R", "system_u:object_r:container_file_t:s0", str(self.ROOT), check=False)
         result = self.ROOT / "result"
         result.unlink(missing_ok=True)
-        init = self.ROOT / "attack"
-        init.write_text(
-            f"#!/bin/sh\n({script}\n) >/result 2>&1\necho done >>/result\nexec sleep 1d\n"
-        )
-        init.chmod(0o755)
-        for place in ("hostproc", "hostpts"):
-            (self.ROOT / place).mkdir(exist_ok=True)
-        virsh("define", "/dev/stdin", stdin=self.xml())
-        try:
-            virsh("start", self.name)
+        with self.running(f"({script}\n) >/result 2>&1\necho done >>/result"):
             wait_for(
                 f"the attacks in {self.name}",
                 lambda: result.exists() and result.read_text().endswith("done\n"),
                 attempts=300,
             )
             return result.read_text()
+
+    @contextmanager
+    def running(self, script: str = "") -> Iterator[int]:
+        """Have it run `script` as its init and then nothing; gives its controller's process id."""
+        if not self.ROOT.exists():
+            self.ROOT.mkdir()
+            run("tar", "-xpf", str(KEYED), "-C", str(self.ROOT))
+            run("chcon", "-R", "system_u:object_r:container_file_t:s0", str(self.ROOT), check=False)
+        init = self.ROOT / "attack"
+        init.write_text(f"#!/bin/sh\n{script}\nexec sleep 1d\n")
+        init.chmod(0o755)
+        for place in ("hostproc", "hostpts"):
+            (self.ROOT / place).mkdir(exist_ok=True)
+        virsh("define", "/dev/stdin", stdin=self.xml())
+        try:
+            virsh("start", self.name)
+            yield int(virsh("domid", self.name).stdout)
         finally:
             virsh("destroy", self.name, check=False)
             virsh("undefine", self.name, check=False)
