@@ -36,7 +36,7 @@ help:
 	@echo 'make check                                ruff, mypy, unit tests: seconds'
 	@echo 'make test                                 check, and all tests in emulated guests'
 	@echo 'make demo  [LSM=selinux|smack]            two containers, and attacks on and from them'
-	@echo 'make picture [LSM=selinux|smack]          README'"'"'s picture of both'
+	@echo 'make picture [LSM=selinux|smack]          README'"'"'s picture of verify, made anew'
 	@echo 'make lab   [LSM=selinux|smack] RUN=FILE   run a script as root in a fresh guest'
 	@echo 'make shell [LSM=selinux|smack]            a root shell in a fresh guest'
 	@echo 'make clean-cache                          forget all images and kernels'
@@ -57,7 +57,8 @@ demo:
 
 # README's picture, made anew from what two containers meet; kept only when all was as it should be.
 picture:
-	@$(LAB) run $(GUEST) --with tests/lab/demo tests/lab/demo/picture.py >docs/verify.svg.new
+	@$(LAB) run $(GUEST) --with tests/lab/demo tests/lab/demo/picture.py >docs/verify.svg.new \
+		|| { rm docs/verify.svg.new; exit 1; }
 	@mv docs/verify.svg.new docs/verify.svg
 
 lab:

@@ -53,8 +53,9 @@ def verify(
     probes = listed(only)
     if against == name:
         raise BadInput(f"{name} cannot be attacked from itself.", "Name another container.")
+    side = side_of(name, host)
     other = None if against is None else side_of(against, host)
-    return attacked(side_of(name, host), other, host, probes)
+    return attacked(side, other, host, probes)
 
 
 def attacked(side: Side, other: Side | None, host: Host, probes: Sequence[Probe]) -> Verified:

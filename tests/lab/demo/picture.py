@@ -40,7 +40,7 @@ SHOWN = (
     *("raise", "bpf", "open-disk", "core-pattern", "cgroup-of-host", "mount-debugfs"),
     *("host-pty", "host-shm", "other-pty", "other-shm"),
 )
-#: It has the host's network card only if it is given one: here that of libvirt's network.
+#: Without an interface it would have nothing but a loopback to attack from.
 NETWORK = "<interface type='network'><source network='default'/></interface>"
 #: libvirt leaves its containers in the host's cgroup namespace, and nothing of virtsec's enters
 #: such a one: so its init leaves that first.
@@ -59,7 +59,7 @@ def plain_side(control: Control, controller: int, host: Host) -> Side:
     label = host.mac.process_label(pid) if pid else None
     assert pid
     assert label
-    # Its files have the label of the directory they were unpacked in, as the host's own have.
+    # Of what attacks only the label of files is looked at: the host's, for want of one of its own.
     ours = host_side(host)
     target = Target(pid, started(pid), host.mac.model, label)
     return Side(control.name, target, ours.marks, ours.file_label, 0)
