@@ -1,4 +1,4 @@
-"""The one rule for container names.
+"""The one rule for container names, and what else is called by them.
 
 A name becomes a libvirt domain name, the stem of SELinux types (`vs1_t`, `vs1_file_t`), a Smack
 label (23 bytes map to CIPSO without a table) and the host name inside, so it must be valid as each.
@@ -6,11 +6,14 @@ label (23 bytes map to CIPSO without a table) and the host name inside, so it mu
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 from virtsec.errors import BadInput
 
 MAX_LENGTH = 23
+_LONGEST_PORT = 15  # IFNAMSIZ of linux/if.h, without the NUL
+_PORT = "vs-"
 _NAME = re.compile(r"[a-z](?:[a-z0-9-]*[a-z0-9])?")
 #: Stems of types and labels that virtsec itself or a security module already uses.
 RESERVED = frozenset({"virtsec", "host", "net", "floor", "hat", "star", "system", "user"})
@@ -27,3 +30,23 @@ def check_name(name: str) -> str:
     if name in RESERVED or name.startswith("virtsec-"):
         raise BadInput(f"The name {name!r} is reserved.", "Choose another name, such as 'vs1'.")
     return name
+
+
+def check_port(text: str) -> int:
+    """The port that `text` is the number of, or `BadInput` when there is none."""
+    if not (text.isascii() and text.isdecimal() and len(text) < 6 and 0 < int(text) < 65536):
+        raise BadInput(f"{text!r} is not a port.", "Write a number from 1 to 65535.")
+    return int(text)
+
+
+def port_of(name: str) -> str:
+    """The host's end of container `name`'s network interface; pure.
+
+    A name that is too long for an interface is stood for by the start of its digest.
+    """
+    short = f"{_PORT}{name}"
+    if len(short) <= _LONGEST_PORT:
+        return short
+    # No container's name begins with a digit, so neither stands for another one's.
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    return f"{_PORT}0{digest[: _LONGEST_PORT - len(_PORT) - 1]}"

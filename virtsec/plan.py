@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 from virtsec.domain import idrange
 from virtsec.domain.checks import check_addresses, check_spec, gateway_on
 from virtsec.domain.claims import Claims, claims
+from virtsec.domain.links import links_of, with_links
 from virtsec.domain.metadata import Container
 from virtsec.domain.pristine import DropInit, KeepInit
 from virtsec.domain.records import DomainRecord, NetworkState
-from virtsec.domain.steps import DefineDomain, SetAutostart, UndefineDomain
+from virtsec.domain.steps import DefineDomain, SetAutostart, SetMetadata, UndefineDomain
 from virtsec.domain.xml import domain_xml
 from virtsec.errors import BadInput, NotFound, Refused
 from virtsec.mac.protocol import MacModule, Policy
-from virtsec.mac.steps import LoadPolicy, UnloadPolicy
+from virtsec.mac.steps import LoadPolicy, ReplacePolicies, SetLinks, UnloadPolicies
 from virtsec.rootfs.steps import LabelTree, RemoveTree, RestTree, plan_keep, plan_root
 from virtsec.spec import STORE, ContainerSpec, Identity, IdRange, InitPolicy, NetworkKind
 from virtsec.step import Step
@@ -84,32 +85,54 @@ def plan_define(
     return DefinePlan(Container(spec, identity, facts.controller), policy, xml, tuple(steps))
 
 
-def plan_undefine(
-    container: Container, record: DomainRecord, storage: bool, mac: MacModule
-) -> tuple[Step, ...]:
-    """Take a stopped container's labels, or with `storage` its tree, its policy and domain away.
-
-    The domain goes last: until then an interrupted `undefine` can be run again. A tree that was
-    there before virtsec is never removed. Raises `Refused`.
-    """
+def check_undefine(container: Container, record: DomainRecord, storage: bool) -> None:
+    """Raise `Refused` where a container runs, or its tree was there before virtsec."""
     _check_stopped(record, "undefined")
-    spec, identity = container.spec, container.identity
+    spec = container.spec
     if storage and not owns_tree(spec):
         raise Refused(
             f"{spec.rootfs} was there before virtsec, so it is not removed.",
             f"Undefine {spec.name} without --storage and remove the tree yourself.",
         )
-    steps: list[Step] = []
-    if storage:
-        steps.append(RemoveTree(spec.rootfs))
-    else:
-        marks = mac.marks(identity.label)
-        steps.append(RestTree(spec.rootfs, marks, identity.ids, spec.init))
-    steps.append(UnloadPolicy(mac.policy_for(spec, identity.label, identity.ids)))
-    if spec.init_policy is InitPolicy.PRISTINE:
-        steps.append(DropInit(spec.name))
-    steps.append(UndefineDomain(record.name, record.xml, record.autostart))
+
+
+def plan_undefine(
+    leaving: Sequence[tuple[Container, DomainRecord]],
+    containers: Sequence[Container],
+    storage: bool,
+    mac: MacModule,
+) -> tuple[Step, ...]:
+    """Take containers' labels, or with `storage` their trees, their policies and domains away.
+
+    With them go links from and to them; `containers` are all there are. Domains go last: until then
+    an interrupted `undefine` can be run again. Raises as `check_undefine` does.
+    """
+    names = {each.name for each, _ in leaving}
+    steps = list(plan_unlink(containers, _without(names, containers), mac))
+    for container, record in leaving:
+        check_undefine(container, record, storage)
+        spec, identity = container.spec, container.identity
+        if storage:
+            steps.append(RemoveTree(spec.rootfs))
+        else:
+            marks = mac.marks(identity.label)
+            steps.append(RestTree(spec.rootfs, marks, identity.ids, spec.init))
+    steps.append(UnloadPolicies(tuple(_policy(container, mac) for container, _ in leaving)))
+    for container, record in leaving:
+        if container.spec.init_policy is InitPolicy.PRISTINE:
+            steps.append(DropInit(container.spec.name))
+        steps.append(UndefineDomain(record.name, record.xml, record.autostart))
     return tuple(steps)
+
+
+def _without(names: Set[str], containers: Sequence[Container]) -> list[Container]:
+    """The other containers, with no link to `names`."""
+    links = {
+        name: tuple(link for link in asked if link.to not in names)
+        for name, asked in links_of(containers).items()
+        if name not in names
+    }
+    return with_links([each for each in containers if each.name not in names], links)
 
 
 def plan_label(container: Container, record: DomainRecord, mac: MacModule) -> tuple[Step, ...]:
@@ -117,6 +140,33 @@ def plan_label(container: Container, record: DomainRecord, mac: MacModule) -> tu
     _check_stopped(record, "labelled")
     spec, identity = container.spec, container.identity
     return (LabelTree(spec.rootfs, identity.ids, mac.marks(identity.label), spec.init),)
+
+
+def plan_link(
+    before: Sequence[Container], after: Sequence[Container], mac: MacModule
+) -> tuple[Step, ...]:
+    """Let containers ask for more, from what all are to what those that are left shall be.
+
+    It stands in the metadata before it is open.
+    """
+    left = {each.name: each for each in after}
+    changed = [(one, left[one.name]) for one in before if left.get(one.name, one) != one]
+    steps: list[Step] = [SetMetadata(one, other) for one, other in changed]
+    policies = [(_policy(one, mac), _policy(other, mac)) for one, other in changed]
+    differing = [(one, other) for one, other in policies if one != other]
+    if differing:
+        old, new = zip(*differing, strict=True)
+        steps.append(ReplacePolicies(old, new))
+    if links_of(before) != links_of(after):
+        steps.append(SetLinks(links_of(before), links_of(after)))
+    return tuple(steps)
+
+
+def plan_unlink(
+    before: Sequence[Container], after: Sequence[Container], mac: MacModule
+) -> tuple[Step, ...]:
+    """Let containers ask for less: it stands in the metadata until it is shut."""
+    return tuple(reversed(plan_link(before, after, mac)))
 
 
 def owns_tree(spec: ContainerSpec) -> bool:
@@ -174,6 +224,10 @@ def _on_network(spec: ContainerSpec, facts: HostFacts, taken: Claims) -> Contain
     check_addresses(network, state.addresses, f"network {network.source}")
     gateway = network.gateway or gateway_on(network.addresses, state.addresses)
     return replace(spec, network=replace(network, gateway=gateway))
+
+
+def _policy(container: Container, mac: MacModule) -> Policy:
+    return mac.policy_for(container.spec, container.identity.label, container.identity.ids)
 
 
 def _check_stopped(record: DomainRecord, what: str) -> None:

@@ -6,6 +6,7 @@ touches nothing. An `Identity` says what the host gave it: the ranges and labels
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
@@ -60,6 +61,45 @@ class Addition:
     access: tuple[str, ...]  #: permissions, or Smack's letters, in order
 
 
+class Transport(StrEnum):
+    """What a link is for: it has ports, and whoever is asked may answer."""
+
+    TCP = "tcp"
+    UDP = "udp"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Link:
+    """What a container may ask another one for, which may answer; see `virtsec link`."""
+
+    to: str  #: the other container's name
+    port: int  #: that it listens on
+    protocol: Transport = Transport.TCP
+    #: The policy's name for the port: a type of SELinux's; empty where ports have none.
+    label: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        """Port and protocol."""
+        return f"{self.port}/{self.protocol}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Served:
+    """A port that some link leads to: the container may listen on it."""
+
+    port: int
+    protocol: Transport = Transport.TCP
+    label: str = field(default="", compare=False)  #: as in `Link`
+
+    def __str__(self) -> str:
+        """Port and protocol."""
+        return f"{self.port}/{self.protocol}"
+
+
+#: What each container of a host may ask others for, by name; who may nothing need not be there.
+Links = Mapping[str, tuple[Link, ...]]
+
+
 @dataclass(frozen=True, slots=True)
 class IdRange:
     """Host ids that a container's ids 0 to `count` - 1 are mapped to."""
@@ -94,6 +134,8 @@ class ContainerSpec:
     init_policy: InitPolicy = InitPolicy.OWN
     autostart: bool = False
     additions: tuple[Addition, ...] = ()
+    links: tuple[Link, ...] = ()
+    served: tuple[Served, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

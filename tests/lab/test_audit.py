@@ -8,6 +8,7 @@ import pytest
 from audited import audited, met, said
 from demo.containers import Container, Small
 from demo.shell import virsh, virtsec
+from linked import linked
 from machine.qemu import Lsm
 from rules import unlabelled
 
@@ -18,9 +19,18 @@ AT_MOST = {"read": 40, "write": 12, "execute": 12}
 def test_the_matrix_and_attacks_agree_on_three_containers(
     vs1: Container, vs2: Container, vs3: Container, lsm: Lsm
 ) -> None:
-    """With a policy that is permissive they do too: see test_defences."""
+    """One link among them; with a policy that is permissive they do too: see test_defences."""
     pairs = list(permutations((vs1.name, vs2.name, vs3.name), 2))
-    assert said(pairs) == met(pairs) == set()
+    with linked(vs1, vs2, "80/tcp", "5300/udp"):
+        status, document = audited()
+        assert (status, document["sound"], document["findings"]) == (0, True, [])
+        assert document["links"] == [
+            {"source": "vs1", "target": "vs2", "port": 80, "protocol": "tcp"},
+            {"source": "vs1", "target": "vs2", "port": 5300, "protocol": "udp"},
+        ]
+        assert document["open"] == []
+        assert met(pairs) == set()
+        assert "80/tcp 5300/udp" in virtsec("audit", "--matrix").stdout
     with unlabelled(lsm):
         # Of those two only: a connection takes packets of both, and rules may open one way.
         pairs = [("vs1", "vs2"), ("vs2", "vs1")]

@@ -292,13 +292,12 @@ class TestLogs:
 
 @pytest.fixture(scope="module")
 def hostile() -> Iterator[Container]:
-    """A small container whose root does what it likes."""
+    """A small container whose root does what it likes. As all it is undefined at the end."""
     container = Container("hostile")
     virtsec("define", container.name, "--from", "/srv/images/busybox.tar")
     virtsec("start", container.name)
     yield container
     container.stop()
-    virtsec("undefine", "--storage", container.name)
 
 
 HOSTILE = {

@@ -1,5 +1,6 @@
 """Last, as it takes virtsec away: attacks bite without it, and nothing foreign is changed."""
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -154,10 +155,15 @@ def left_of_policy(lsm: str) -> list[str]:
 
 
 def test_removed_and_set_up_again_nothing_foreign_is_changed(foreign: Foreign, lsm: str) -> None:
-    for name in ("vs1", "vs2", "vs3", "small"):
-        if virsh("domuuid", name, check=False).returncode == 0:
-            virsh("destroy", name, check=False)
-            virtsec("undefine", "--storage", name)
+    ours = [
+        each["name"]
+        for each in json.loads(virtsec("list", "--all", "--json").stdout)["containers"]
+        if each["ours"]
+    ]
+    assert "vs2" in ours
+    for name in ours:
+        virsh("destroy", name, check=False)
+    virtsec("undefine", "--storage", *ours)
     foreign.starts_throughout("setup", "--remove")
     for path in (
         "/etc/libvirt/hooks/lxc.d/50-virtsec",

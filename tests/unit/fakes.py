@@ -21,7 +21,7 @@ from virtsec.mac.denial import Weighed
 from virtsec.mac.protocol import Enforcement, Policy, TreeMarks
 from virtsec.mac.reach import Access, Channel
 from virtsec.runtime import hook
-from virtsec.spec import ContainerSpec, IdRange, Label
+from virtsec.spec import ContainerSpec, IdRange, Label, Links, Transport
 from virtsec.step import Host, Step
 
 
@@ -174,6 +174,7 @@ class FakeMac:
     exposed: list[PurePosixPath] = field(default_factory=list)
     denied: list[Weighed] = field(default_factory=list)
     reaching: FakeReach = field(default_factory=FakeReach)
+    links: Links = field(default_factory=dict)
 
     def enforcement(self) -> Enforcement:
         """What the test gave."""
@@ -197,6 +198,7 @@ class FakeMac:
     def policy_for(self, spec: ContainerSpec, label: Label, ids: IdRange | None) -> Policy:
         """One line, and one for each addition."""
         more = "".join(f"(allow {each.object})\n" for each in spec.additions)
+        more += "".join(f"(listens {each.label})\n" for each in spec.served)
         return Policy(spec.name, f"(container {spec.name})\n{more}")
 
     def load(self, policies: Sequence[Policy]) -> None:
@@ -222,6 +224,20 @@ class FakeMac:
         """The base, and the container's where it was loaded."""
         there = {own.name: self.policies[own.name]} if own.name in self.policies else {}
         return {"base": "(base)\n", **there}
+
+    def port_label(self, port: int, protocol: Transport) -> str:
+        """A type for each."""
+        return f"{protocol}_{port}_t"
+
+    def let_through(self, links: Links) -> None:
+        """Remembers them, or fails."""
+        if self.fails:
+            raise Failed("The links were not taken.")
+        self.links = links
+
+    def lets_through(self, links: Links) -> bool:
+        """Whether they are what is remembered."""
+        return self.links == links
 
     def protect(self, *, check: bool) -> Sequence[PurePosixPath]:
         """What the test gave, once unless only looked at."""

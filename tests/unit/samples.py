@@ -16,9 +16,12 @@ from virtsec.spec import (
     IdRange,
     InitPolicy,
     Label,
+    Link,
     Mount,
     Network,
     NetworkKind,
+    Served,
+    Transport,
 )
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -97,6 +100,11 @@ SAMPLES = {
         init=PurePosixPath("/bin/busybox"),
         init_args=("init", " spaced ", "<a&b>"),
         init_policy=InitPolicy.PRISTINE,
+        links=(
+            Link("vs1", 53, Transport.UDP, "dns_port_t"),
+            Link("vs1", 5432, label="postgresql_port_t"),
+        ),
+        served=(Served(8080, label="http_cache_port_t"),),
     ),
     "smack": sample("vs7", smack=True),
 }

@@ -11,6 +11,7 @@ from virtsec.mac.reach import Channel
 if TYPE_CHECKING:
     from virtsec.audit.survey import Open
     from virtsec.commands.auditing import Audited
+    from virtsec.domain.links import Way
 
 _CELL, _GAP, _LETTER = 72, 8, 20
 _STYLE = """
@@ -22,6 +23,7 @@ text { font: 14px system-ui, sans-serif; fill: var(--ink); }
 .ground { fill: var(--ground); } .soft { fill: var(--soft); }
 .cell { fill: none; stroke: var(--line); } .own { fill: var(--line); stroke: var(--line); }
 .closed { fill: none; stroke: var(--line); } .open { fill: var(--open); }
+.link { fill: none; stroke: var(--ink); stroke-width: 2; }
 .on { fill: var(--ground); font-weight: 700; } .off { fill: var(--soft); }
 """
 
@@ -54,23 +56,29 @@ def svg(audited: Audited) -> str:
     for row, source in enumerate(names):
         for column, target in enumerate(names):
             channels = {c: reached.get((source, target, c)) for c in Channel}
+            links = [x for x in audited.links if (x.source, x.target) == (source, target)]
             at = (left + column * _CELL, top + row * _CELL)
-            parts += _cell(at, source, target, channels)
+            parts += _cell(at, source, target, channels, links)
     legend = ", ".join(f"{channel.value[0].upper()} {channel.value}" for channel in Channel)
     parts += [
-        f'<text class="soft" x="{_GAP}" y="{height - 14}">{legend}; filled: open</text>',
+        f'<text class="soft" x="{_GAP}" y="{height - 14}">'
+        f"{legend}; filled: open, framed: a link</text>",
         "</svg>\n",
     ]
     return "\n".join(parts)
 
 
-def words(found: Collection[Open]) -> str:
+def words(found: Collection[Open], links: Collection[Way]) -> str:
     """What is open of one pair, for a cell of a table of text; a dash where nothing is."""
-    return " ".join(each.channel.value for each in found) or "-"
+    return " ".join([*(each.channel.value for each in found), *map(str, links)]) or "-"
 
 
 def _cell(
-    at: tuple[int, int], source: str, target: str, channels: dict[Channel, Open | None]
+    at: tuple[int, int],
+    source: str,
+    target: str,
+    channels: dict[Channel, Open | None],
+    links: Collection[Way],
 ) -> list[str]:
     x, y = at
     own = source == target
@@ -80,8 +88,12 @@ def _cell(
         return parts
     for index, (channel, found) in enumerate(channels.items()):
         left = x + 3 + index * (_LETTER + 3)
-        state, text = ("open", "on") if found else ("closed", "off")
-        by = f": {', '.join(found.by)}" if found else " is closed"
+        if found:
+            state, text, by = "open", "on", f": {', '.join(found.by)}"
+        elif links and channel is Channel.NETWORK:
+            state, text, by = "link", "off", f": {', '.join(map(str, links))} by a link"
+        else:
+            state, text, by = "closed", "off", " is closed"
         parts.append(
             f"<g><title>{escape(f'{source} to {target}, {channel.value}{by}')}</title>"
             f'<rect class="{state}" x="{left}" y="{y + 26}" width="{_LETTER}" height="{_LETTER}"/>'

@@ -19,7 +19,8 @@ _STYLE = "svg { max-width: 100%; height: auto; }"
 def page(audited: Audited, now: datetime.datetime | None = None) -> str:
     """The page as HTML; pure when `now` is given."""
     when = (now or datetime.datetime.now(datetime.UTC)).strftime("%Y-%m-%d %H:%M UTC")
-    good, words = ("held", "No container may reach another.") if audited.sound else (
+    link = ", but by a link" if audited.links else ""
+    good, words = ("held", f"No container may reach another{link}.") if audited.sound else (
         "broken", "Not all is as it must be.")  # fmt: skip
     about = (
         ("Security module", f"{audited.model}, {audited.enforcement.value}"),
@@ -49,6 +50,11 @@ def page(audited: Audited, now: datetime.datetime | None = None) -> str:
                 (each.source, each.target, each.channel.value, ", ".join(each.by))
                 for each in audited.open
             ),
+        ),
+        "<h2>Links, opened on purpose</h2>",
+        _table(
+            ("May ask", "Whom", "At"),
+            ((each.source, each.target, str(each)) for each in audited.links),
         ),
         "<h2>The host's files</h2>",
         _table(("Container", "Label", "Reads", "Writes", "Executes"), host),

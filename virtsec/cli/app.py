@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from virtsec import __version__
-from virtsec.cli import enter, look, make, policy, power, proof, ready
+from virtsec.cli import connect, enter, look, make, policy, power, proof, ready
 from virtsec.cli.interrupt import interruptible
 from virtsec.cli.options import Json, output_of
 
@@ -71,6 +71,9 @@ for command in (
     enter.exec_,
     enter.shell,
     enter.cp,
+    connect.link,
+    connect.unlink,
+    connect.links,
     proof.verify,
     proof.audit,
     proof.doctor,

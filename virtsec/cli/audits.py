@@ -50,6 +50,8 @@ def show(output: Output, audited: Audited, *, matrix: bool) -> None:
     for each in audited.open:
         by = clean(", ".join(each.by))
         output.say(f"OPEN  {each.source} reaches {each.target} by {each.channel.value}: {by}")
+    for linked in audited.links:
+        output.say(f"link  {linked.source} may ask {linked.target} at {linked}, as it was told to")
     for shared in audited.shared:
         mark = "kept" if shared.kept else "OPEN"
         why = shared.kept or "nothing is known to keep data from passing"
@@ -64,7 +66,8 @@ def show(output: Output, audited: Audited, *, matrix: bool) -> None:
 def _sum(audited: Audited) -> str:
     state = f"{audited.model}, {audited.enforcement.value}"
     if audited.sound:
-        return f"No container may reach another ({state})."
+        link = ", but by a link" if audited.links else ""
+        return f"No container may reach another{link} ({state})."
     ways = len(audited.open) + sum(not each.kept for each in audited.shared)
     return f"{ways} ways are open, {len(audited.findings)} things are wrong ({state})."
 
@@ -77,7 +80,10 @@ def _matrix(output: Output, audited: Audited) -> None:
             *(
                 "own"
                 if source == target
-                else words([x for x in audited.open if (x.source, x.target) == (source, target)])
+                else words(
+                    [x for x in audited.open if (x.source, x.target) == (source, target)],
+                    [x for x in audited.links if (x.source, x.target) == (source, target)],
+                )
                 for target in names
             ),
         )

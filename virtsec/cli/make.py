@@ -7,7 +7,7 @@ import typer
 
 from virtsec.cli.complete import init_policies
 from virtsec.cli.options import DryRun, Json, Names, NetworkName, output_of
-from virtsec.cli.session import each, open_host, watcher
+from virtsec.cli.session import each, open_host, tell, watcher
 
 if TYPE_CHECKING:
     from virtsec.commands.results import Labelled, Undefined
@@ -174,4 +174,4 @@ def undefine(
         root = "is gone" if undefined.removed else "stays, for no container to use"
         output.say(f"Undefined {undefined.name}; {undefined.rootfs} {root}.")
 
-    return each(output, names, lambda name: definition.undefine(name, host, storage, watch), render)
+    return tell(output, definition.undefine(names, host, storage, watch).items(), render)

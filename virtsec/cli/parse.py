@@ -16,8 +16,8 @@ from ipaddress import (
 from pathlib import PurePosixPath
 
 from virtsec.errors import BadInput
-from virtsec.names import check_name
-from virtsec.spec import InitPolicy, Mount, Network, NetworkKind
+from virtsec.names import check_name, check_port
+from virtsec.spec import InitPolicy, Link, Mount, Network, NetworkKind, Transport
 
 _SIZE = re.compile(r"([0-9]+)(?:([kmgt])(?:i?b)?)?", re.IGNORECASE)
 _MIB = {"k": 1 / 1024, "m": 1, "g": 1024, "t": 1024 * 1024}
@@ -124,3 +124,13 @@ def moment(text: str, now: datetime.datetime | None = None) -> datetime.datetime
         return datetime.datetime.fromisoformat(text).astimezone()
     except ValueError:
         raise BadInput(f"{text!r} is not a time.", "Say 2026-11-26 12:30, or 12:30.") from None
+
+
+def link(to: str, text: str) -> Link:
+    """A port of container `to`: `5432/tcp`, `53/udp`, or `5432` for TCP."""
+    number, slash, protocol = text.partition("/")
+    if slash and protocol not in list(Transport):
+        raise BadInput(
+            f"{text!r} is not a port that can be linked.", "Write it such as 5432/tcp or 53/udp."
+        )
+    return Link(check_name(to), check_port(number), Transport(protocol or "tcp"))

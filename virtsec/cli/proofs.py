@@ -114,7 +114,10 @@ def summary(found: Verified) -> str:
     parts = ", ".join(f"{number} {kind}" for kind, number in counts.items())
     kind = "privileged" if found.privileged else "unprivileged"
     against = f" against {found.against}" if found.against else ""
-    return f"{found.name} ({kind}, {clean(found.label)}){against}: {parts}."
+    links = "".join(
+        f" By a link {each.source} may ask {each.target} at {each}." for each in found.links
+    )
+    return f"{found.name} ({kind}, {clean(found.label)}){against}: {parts}.{links}"
 
 
 def listed(output: Output, probes: Sequence[Probe]) -> None:

@@ -76,6 +76,8 @@ def _info_lines(found: Info) -> list[tuple[str, str]]:
         ("Network", found.network and _network(found.network)),
         ("Addresses", " ".join(found.addresses) or None),
         *(("Mount", _mount(mount)) for mount in found.mounts),
+        *(("May ask", f"{link.to} at {link}") for link in found.links),
+        ("May be asked", " ".join(map(str, found.served)) or None),
         ("Autostart", "yes" if found.autostart else "no"),
         *(("Remark", remark) for remark in found.remarks),
         ("Persistent", "yes" if found.persistent else "no"),

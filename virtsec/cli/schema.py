@@ -16,6 +16,8 @@ label                            {"results": [`Labelled`, …], "errors": […]}
 list                             {"enforcement": "enforcing"|"permissive", "containers":
                                  [`Listed`, …]}
 info                             `virtsec.commands.results.Info`, and "enforcement"
+link, unlink                     `virtsec.commands.linking.Linked`
+links                            {"links": [`Linked`, …]}
 verify                           {"results": [`virtsec.commands.verifying.Verified`, …],
                                  "errors": […]}
 verify --list                    {"probes": [{"id", "group", "sentence", "promise", "see",

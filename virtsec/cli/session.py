@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from virtsec.cli.output import Output, clean, error_document
@@ -50,22 +50,37 @@ def each(
     render: Callable[[_Result], None],
 ) -> int:
     """Do `act` for each of `names`, going on after a failure; the status of the worst."""
+
+    def attempt(name: str) -> _Result | VirtsecError:
+        try:
+            return act(name)
+        except VirtsecError as error:
+            return error
+
+    return tell(output, ((name, attempt(name)) for name in dict.fromkeys(names)), render)
+
+
+def tell(
+    output: Output,
+    outcomes: Iterable[tuple[str, _Result | VirtsecError]],
+    render: Callable[[_Result], None],
+) -> int:
+    """Say what became of each name, as soon as it is known; the status of the worst."""
     from virtsec.commands.results import as_json  # noqa: PLC0415
 
     results: list[Any] = []
     errors: list[dict[str, Any]] = []
-    worst = 0
-    for name in dict.fromkeys(names):
-        try:
-            result = act(name)
-        except VirtsecError as error:
-            errors.append({"name": name, "error": error_document(error)})
-            worst = max(worst, error.exit_status)
-            if not output.json:
-                output.error(error)
+    told: list[VirtsecError] = []
+    for name, outcome in outcomes:
+        if isinstance(outcome, VirtsecError):
+            errors.append({"name": name, "error": error_document(outcome)})
+            # What was attempted for all at once failed once.
+            if not output.json and outcome not in told:
+                output.error(outcome)
+            told.append(outcome)
         else:
-            results.append(as_json(result))
+            results.append(as_json(outcome))
             if not output.json:
-                render(result)
+                render(outcome)
     output.show({"results": results, "errors": errors}, lambda: None)
-    return worst
+    return max((error.exit_status for error in told), default=0)

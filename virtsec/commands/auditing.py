@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from virtsec.audit.survey import Open, Reaching, Shared, of_host, opened, shared
@@ -12,15 +11,15 @@ from virtsec.doctor.check import Checked, examine
 from virtsec.doctor.containers import container_checks, is_ours
 from virtsec.doctor.host import host_checks
 from virtsec.domain.claims import claims
-from virtsec.domain.metadata import Container, read_record
+from virtsec.domain.links import Way, ways
+from virtsec.domain.metadata import readable
 from virtsec.domain.records import DomainRecord
-from virtsec.errors import BadInput
 from virtsec.host.places import Places
 from virtsec.mac.protocol import Enforcement
 from virtsec.step import Host
 
 #: Those of doctor's checks that say who may reach whom.
-_OF_HOST = {"enforcing", "policy", "secrets"}
+_OF_HOST = {"enforcing", "policy", "secrets", "links"}
 _OF_CONTAINER = {"definition", "alone", "live-label"}
 
 
@@ -33,7 +32,8 @@ class Audited:
     sound: bool  #: no container reaches another, nothing is shared unkept, nothing was found
     host_labels: int  #: how many labels things of the host may have
     containers: tuple[Reaching, ...]
-    open: tuple[Open, ...]  #: every other pair is closed in each channel
+    open: tuple[Open, ...]  #: every other pair is closed in each channel, but for links
+    links: tuple[Way, ...]  #: what containers were let ask each other for on purpose
     shared: tuple[Shared, ...]
     findings: tuple[Checked, ...]  #: what is not as it must be, with its remedy
 
@@ -46,7 +46,7 @@ def audit(host: Host) -> Audited:
     check_ready(host)
     records = host.libvirt.domains()
     loaded = host.mac.loaded()
-    containers = [each for each in _containers(records) if each.name in loaded]
+    containers = [each for each in readable(records) if each.name in loaded]
     reach = host.mac.reach([each.identity.label for each in containers])
     reached = tuple(opened(reach, containers))
     through = tuple(shared(reach, containers))
@@ -58,18 +58,10 @@ def audit(host: Host) -> Audited:
         host_labels=reach.host_labels(),
         containers=tuple(of_host(reach, containers)),
         open=reached,
+        links=tuple(ways(containers)),
         shared=through,
         findings=findings,
     )
-
-
-def _containers(records: Iterable[DomainRecord]) -> Iterator[Container]:
-    """Those whose metadata can be read; the others are findings."""
-    for record in records:
-        with suppress(BadInput):
-            container = read_record(record)
-            if container is not None:
-                yield container
 
 
 def _findings(
@@ -82,7 +74,7 @@ def _findings(
         checks = container_checks(record, claimed, host)
         asked = [each for each in checks if each.id in _OF_CONTAINER]
         yield from (each for each in examine(record.name, asked, fix=False) if not each.good)
-    for container in _containers(records):
+    for container in readable(records):
         if container.name not in loaded:
             yield Checked(
                 container.name,

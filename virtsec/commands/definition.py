@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +10,9 @@ from virtsec.commands.facts import gather
 from virtsec.commands.find import check_ready, find_ours
 from virtsec.commands.lock import host_lock
 from virtsec.commands.results import Defined, Kind, Labelled, Undefined
-from virtsec.errors import BadInput, NotFound
-from virtsec.plan import DefinePlan, plan_define, plan_label, plan_undefine
+from virtsec.domain.metadata import readable
+from virtsec.errors import BadInput, NotFound, VirtsecError
+from virtsec.plan import DefinePlan, check_undefine, plan_define, plan_label, plan_undefine
 from virtsec.rootfs.sources import default_source, inspect_source
 from virtsec.spec import ContainerSpec, Mount
 from virtsec.step import Host, Watcher, execute
@@ -48,16 +50,33 @@ def define(spec: ContainerSpec, host: Host, watch: Watcher | None = None) -> Def
 
 
 def undefine(
-    name: str, host: Host, storage: bool = False, watch: Watcher | None = None
-) -> Undefined:
-    """Take container `name` apart: its domain, policy and labels, and with `storage` its tree.
+    names: Sequence[str], host: Host, storage: bool = False, watch: Watcher | None = None
+) -> dict[str, Undefined | VirtsecError]:
+    """Take containers apart: their domains, policies and labels, and with `storage` their trees.
 
-    Raises `NotFound`, and `Refused` when it is running or not ours.
+    All in one go, since a change of the policy takes seconds whatever its size: when that fails it
+    fails for each, and what was begun is undone. One that cannot be undefined is left out before:
+    instead of what was done it has its error, `NotFound`, or `Refused` when it runs or is not ours.
     """
+    outcomes: dict[str, Undefined | VirtsecError] = {}
+    leaving = []
     with host_lock(host.progress):
-        record, container = find_ours(name, host)
-        execute(plan_undefine(container, record, storage, host.mac), host, watch)
-    return Undefined(name=name, rootfs=container.spec.rootfs, removed=storage)
+        for name in dict.fromkeys(names):
+            try:
+                record, container = find_ours(name, host)
+                check_undefine(container, record, storage)
+            except VirtsecError as error:
+                outcomes[name] = error
+            else:
+                outcomes[name] = Undefined(name, container.spec.rootfs, removed=storage)
+                leaving.append((container, record))
+        if leaving:
+            containers = list(readable(host.libvirt.domains()))
+            try:
+                execute(plan_undefine(leaving, containers, storage, host.mac), host, watch)
+            except VirtsecError as error:
+                outcomes |= {record.name: error for _, record in leaving}
+    return outcomes
 
 
 def label(name: str, host: Host, watch: Watcher | None = None) -> Labelled:

@@ -139,4 +139,6 @@ def _with_container(seen: Info, container: Container) -> Info:
         init=spec.init,
         init_args=spec.init_args,
         init_policy=spec.init_policy.value,
+        links=spec.links,
+        served=spec.served,
     )

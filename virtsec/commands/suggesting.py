@@ -12,7 +12,7 @@ from virtsec.commands.lock import host_lock
 from virtsec.domain.metadata import Container
 from virtsec.domain.steps import SetMetadata
 from virtsec.mac.denial import Weighed
-from virtsec.mac.steps import ReplacePolicy
+from virtsec.mac.steps import ReplacePolicies
 from virtsec.spec import Addition
 from virtsec.step import Host, Step, execute
 
@@ -73,6 +73,6 @@ def _plan(container: Container, additions: Iterable[Addition], host: Host) -> tu
         host.mac.policy_for(each, identity.label, identity.ids) for each in (spec, changed)
     )
     return (
-        ReplacePolicy(before, after),
+        ReplacePolicies((before,), (after,)),
         SetMetadata(container, replace(container, spec=changed)),
     )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from virtsec.commands.entering import entry
 from virtsec.commands.find import check_ready
+from virtsec.domain.links import Way, ways
+from virtsec.domain.metadata import readable
 from virtsec.errors import BadInput, Failed
 from virtsec.step import Host
 from virtsec.verify.probe import Defence, Position, Probe
@@ -27,6 +29,7 @@ class Verified:
     privileged: bool
     kernel: str  #: release of the host's
     held: bool  #: every attack that is proven to succeed elsewhere was refused
+    links: tuple[Way, ...]  #: open between the two on purpose, and not counted as an attack
     counts: dict[str, int]  #: attacks by verdict
     results: tuple[Result, ...]
 
@@ -55,7 +58,13 @@ def verify(
         raise BadInput(f"{name} cannot be attacked from itself.", "Name another container.")
     side = side_of(name, host)
     other = None if against is None else side_of(against, host)
-    return attacked(side, other, host, probes)
+    found = attacked(side, other, host, probes)
+    between = (
+        each
+        for each in ways(readable(host.libvirt.domains()))
+        if {each.source, each.target} == {name, against}
+    )
+    return replace(found, links=tuple(between))
 
 
 def attacked(side: Side, other: Side | None, host: Host, probes: Sequence[Probe]) -> Verified:
@@ -91,6 +100,7 @@ def verified(side: Side, against: str | None, results: Sequence[Result]) -> Veri
         label=side.target.label,
         privileged=side.uid == 0,
         kernel=os.uname().release,
+        links=(),
         held=not bad and counts[Verdict.HELD.value] > 0,
         counts=counts,
         results=tuple(results),
@@ -115,6 +125,7 @@ def side_of(name: str, host: Host) -> Side:
         marks=host.mac.marks(identity.label).files,
         file_label=identity.label.file,
         uid=identity.ids.start if identity.ids else 0,
+        linked=frozenset(each.port for each in container.spec.served),
     )
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from virtsec.doctor.check import Check, Fault
+from virtsec.domain.links import links_of
+from virtsec.domain.metadata import readable
 from virtsec.host import checks
 from virtsec.host.daemon import ReloadDaemon, running_unit
 from virtsec.host.files import check_ancestors, find
@@ -83,6 +85,16 @@ def host_checks(host: Host, places: Places) -> list[Check]:
             mend,
         )
 
+    def linked() -> Fault | None:
+        wanted = links_of(readable(host.libvirt.domains()))
+        if host.mac.lets_through(wanted):
+            return None
+        return Fault(
+            "What is let through between containers is not what their links say.",
+            "Run `virtsec doctor --fix`, which puts the links in force that `virtsec links` shows.",
+            lambda: host.mac.let_through(wanted),
+        )
+
     def store() -> Fault | None:
         if not is_as_made(places.store, STORE_MODE, places):
             return Fault(f"{places.store} is not a directory as setup makes it.", SETUP, set_up)
@@ -100,6 +112,7 @@ def host_checks(host: Host, places: Places) -> list[Check]:
         Check("libvirt", "libvirt can keep hooks for LXC.", lambda: _version(host.libvirt)),
         Check("policy", "The host's policy is loaded, and this version's.", policy),
         Check("secrets", "No container may read the host's secrets.", secrets),
+        Check("links", "Between containers, links are let through and nothing else.", linked),
         Check("store", f"{places.store} is there, and its programs can run.", store),
         Check(
             "hook",

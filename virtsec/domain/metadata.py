@@ -9,7 +9,11 @@ A domain and this element in its `<metadata>` are the only database:
       <virtsec:init path="/sbin/init" policy="own"/>
       <virtsec:controller path="/usr/libexec/virtsec/controller"/>
       <virtsec:addition object="http_cache_port_t" kind="tcp_socket" access="name_bind"/>
-    </virtsec:container>                    (any number; kind is absent under Smack)
+                                            (any number; kind is absent under Smack)
+      <virtsec:link to="vs2" port="5432" protocol="tcp" label="postgresql_port_t"/>
+      <virtsec:served port="80" protocol="tcp" label="http_port_t"/>
+                                            (any number; label is absent under Smack)
+    </virtsec:container>
 
 The hook compares these with the rest of the domain. What it need not compare stands in libvirt's
 own elements alone (memory, vcpus, interface, mounts, arguments of init) and is read from there.
@@ -18,7 +22,8 @@ own elements alone (memory, vcpus, interface, mounts, arguments of init) and is 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface
 from pathlib import PurePosixPath
@@ -28,6 +33,7 @@ from lxml import etree
 from virtsec.domain.document import parse
 from virtsec.domain.records import DomainRecord
 from virtsec.errors import BadInput
+from virtsec.names import check_name, check_port
 from virtsec.runtime import hook
 from virtsec.spec import (
     Addition,
@@ -36,9 +42,12 @@ from virtsec.spec import (
     IdRange,
     InitPolicy,
     Label,
+    Link,
     Mount,
     Network,
     NetworkKind,
+    Served,
+    Transport,
 )
 
 #: The controller that virtsec's domains name as their `<emulator>`.
@@ -100,6 +109,10 @@ def write(container: Container) -> etree._Element:
     for each in spec.additions:
         kind = {"kind": each.kind} if each.kind else {}
         _add(root, "addition", object=each.object, **kind, access=" ".join(each.access))
+    for link in spec.links:
+        _add(root, "link", to=link.to, **_port(link))
+    for served in spec.served:
+        _add(root, "served", **_port(served))
     return root
 
 
@@ -158,10 +171,27 @@ def read(xml: str, autostart: bool = False) -> Container | None:
         init_policy=init_policy,
         autostart=autostart,
         additions=tuple(_additions(reader, ours)),
+        links=tuple(_links(reader, ours)),
+        served=tuple(_served(reader, ours)),
     )
     labels = (reader.get(label, field) for field in ("model", "process", "file", "init"))
     controller = PurePosixPath(reader.get(reader.child(ours, "controller"), "path"))
     return Container(spec, Identity(Label(*labels), ids), controller)
+
+
+def port(xml: str) -> str | None:
+    """What the host's end of a domain's network interface is to be called, if anything."""
+    target = parse(xml, "The domain").find("devices/interface/target")
+    return None if target is None else target.get("dev")
+
+
+def readable(records: Iterable[DomainRecord]) -> Iterator[Container]:
+    """Those of virtsec's whose metadata is not broken."""
+    for record in records:
+        with suppress(BadInput):
+            container = read_record(record)
+            if container is not None:
+                yield container
 
 
 class _Reader:
@@ -212,6 +242,36 @@ def _additions(reader: _Reader, ours: etree._Element) -> Iterator[Addition]:
         if not all(_WORD.fullmatch(word) for word in words):
             raise reader.broken(f"has an addition that is no rule: {' '.join(words)}")
         yield Addition(words[0], words[1], access)
+
+
+def _port(end: Link | Served) -> dict[str, str]:
+    label = {"label": end.label} if end.label else {}
+    return {"port": str(end.port), "protocol": end.protocol.value, **label}
+
+
+def _links(reader: _Reader, ours: etree._Element) -> Iterator[Link]:
+    for node in ours.iterfind(f"{{{hook.NAMESPACE}}}link"):
+        to = reader.get(node, "to")
+        try:
+            yield Link(check_name(to), *_read_port(reader, node))
+        except (BadInput, ValueError):
+            raise reader.broken(f"has a link that is none, to {to}") from None
+
+
+def _served(reader: _Reader, ours: etree._Element) -> Iterator[Served]:
+    for node in ours.iterfind(f"{{{hook.NAMESPACE}}}served"):
+        try:
+            yield Served(*_read_port(reader, node))
+        except (BadInput, ValueError):
+            raise reader.broken("serves a port that is none") from None
+
+
+def _read_port(reader: _Reader, node: etree._Element) -> tuple[int, Transport, str]:
+    """Port, protocol and label; raises `BadInput` or `ValueError`."""
+    label = node.get("label", "")
+    if not _WORD.fullmatch(label):
+        raise ValueError(label)
+    return check_port(reader.get(node, "port")), Transport(reader.get(node, "protocol")), label
 
 
 def _memory(domain: etree._Element, name: str) -> int:

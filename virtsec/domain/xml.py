@@ -9,8 +9,9 @@ from lxml import etree
 
 from virtsec.domain import capability, metadata
 from virtsec.domain.document import serialise, template
+from virtsec.names import port_of
 from virtsec.resources import resource
-from virtsec.spec import ContainerSpec, Identity, IdRange, Mount, Network, NetworkKind
+from virtsec.spec import ContainerSpec, Identity, IdRange, Mount, NetworkKind
 
 
 def domain_xml(
@@ -39,7 +40,7 @@ def domain_xml(
     devices = _one(domain, "devices")
     _one(devices, "emulator").text = str(controller)
     _fill_filesystems(_one(devices, "filesystem"), spec)
-    _fill_interface(devices, spec.network)
+    _fill_interface(devices, spec)
     _fill_seclabel(domain, seclabel)
     return serialise(domain)
 
@@ -88,12 +89,14 @@ def _filesystem(mount: Mount) -> etree._Element:
     return node
 
 
-def _fill_interface(devices: etree._Element, network: Network) -> None:
+def _fill_interface(devices: etree._Element, spec: ContainerSpec) -> None:
+    network = spec.network
     interface = _one(devices, "interface")
     if network.kind is NetworkKind.NONE:
         devices.remove(interface)
         return
     interface.set("type", network.kind.value)
+    _one(interface, "target").set("dev", port_of(spec.name))
     source = _one(interface, "source")
     source.set(network.kind.value, network.source)
     added = [

@@ -55,14 +55,15 @@ def active(unit: str) -> bool:
     return _call(SYSTEMCTL, "is-active", "--quiet", unit).returncode == 0
 
 
-def run(*words: str) -> None:
-    """Run a program of the host's; raises `Failed` with what it said."""
+def run(*words: str) -> str:
+    """What a program of the host's prints; raises `Failed` with what it said of its failure."""
     done = _call(*words)
     if done.returncode:
         raise Failed(
             f"`{' '.join(words)}` failed: {done.stderr.strip()}",
             "See what `journalctl --boot --lines 50` says.",
         )
+    return done.stdout
 
 
 def _call(*words: str) -> subprocess.CompletedProcess[str]:

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from virtsec.mac.denial import Weighed
 from virtsec.mac.reach import Reach
-from virtsec.spec import ContainerSpec, IdRange, Label
+from virtsec.spec import ContainerSpec, IdRange, Label, Links, Transport
 from virtsec.step import Step
 
 
@@ -139,6 +139,21 @@ class MacModule(Protocol):
 
         Raises `HostNotReady` when what reads the policy is not installed.
         """
+
+    def port_label(self, port: int, protocol: Transport) -> str:
+        """The policy's name for a port, empty where ports have none.
+
+        Raises `HostNotReady` when what reads the policy is not installed.
+        """
+
+    def let_through(self, links: Links) -> None:
+        """Have containers' packets arrive where a link lets them and nowhere else, from now on.
+
+        Raises `Failed`.
+        """
+
+    def lets_through(self, links: Links) -> bool:
+        """Whether these links and no others are in force; raises `Failed`."""
 
     def refused(
         self, label: Label, containers: Collection[str], since: datetime.datetime | None

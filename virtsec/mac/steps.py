@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from virtsec.mac.protocol import Policy
+from virtsec.spec import Links
 from virtsec.step import Host
 
 
@@ -32,43 +33,72 @@ class LoadPolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class ReplacePolicy:
-    """Load one container's policy in the place of its earlier one."""
+class ReplacePolicies:
+    """Load containers' policies in the place of their earlier ones, in one transaction."""
 
-    before: Policy
-    after: Policy
-
-    def describe(self) -> str:
-        """See `Step.describe`."""
-        return f"load the policy of {self.after.name} anew"
-
-    def apply(self, host: Host) -> None:
-        """See `Step.apply`."""
-        LoadPolicy(self.after).apply(host)
-
-    def undo(self, host: Host) -> None:
-        """See `Step.undo`."""
-        host.mac.load([self.before])
-
-
-@dataclass(frozen=True, slots=True)
-class UnloadPolicy:
-    """Take one container's policy out."""
-
-    policy: Policy
+    before: tuple[Policy, ...]
+    after: tuple[Policy, ...]
 
     def describe(self) -> str:
         """See `Step.describe`."""
-        return f"unload the policy of {self.policy.name}"
+        return f"load the policy of {', '.join(each.name for each in self.after)} anew"
 
     def apply(self, host: Host) -> None:
         """See `Step.apply`."""
         host.progress.begin(self.describe(), None)
         try:
-            host.mac.unload([self.policy.name])
+            host.mac.load(self.after)
         finally:
             host.progress.end()
 
     def undo(self, host: Host) -> None:
         """See `Step.undo`."""
-        host.mac.load([self.policy])
+        host.mac.load(self.before)
+
+
+@dataclass(frozen=True, slots=True)
+class UnloadPolicies:
+    """Take containers' policies out, in one transaction: one takes seconds, whatever its size."""
+
+    policies: tuple[Policy, ...]
+
+    def describe(self) -> str:
+        """See `Step.describe`."""
+        return f"unload the policy of {', '.join(each.name for each in self.policies)}"
+
+    def apply(self, host: Host) -> None:
+        """See `Step.apply`."""
+        host.progress.begin(self.describe(), None)
+        try:
+            host.mac.unload([each.name for each in self.policies])
+        finally:
+            host.progress.end()
+
+    def undo(self, host: Host) -> None:
+        """See `Step.undo`."""
+        host.mac.load(self.policies)
+
+
+@dataclass(frozen=True, slots=True)
+class SetLinks:
+    """Let containers ask each other for what their links say, all of the host's at once."""
+
+    before: Links
+    after: Links
+
+    def describe(self) -> str:
+        """See `Step.describe`."""
+        ways = (
+            f"{name} to {link.to} {link}"
+            for name in sorted(self.after)
+            for link in sorted(self.after[name])
+        )
+        return f"let through between containers: {', '.join(ways) or 'nothing'}"
+
+    def apply(self, host: Host) -> None:
+        """See `Step.apply`."""
+        host.mac.let_through(self.after)
+
+    def undo(self, host: Host) -> None:
+        """See `Step.undo`."""
+        host.mac.let_through(self.before)

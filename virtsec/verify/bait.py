@@ -18,7 +18,7 @@ import signal
 import socket
 import struct
 import tty
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -191,16 +191,17 @@ def _addresses() -> list[str]:
 
 def _make_servers(content: Told) -> tuple[Told, list[int], Callable[[], Told]]:
     addresses = content["addresses"] or _addresses()
+    linked = content.get("linked", ())
     tcp: list[tuple[str, int]] = []
     udp: list[tuple[str, int]] = []
     watches: list[Callable[[], Told]] = []
     for address in addresses:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        port = _serve(address, family, watches)
+        port = _serve(address, family, [x for x in _WEB if x not in linked], watches)
         if port:
             tcp.append((address, port))
         with contextlib.suppress(OSError):
-            udp.append((address, _answer(address, family)))
+            udp.append((address, _answer(address, family, linked)))
 
     def watch() -> Told:
         return {name: value for each in watches for name, value in each().items()}
@@ -208,9 +209,11 @@ def _make_servers(content: Told) -> tuple[Told, list[int], Callable[[], Told]]:
     return {"tcp": tcp, "udp": udp}, [], watch
 
 
-def _serve(address: str, family: int, watches: list[Callable[[], Told]]) -> int:
-    """The port it listens on; 0 when all are in use or refused."""
-    for port in _WEB:
+def _serve(
+    address: str, family: int, ports: Sequence[int], watches: list[Callable[[], Told]]
+) -> int:
+    """The port of `ports` it listens on; 0 when all are in use or refused."""
+    for port in ports:
         listener = socket.socket(family)
         try:
             listener.bind(calls.place_of(address, port))
@@ -222,10 +225,15 @@ def _serve(address: str, family: int, watches: list[Callable[[], Told]]) -> int:
     return 0
 
 
-def _answer(address: str, family: int) -> int:
-    """The port on which a child sends back what comes."""
-    server = socket.socket(family, socket.SOCK_DGRAM)
-    server.bind(calls.place_of(address, 0))
+def _answer(address: str, family: int, linked: Collection[int]) -> int:
+    """The port on which a child sends back what comes; none that a link leads to."""
+    while True:
+        server = socket.socket(family, socket.SOCK_DGRAM)
+        server.bind(calls.place_of(address, 0))
+        number: int = server.getsockname()[1]
+        if number not in linked:
+            break
+        server.close()
 
     def answer() -> None:
         while True:
@@ -233,7 +241,6 @@ def _answer(address: str, family: int) -> int:
             server.sendto(content, sender)
 
     _start(answer)
-    number: int = server.getsockname()[1]
     return number
 
 

@@ -71,6 +71,7 @@ class Side:
     marks: Mapping[str, bytes]  #: attributes of its files
     file_label: str
     uid: int  #: the host's id of its root
+    linked: frozenset[int] = frozenset()  #: ports that links lead to, where no bait may listen
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,9 +195,13 @@ class Stage:
     def _lay_other(self, other: Side) -> Aim:
         """Partly outside of its namespaces, where what escaped from the first one would be."""
         tree = self._tree(other.name, other.marks)
-        content = {"uid": 0, "addresses": [], "makes": ["tasks", "sockets", "memory"]}
+        content: dict[str, Any] = {
+            "uid": 0,
+            "addresses": [],
+            "makes": ["tasks", "sockets", "memory"],
+        }
         outside = self._bait(other.name, other, ALL - {Defence.NAMESPACES}, tree, content)
-        content = {**content, "makes": ["pty", "servers"]}
+        content |= {"makes": ["pty", "servers"], "linked": sorted(other.linked)}
         inside = self._bait(other.name, other, ALL, tree, content)
         labels = (other.file_label, other.target.label)
         told = {**inside, **outside, "stranger": outside["task"]}

@@ -37,12 +37,14 @@ def page(verified: Sequence[Verified], now: datetime.datetime | None = None) -> 
 
 def _container(found: Verified) -> str:
     good = "held" if found.held else "broken"
+    links = ", ".join(f"{each.source} to {each.target} {each}" for each in found.links)
     words = "All that was tried was refused." if found.held else "Not all of it holds."
     counts = ", ".join(f"{number} {kind}" for kind, number in found.counts.items() if number)
     about = (
         ("Container", f"{found.name}, {'privileged' if found.privileged else 'unprivileged'}"),
         ("Label", found.label),
         ("Attacked besides the host", found.against or "no other container"),
+        ("Open by links", links or "nothing"),
         ("Security module", found.model),
         ("Kernel", found.kernel),
         ("Attacks", counts),

@@ -67,6 +67,24 @@ def test_what_is_open_says_who_whom_and_by_what(host: Host) -> None:
     )  # fmt: skip
 
 
+def test_a_link_is_told_and_is_no_fault(host: Host) -> None:
+    libvirt = cast(FakeLibvirt, host.libvirt)
+    there = libvirt.records["vs1"]
+    link = '<virtsec:link to="vs2" port="80" protocol="tcp" label="http_port_t"/>'
+    xml = there.xml.replace("</virtsec:container>", f"{link}</virtsec:container>")
+    libvirt.records["vs1"] = replace(there, xml=xml)
+    found = audit(host)
+    assert found.sound
+    assert [(each.source, each.target, str(each)) for each in found.links] == [
+        ("vs1", "vs2", "80/tcp")
+    ]
+    tree = ElementTree.fromstring(svg(found))
+    titles = [node.text for node in tree.iter("{http://www.w3.org/2000/svg}title")]
+    assert "vs1 to vs2, network: 80/tcp by a link" in titles
+    assert "vs2 to vs1, network is closed" in titles
+    assert "No container may reach another, but by a link." in page(found)
+
+
 def open_way(host: Host) -> None:
     """vs1 may act on the files of vs2."""
     one = selinux_label("vs1").process

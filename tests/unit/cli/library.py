@@ -12,7 +12,7 @@ from virtsec.commands import results
 from virtsec.domain.metadata import Container
 from virtsec.domain.records import DomainState
 from virtsec.domain.steps import SetAutostart
-from virtsec.errors import Failed, NotFound, Refused
+from virtsec.errors import Failed, NotFound, Refused, VirtsecError
 from virtsec.mac.protocol import Enforcement, Policy
 from virtsec.plan import DefinePlan
 from virtsec.spec import ContainerSpec, Identity, IdRange, Label
@@ -102,9 +102,18 @@ class Library:
     def destroy(self, name: str, _host: Any) -> results.Acted:
         return self._act("destroy", name)
 
-    def undefine(self, name: str, _host: Any, storage: bool, _watch: Any) -> results.Undefined:
-        self._note("undefine", (name, storage))
-        return results.Undefined(name, ROOT, storage)
+    def undefine(
+        self, names: list[str], _host: Any, storage: bool, _watch: Any
+    ) -> dict[str, results.Undefined | VirtsecError]:
+        outcomes: dict[str, results.Undefined | VirtsecError] = {}
+        for name in names:
+            try:
+                self._note("undefine", (name, storage))
+            except VirtsecError as error:
+                outcomes[name] = error
+            else:
+                outcomes[name] = results.Undefined(name, ROOT, storage)
+        return outcomes
 
     def label(self, name: str, _host: Any, _watch: Any) -> results.Labelled:
         self._note("label", name)

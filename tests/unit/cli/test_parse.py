@@ -11,7 +11,7 @@ import pytest
 from tests.unit.cli.library import Library, Said
 from virtsec.cli import parse
 from virtsec.errors import BadInput
-from virtsec.spec import ContainerSpec, InitPolicy, Mount, Network, NetworkKind
+from virtsec.spec import ContainerSpec, InitPolicy, Link, Mount, Network, NetworkKind, Transport
 
 
 @pytest.mark.parametrize(
@@ -89,3 +89,24 @@ def test_every_option_of_define_reaches_the_spec(
             ),
         )
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "link"),
+    [
+        ("5432/tcp", Link("db", 5432)),
+        ("5432", Link("db", 5432)),
+        ("53/udp", Link("db", 53, Transport.UDP)),
+        ("65535/udp", Link("db", 65535, Transport.UDP)),
+    ],
+)
+def test_a_port_of_a_link_is_tcp_unless_it_says_udp(text: str, link: Link) -> None:
+    assert parse.link("db", text) == link
+
+
+@pytest.mark.parametrize(
+    "text", ["0", "65536", "-1", "", "/tcp", "80/", "http", "80/sctp", "8 0", "٣"]
+)
+def test_what_is_no_port_is_refused(text: str) -> None:
+    with pytest.raises(BadInput):
+        parse.link("db", text)

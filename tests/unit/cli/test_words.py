@@ -24,7 +24,21 @@ from virtsec.mac.protocol import Enforcement
 Virtsec = Callable[..., Said]
 COMMANDS = [
     *("setup", "protect", "define", "start", "shutdown", "reboot", "destroy"),
-    *("list", "info", "logs", "exec", "shell", "cp", "verify", "audit", "doctor", "console"),
+    *(
+        "list",
+        "info",
+        "logs",
+        "exec",
+        "shell",
+        "cp",
+        "link",
+        "unlink",
+        "links",
+        "verify",
+        "audit",
+        "doctor",
+        "console",
+    ),
     *("label", "undefine", "policy"),
 ]
 #: What they print is somebody else's.

@@ -14,8 +14,17 @@ import virtsec.plan
 from tests.unit.fakes import FakeLibvirt, FakeMac, fake_host, foreign, record
 from tests.unit.samples import SAMPLES, sample
 from virtsec.commands import definition, facts, lock
+from virtsec.commands.results import Undefined
 from virtsec.domain.records import NetworkState
-from virtsec.errors import BadInput, Failed, HostNotReady, LibvirtFailed, NotFound, Refused
+from virtsec.errors import (
+    BadInput,
+    Failed,
+    HostNotReady,
+    LibvirtFailed,
+    NotFound,
+    Refused,
+    VirtsecError,
+)
 from virtsec.spec import Mount
 from virtsec.step import Host, Step
 
@@ -144,16 +153,16 @@ def test_undefine_is_the_reverse_of_define(log: list[str]) -> None:
     libvirt, mac = parts(host)
     definition.define(sample("vs1").spec, host)
     log.clear()
-    gone = definition.undefine("vs1", host)
+    gone = definition.undefine(["vs1"], host)
     assert (libvirt.records, mac.policies, log) == ({}, {}, ["RestTree"])
-    assert not gone.removed
+    assert gone == {"vs1": Undefined("vs1", sample("vs1").spec.rootfs, removed=False)}
 
 
 def test_undefine_with_storage_removes_the_tree(log: list[str]) -> None:
     host = fake_host()
     definition.define(sample("vs1").spec, host)
     log.clear()
-    assert definition.undefine("vs1", host, storage=True).removed
+    definition.undefine(["vs1"], host, storage=True)
     assert log == ["RemoveTree"]
 
 
@@ -162,15 +171,48 @@ def test_a_failed_undefine_can_be_run_again(log: list[str]) -> None:
     libvirt, mac = parts(host)
     definition.define(sample("vs1", autostart=True).spec, host)
     libvirt.fails.add("undefine")
-    with pytest.raises(LibvirtFailed):
-        definition.undefine("vs1", host)
+    assert isinstance(definition.undefine(["vs1"], host)["vs1"], LibvirtFailed)
     assert list(libvirt.records) == list(mac.policies) == ["vs1"]
     libvirt.fails.clear()
-    definition.undefine("vs1", host)
+    definition.undefine(["vs1"], host)
     assert (libvirt.records, mac.policies) == ({}, {})
 
 
-@pytest.mark.parametrize("command", [definition.undefine, definition.label])
+def test_any_number_is_undefined_in_one_transaction_of_the_policy(
+    log: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = fake_host(foreign("theirs"))
+    libvirt, _ = parts(host)
+    for name in ("vs1", "vs2"):
+        definition.define(sample(name).spec, host)
+    unloaded: list[list[str]] = []
+    monkeypatch.setattr(FakeMac, "unload", lambda _, names: unloaded.append(list(names)))
+    gone = definition.undefine(["vs1", "theirs", "none", "vs2", "vs1"], host)
+    assert unloaded == [["vs1", "vs2"]]
+    assert {name: type(outcome) for name, outcome in gone.items()} == {
+        "vs1": Undefined, "theirs": Refused, "none": NotFound, "vs2": Undefined,
+    }  # fmt: skip
+    assert list(libvirt.records) == ["theirs"]
+
+
+def test_when_one_of_many_cannot_be_undefined_all_are_there_as_before(log: list[str]) -> None:
+    host = fake_host()
+    libvirt, mac = parts(host)
+    for name in ("vs1", "vs2"):
+        definition.define(sample(name).spec, host)
+    libvirt.fails.add("undefine")
+    gone = definition.undefine(["vs1", "vs2"], host)
+    assert gone["vs1"] is gone["vs2"]
+    assert sorted(libvirt.records) == sorted(mac.policies) == ["vs1", "vs2"]
+
+
+def undefine_one(name: str, host: Host) -> None:
+    outcome = definition.undefine([name], host)[name]
+    if isinstance(outcome, VirtsecError):
+        raise outcome
+
+
+@pytest.mark.parametrize("command", [undefine_one, definition.label])
 def test_a_foreign_domain_is_never_touched(log: list[str], command: Any) -> None:
     host = fake_host(foreign("theirs"))
     with pytest.raises(Refused) as error:
@@ -179,7 +221,7 @@ def test_a_foreign_domain_is_never_touched(log: list[str], command: Any) -> None
     assert (log, parts(host)[0].calls) == ([], [])
 
 
-@pytest.mark.parametrize("command", [definition.undefine, definition.label])
+@pytest.mark.parametrize("command", [undefine_one, definition.label])
 def test_an_unknown_name_is_told(log: list[str], command: Any) -> None:
     with pytest.raises(NotFound):
         command("vs1", fake_host())
@@ -189,7 +231,7 @@ def test_broken_metadata_is_told_and_nothing_done(log: list[str]) -> None:
     xml = SAMPLES["unprivileged"].xml.replace('version="1"', 'version="9"')
     host = fake_host(record("vs1", xml))
     with pytest.raises(BadInput, match="version 9"):
-        definition.undefine("vs1", host)
+        undefine_one("vs1", host)
     assert parts(host)[0].calls == []
 
 

@@ -80,7 +80,7 @@ def test_when_the_metadata_cannot_be_changed_the_policy_is_as_before(host: Host)
 def test_undefine_takes_it_away(host: Host) -> None:
     suggest("vs1", host, apply=True)
     cast(FakeMac, host.mac).fails = False
-    undefine("vs1", host)
+    undefine(["vs1"], host)
     assert cast(FakeMac, host.mac).policies == {}
 
 

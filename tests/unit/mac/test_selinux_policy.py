@@ -8,7 +8,7 @@ import pytest
 from virtsec.mac.selinux.context import label_of
 from virtsec.mac.selinux.policy import BASE, base_modules, container_module
 from virtsec.runtime.hook import KEEP
-from virtsec.spec import ContainerSpec, IdRange
+from virtsec.spec import ContainerSpec, IdRange, Link, Served, Transport
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "policy"
 
@@ -28,6 +28,24 @@ def module(name: str, rootfs: str, ids: IdRange | None) -> str:
 )
 def test_a_containers_module_is_as_kept(golden: str, rootfs: str, ids: IdRange | None) -> None:
     assert module("vs1", rootfs, ids) == (GOLDEN / golden).read_text()
+
+
+def test_links_open_the_ports_they_are_about_and_no_more() -> None:
+    spec = ContainerSpec(
+        "vs1", PurePosixPath("/srv/vs1"),
+        links=(Link("vs2", 5432, label="postgresql_port_t"),
+               Link("vs2", 53, Transport.UDP, "dns_port_t")),
+        served=(Served(25, label="smtp_port_t"), Served(53, Transport.UDP, "dns_port_t")),
+    )  # fmt: skip
+    ids = IdRange(1_048_576)
+    linked = container_module(spec, label_of("vs1", (1, 2)), ids).text
+    assert linked.removeprefix(module("vs1", "/srv/vs1", ids)).splitlines() == [
+        "",
+        "; Ports that `virtsec link` lets it ask at, or be asked at.",
+        "(allow vs1_t dns_port_t (udp_socket (name_bind)))",
+        "(allow vs1_t postgresql_port_t (tcp_socket (name_connect)))",
+        "(allow vs1_t smtp_port_t (tcp_socket (name_bind)))",
+    ]
 
 
 def test_a_pattern_matches_the_tree_and_nothing_beside_it() -> None:

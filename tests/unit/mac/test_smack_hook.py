@@ -56,7 +56,7 @@ VS1: Any = SimpleNamespace(name="vs1", model=hook.Smack)
 
 def test_rules_that_a_boot_lost_are_loaded(kernel: FakeSmackfs) -> None:
     hook.load_rules(VS1)
-    assert kernel.rules() == [Rule("_", "vs1", "rwxat")]
+    assert kernel.rules() == [Rule("_", "vs1", "rwxat"), Rule("virtsec-link", "vs1", "w")]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from virtsec.errors import BadInput
 from virtsec.mac.smack.kernel import Smackfs, process_label
 from virtsec.mac.smack.policy import base_rules, container_policy
-from virtsec.mac.smack.rule import FLOOR, Rule, check_label, parse
+from virtsec.mac.smack.rule import FLOOR, LINK, Rule, check_label, parse
 
 
 def kernel_keeps(text: str) -> str:
@@ -56,7 +56,7 @@ def test_a_broken_line_is_named(line: str) -> None:
 def test_a_container_is_given_nothing_by_its_rules() -> None:
     rules = parse(container_policy("vs1").text, "rules")
     assert rules
-    assert {rule.subject for rule in rules} == {FLOOR}
+    assert {rule.subject for rule in rules} == {FLOOR, LINK}
     assert {rule.object for rule in rules} == {"vs1"}
 
 

@@ -11,12 +11,22 @@ import pytest
 
 from tests.unit.fakes import FakeMac, foreign, record
 from tests.unit.samples import SAMPLES, sample
-from virtsec.domain.metadata import CONTROLLER, read
+from virtsec.domain.links import links_of, with_links
+from virtsec.domain.metadata import CONTROLLER, Container, read
 from virtsec.domain.records import DomainRecord, NetworkState
+from virtsec.domain.steps import SetMetadata
 from virtsec.domain.verdict import differences
 from virtsec.errors import BadInput, NotFound, Refused
-from virtsec.plan import HostFacts, plan_define, plan_label, plan_undefine
-from virtsec.spec import ContainerSpec, IdRange, InitPolicy, Network, NetworkKind
+from virtsec.mac.steps import SetLinks
+from virtsec.plan import (
+    HostFacts,
+    plan_define,
+    plan_label,
+    plan_link,
+    plan_undefine,
+    plan_unlink,
+)
+from virtsec.spec import ContainerSpec, IdRange, InitPolicy, Link, Network, NetworkKind
 from virtsec.step import Step
 
 DEFAULT = NetworkState("default", True, True, "virbr0", (ip_interface("192.168.122.1/24"),))
@@ -168,30 +178,71 @@ def test_the_same_address_on_another_bridge_is_another_address() -> None:
     plan_define(spec(network=network), known, FakeMac())
 
 
+def undefining(container: Container, record: DomainRecord, storage: bool) -> tuple[Step, ...]:
+    """Steps that undefine the only container there is."""
+    return plan_undefine([(container, record)], [container], storage, FakeMac())
+
+
 def test_undefine_forgets_the_domain_last() -> None:
     """Until then it is the one record of what is still to be taken away."""
     container = SAMPLES["unprivileged"].container
-    steps = plan_undefine(container, ours(), False, FakeMac())
-    assert names(steps) == ["RestTree", "UnloadPolicy", "UndefineDomain"]
-    steps = plan_undefine(container, ours(), True, FakeMac())
-    assert names(steps) == ["RemoveTree", "UnloadPolicy", "UndefineDomain"]
+    steps = undefining(container, ours(), False)
+    assert names(steps) == ["RestTree", "UnloadPolicies", "UndefineDomain"]
+    steps = undefining(container, ours(), True)
+    assert names(steps) == ["RemoveTree", "UnloadPolicies", "UndefineDomain"]
 
 
 def test_undefine_takes_the_kept_init_away() -> None:
     container = SAMPLES["full"].container
-    steps = plan_undefine(container, ours("full"), False, FakeMac())
-    assert names(steps) == ["RestTree", "UnloadPolicy", "DropInit", "UndefineDomain"]
+    steps = undefining(container, ours("full"), False)
+    assert names(steps) == ["SetLinks", "RestTree", "UnloadPolicies", "DropInit", "UndefineDomain"]
+
+
+def linked(name: str, *to: str) -> Container:
+    """A container that may ask others for their page."""
+    return sample(name, links=tuple(Link(each, 80) for each in to)).container
+
+
+def test_a_link_stands_in_the_metadata_as_long_as_it_is_open() -> None:
+    less = [linked("vs1"), linked("vs2"), linked("vs3", "vs1")]
+    more = with_links(less, {"vs1": (Link("vs2", 80),), "vs3": (Link("vs1", 80),)})
+    less = with_links(less, links_of(less))
+    steps = plan_link(less, more, FakeMac())
+    assert names(steps) == ["SetMetadata", "SetMetadata", "ReplacePolicies", "SetLinks"]
+    assert [step.after.name for step in steps[:2] if isinstance(step, SetMetadata)] == [
+        "vs1",
+        "vs2",
+    ]
+    assert names(plan_unlink(more, less, FakeMac())) == [
+        "SetLinks", "ReplacePolicies", "SetMetadata", "SetMetadata"
+    ]  # fmt: skip
+    assert plan_link(more, more, FakeMac()) == ()
+
+
+def test_links_from_and_to_a_container_go_with_it() -> None:
+    alone = [linked("vs1", "vs2", "vs3"), linked("vs2", "vs3"), linked("vs3", "vs1")]
+    containers = with_links(alone, links_of(alone))
+    steps = plan_undefine(
+        [(containers[1], record("vs2", sample("vs2").xml))], containers, False, FakeMac()
+    )
+    first, second, *rest = steps
+    assert isinstance(first, SetLinks)
+    assert first.before.keys() == {"vs1", "vs2", "vs3"}
+    assert first.after == {"vs1": (Link("vs3", 80),), "vs3": (Link("vs1", 80),)}
+    assert isinstance(second, SetMetadata)
+    assert (second.before, second.after.spec.links) == (containers[0], (Link("vs3", 80),))
+    assert names(rest) == ["RestTree", "UnloadPolicies", "UndefineDomain"]
 
 
 def test_a_tree_that_was_there_before_is_never_removed() -> None:
     with pytest.raises(Refused, match="was there before"):
-        plan_undefine(SAMPLES["full"].container, ours("full"), True, FakeMac())
+        undefining(SAMPLES["full"].container, ours("full"), True)
 
 
 def test_a_running_container_is_neither_undefined_nor_labelled() -> None:
     container, running = SAMPLES["unprivileged"].container, ours(running=True)
     with pytest.raises(Refused, match="running"):
-        plan_undefine(container, running, False, FakeMac())
+        undefining(container, running, False)
     with pytest.raises(Refused, match="running"):
         plan_label(container, running, FakeMac())
 

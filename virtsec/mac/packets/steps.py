@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from virtsec.mac.install import SYSTEMCTL, active, failing, read, replace, run
-from virtsec.mac.packets import keeper
+from virtsec.mac.packets import keeper, links
 from virtsec.resources import resource
+from virtsec.spec import Links
 from virtsec.step import Host, Step
 
 UNIT = "virtsec-packets.service"
@@ -18,21 +20,33 @@ _TABLE = "etc/virtsec/packets.nft"
 _NFT = "/usr/sbin/nft"
 
 
-def files(root: Path, label: str) -> dict[Path, tuple[str, int]]:
-    """What is installed beneath `root` to have packets labelled `label`: texts and modes."""
+@dataclass(frozen=True, slots=True)
+class PacketLabels:
+    """What the packets that containers send are labelled, in the words of the security module."""
+
+    sent: str  #: which no container may receive
+    linked: str  #: which all may, and only a link gives
+
+
+def files(root: Path, labels: PacketLabels) -> dict[Path, tuple[str, int]]:
+    """What is installed beneath `root` to have packets labelled: texts and modes."""
     unit, table = (_text(name) for name in (UNIT, "virtsec.nft"))
     first, rest = Path(keeper.__file__).read_text().split("\n", 1)
     mark = unit.split("\n", 1)[0]
     return {
-        root / _TABLE: (table.replace("{label}", label), 0o644),
+        root / _TABLE: (
+            table.replace("{sent}", labels.sent).replace("{linked}", labels.linked),
+            0o644,
+        ),
         root / _KEEPER: (f"{first}\n{mark}\n{rest}", 0o755),
         root / _UNIT: (unit, 0o644),
     }
 
 
-def missing(root: Path, label: str) -> list[Path]:
+def missing(root: Path, labels: PacketLabels) -> list[Path]:
     """Those of `files` that are not there as this version has them."""
-    return [path for path, (text, _) in files(root, label).items() if read(path) != text]
+    found = [path for path, (text, _) in files(root, labels).items() if read(path) != text]
+    return found if (root / links.FILE).exists() else [*found, root / links.FILE]
 
 
 def in_force() -> bool:
@@ -40,15 +54,26 @@ def in_force() -> bool:
     return active(UNIT)
 
 
-def setup_steps(root: Path, label: str) -> list[Step]:
+def let_through(
+    wanted: Links, root: Path, restore: Callable[[Sequence[PurePosixPath]], None]
+) -> None:
+    """Put links in force, now and from each boot on; `restore` labels the file they are in.
+
+    Raises `Failed`, and `PolicyFailed` when that file cannot be written.
+    """
+    restore([PurePosixPath(links.write(wanted, root))])
+    run(SYSTEMCTL, "reload-or-restart", UNIT)
+
+
+def setup_steps(root: Path, labels: PacketLabels) -> list[Step]:
     """What is left to do, so that packets are labelled."""
-    return [LabelPackets(root, label)] if missing(root, label) or not in_force() else []
+    return [LabelPackets(root, labels)] if missing(root, labels) or not in_force() else []
 
 
-def remove_steps(root: Path, label: str) -> list[Step]:
+def remove_steps(root: Path, labels: PacketLabels) -> list[Step]:
     """What undoes it, where something of it is there."""
-    there = any(path.exists() for path in files(root, label))
-    return [LeavePackets(root, label)] if there else []
+    there = any(path.exists() for path in files(root, labels))
+    return [LeavePackets(root, labels)] if there else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +81,7 @@ class LabelPackets:
     """Have packets that containers send labelled, now and from each boot on."""
 
     root: Path
-    label: str
+    labels: PacketLabels
 
     def describe(self) -> str:
         """See `Step.describe`."""
@@ -64,9 +89,11 @@ class LabelPackets:
 
     def apply(self, host: Host) -> None:
         """See `Step.apply`."""
-        for path, (text, mode) in files(self.root, self.label).items():
+        for path, (text, mode) in files(self.root, self.labels).items():
             replace(path, text, mode)
             host.mac.restore([PurePosixPath(path)])
+        if not (self.root / links.FILE).exists():
+            host.mac.restore([PurePosixPath(links.write({}, self.root))])
         run(SYSTEMCTL, "daemon-reload")
         run(SYSTEMCTL, "enable", "--quiet", UNIT)
         run(SYSTEMCTL, "restart", UNIT)
@@ -77,7 +104,7 @@ class LabelPackets:
         if (self.root / _UNIT).exists():
             run(SYSTEMCTL, "disable", "--quiet", "--now", UNIT)
             run(_NFT, "destroy", "table", "bridge", "virtsec")
-        for path in files(self.root, self.label):
+        for path in (self.root / links.FILE, *files(self.root, self.labels)):
             with failing(path):
                 path.unlink(missing_ok=True)
             with suppress(OSError):  # somebody's files are in it, or it was there before
@@ -90,7 +117,7 @@ class LeavePackets:
     """Leave packets as they are again."""
 
     root: Path
-    label: str
+    labels: PacketLabels
 
     def describe(self) -> str:
         """See `Step.describe`."""
@@ -98,11 +125,11 @@ class LeavePackets:
 
     def apply(self, host: Host) -> None:
         """See `Step.apply`."""
-        LabelPackets(self.root, self.label).undo(host)
+        LabelPackets(self.root, self.labels).undo(host)
 
     def undo(self, host: Host) -> None:
         """See `Step.undo`."""
-        LabelPackets(self.root, self.label).apply(host)
+        LabelPackets(self.root, self.labels).apply(host)
 
 
 def _text(name: str) -> str:

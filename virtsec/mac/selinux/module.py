@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from virtsec.errors import BadInput, Failed, HostNotReady
 from virtsec.mac.denial import Weighed
 from virtsec.mac.packets import steps as packets
+from virtsec.mac.packets.links import in_force as links_in_force
 from virtsec.mac.protocol import Enforcement, Policy, TreeMarks
 from virtsec.mac.records import records
 from virtsec.mac.selinux import denials, kernel, policy, store
@@ -24,15 +25,17 @@ from virtsec.mac.selinux.context import (
     type_of,
     types_of,
 )
-from virtsec.mac.selinux.reach import PACKET_TYPE, SELinuxReach, attributes
-from virtsec.spec import ContainerSpec, IdRange, Label
+from virtsec.mac.selinux.reach import LINK_TYPE, PACKET_TYPE, SELinuxReach, attributes, port_type
+from virtsec.spec import ContainerSpec, IdRange, Label, Links, Transport
 from virtsec.step import Host, Step
 
 RESTORECON = "/usr/sbin/restorecon"
 #: What the tree of a container that is no longer defined carries: no container may use it.
 REST = "system_u:object_r:virtsec_store_t:s0"
 #: What packets from containers are labelled.
-PACKET = f"system_u:object_r:{PACKET_TYPE}:s0"
+PACKETS = packets.PacketLabels(
+    sent=f"system_u:object_r:{PACKET_TYPE}:s0", linked=f"system_u:object_r:{LINK_TYPE}:s0"
+)
 #: What the host's policy calls the files that hold passwords.
 SHADOW = "system_u:object_r:shadow_t:s0"
 
@@ -99,7 +102,7 @@ class SELinux:
         missing = [name for name, text in policy.base_modules().items() if have.get(name) != text]
         if missing:
             return f"policy module {', '.join(missing)} not loaded or out of date"
-        if files := packets.missing(self._root, PACKET):
+        if files := packets.missing(self._root, PACKETS):
             return f"{files[0]} not installed or out of date"
         return None
 
@@ -198,6 +201,18 @@ class SELinux:
         """See the protocol."""
         return SELinuxReach(labels, packets=packets.in_force())
 
+    def port_label(self, port: int, protocol: Transport) -> str:
+        """See the protocol."""
+        return port_type(port, protocol)
+
+    def let_through(self, links: Links) -> None:
+        """See the protocol."""
+        packets.let_through(links, self._root, self.restore)
+
+    def lets_through(self, links: Links) -> bool:
+        """See the protocol."""
+        return links_in_force(links, self._root)
+
     def refused(
         self, label: Label, containers: Collection[str], since: datetime.datetime | None
     ) -> Sequence[Weighed]:
@@ -232,11 +247,11 @@ class SELinux:
             name: text for name, text in policy.base_modules().items() if have.get(name) != text
         }
         steps: list[Step] = [LoadBase(wanted)] if wanted else []
-        return [*steps, *packets.setup_steps(self._root, PACKET)]
+        return [*steps, *packets.setup_steps(self._root, PACKETS)]
 
     def remove_steps(self) -> Sequence[Step]:
         """See the protocol."""
         have = store.installed("virtsec")
         there = tuple(name for name in policy.BASE if name in have)
-        steps = packets.remove_steps(self._root, PACKET)
+        steps = packets.remove_steps(self._root, PACKETS)
         return [*steps, UnloadBase(there)] if there else steps

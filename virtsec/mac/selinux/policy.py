@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from virtsec.mac.protocol import Policy
 from virtsec.mac.selinux.context import categories_of, types_of
 from virtsec.resources import resource
-from virtsec.spec import ContainerSpec, IdRange, Label
+from virtsec.spec import ContainerSpec, IdRange, Label, Transport
 
 #: Base modules, in the order a reader should meet them.
 BASE = ("virtsec", "virtsec-libvirt", "virtsec-host")
@@ -55,4 +56,19 @@ def container_module(spec: ContainerSpec, label: Label, ids: IdRange | None) -> 
     for each in spec.additions:
         permissions = " ".join(each.access)
         text += f"(allow {types.domain} {each.object} ({each.kind} ({permissions})))\n"
+    if spec.links or spec.served:
+        text += "\n; Ports that `virtsec link` lets it ask at, or be asked at.\n"
+    text += "".join(sorted({*_asking(types.domain, spec), *_listening(types.domain, spec)}))
     return Policy(spec.name, text)
+
+
+def _asking(domain: str, spec: ContainerSpec) -> Iterator[str]:
+    """The kernel asks about the port of TCP alone."""
+    for link in spec.links:
+        if link.protocol is Transport.TCP:
+            yield f"(allow {domain} {link.label} (tcp_socket (name_connect)))\n"
+
+
+def _listening(domain: str, spec: ContainerSpec) -> Iterator[str]:
+    for served in spec.served:
+        yield f"(allow {domain} {served.label} ({served.protocol}_socket (name_bind)))\n"

@@ -10,10 +10,10 @@ from typing import Any
 from virtsec.errors import HostNotReady
 from virtsec.mac.reach import Access, Channel
 from virtsec.mac.selinux.context import categories_of, type_of
-from virtsec.spec import Label
+from virtsec.spec import Label, Transport
 
 POLICY = Path("/sys/fs/selinux/policy")
-PACKET_TYPE = "virtsec_packet_t"
+PACKET_TYPE, LINK_TYPE = "virtsec_packet_t", "virtsec_link_t"
 
 _FILES = {"file", "dir", "lnk_file", "sock_file", "fifo_file", "chr_file", "blk_file"}
 _MESSAGES = {"sem", "shm", "msgq", "msg", "key", "bpf", "memfd_file"}
@@ -141,6 +141,18 @@ def attributes(types: Collection[str], policy: Path = POLICY) -> dict[str, set[s
     """The attributes of each of `types` in the policy; raises `HostNotReady` as `SELinuxReach`."""
     read = _open(policy)
     return {each: set(map(str, read.lookup_type(each).attributes())) for each in types}
+
+
+def port_type(port: int, protocol: Transport, policy: Path = POLICY) -> str:
+    """The type of a port, by which a policy speaks of it; raises `HostNotReady` as `SELinuxReach`.
+
+    Of several ranges the first counts, as for the kernel (security_port_sid).
+    """
+    read = _open(policy)
+    for each in read.portcons():
+        if str(each.protocol) == protocol.value and each.ports.low <= port <= each.ports.high:
+            return str(each.context.type_)
+    return next(str(each.context.type_) for each in read.initialsids() if str(each) == "port")
 
 
 def _rules(policy: Any, domains: Collection[str]) -> dict[str, _Rules]:

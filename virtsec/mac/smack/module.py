@@ -12,6 +12,7 @@ from virtsec.kernel import xattrs
 from virtsec.mac.denial import Weighed
 from virtsec.mac.install import failing
 from virtsec.mac.packets import steps as packets
+from virtsec.mac.packets.links import in_force as links_in_force
 from virtsec.mac.protocol import Enforcement, Policy, TreeMarks
 from virtsec.mac.records import records
 from virtsec.mac.smack import denials, protect, setup
@@ -31,7 +32,7 @@ from virtsec.mac.smack.rule import (
 )
 from virtsec.mac.smack.setup import Place
 from virtsec.mac.smack.store import Store, kept_as
-from virtsec.spec import ContainerSpec, IdRange, Label
+from virtsec.spec import ContainerSpec, IdRange, Label, Links, Transport
 from virtsec.step import Step
 
 _SMACKFS = Path("/sys/fs/smackfs")
@@ -56,7 +57,7 @@ class Smack:
         if rules := setup.missing_rules(self._place):
             return f"Smack rule '{rules[0]}' not loaded"
         if files := setup.missing_files(self._place) or packets.missing(
-            self._place.root, setup.NET
+            self._place.root, setup.PACKETS
         ):
             return f"{files[0]} not installed or out of date"
         return None
@@ -172,6 +173,19 @@ class Smack:
         """See the protocol."""
         mine = [label.process for label in labels]
         return SmackReach(self._kernel, mine, packets=packets.in_force())
+
+    def port_label(self, port: int, protocol: Transport) -> str:
+        """See the protocol. Smack has none."""
+        del port, protocol
+        return ""
+
+    def let_through(self, links: Links) -> None:
+        """See the protocol."""
+        packets.let_through(links, self._place.root, self.restore)
+
+    def lets_through(self, links: Links) -> bool:
+        """See the protocol."""
+        return links_in_force(links, self._place.root)
 
     def refused(
         self, label: Label, containers: Collection[str], since: datetime.datetime | None

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from virtsec.mac.reach import Access, Channel
 from virtsec.mac.smack.kernel import Smackfs
-from virtsec.mac.smack.rule import FLOOR, HOST, NET, REST, STAR, Rule
+from virtsec.mac.smack.rule import FLOOR, HOST, LINK, NET, REST, STAR, Rule
 from virtsec.spec import Label
 
 #: Labels the kernel knows without a rule (Smack.rst): floor, hat, star.
@@ -24,7 +24,7 @@ class SmackReach:
         """`containers` are the labels of containers; `packets`: whether theirs are labelled."""
         self._kernel = kernel
         used = {word for rule in kernel.rules() for word in (rule.subject, rule.object)}
-        self._host = sorted({*_BUILT_IN, HOST, REST, *used} - {NET} - set(containers))
+        self._host = sorted({*_BUILT_IN, HOST, REST, *used} - {NET, LINK} - set(containers))
         self._packets = NET if packets else FLOOR
 
     def host_labels(self) -> int:

@@ -20,8 +20,9 @@ TRANSMUTE = "security.SMACK64TRANSMUTE"
 FLOOR = "_"
 #: What every task may do everything to (Smack.rst), such as /dev/null.
 STAR = "*"
-#: What containers may not even read; packets that containers sent; trees of no container.
-HOST, NET, REST = "host", "net", "virtsec-rest"
+#: What containers may not even read; packets that containers sent, and those that a link lets
+#: through; trees of no container.
+HOST, NET, LINK, REST = "host", "net", "virtsec-link", "virtsec-rest"
 
 MAX_LABEL = 255
 _LABEL = re.compile(r"[!#-&(-.0-\[\]-~]+")  # printable ASCII without blanks, / \ ' and "

@@ -15,7 +15,7 @@ from virtsec.mac.install import SYSTEMCTL, active, failing, read, replace, run
 from virtsec.mac.packets import steps as packets
 from virtsec.mac.smack import hostfiles, policy
 from virtsec.mac.smack.kernel import Smackfs
-from virtsec.mac.smack.rule import Rule
+from virtsec.mac.smack.rule import LINK, NET, Rule
 from virtsec.mac.smack.store import RULES
 from virtsec.step import Host, Step
 
@@ -30,7 +30,7 @@ _PROTECTED = "etc/smack/virtsec-host-files"
 #: The administrator's own list.
 ADDED = "etc/virtsec/host-files.conf"
 #: What packets from containers are labelled.
-NET = "net"
+PACKETS = packets.PacketLabels(sent=NET, linked=LINK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def setup_steps(place: Place) -> list[Step]:
     steps: list[Step] = []
     if missing_files(place) or missing_rules(place):
         steps.append(LoadBase(place))
-    steps += packets.setup_steps(place.root, NET)
+    steps += packets.setup_steps(place.root, PACKETS)
     wanted = [entry.line for entry in place.entries()]
     known = {entry.line for entry in place.protected()}
     if not known.issuperset(wanted) or hostfiles.unlabelled(place.entries(), place.root):
@@ -114,7 +114,7 @@ def remove_steps(place: Place) -> list[Step]:
     steps: list[Step] = [StopUnits()] if there else []
     if place.protected():
         steps.append(ExposeHost(place))
-    steps += packets.remove_steps(place.root, NET)
+    steps += packets.remove_steps(place.root, PACKETS)
     return [*steps, UnloadBase(place)] if there else steps
 
 

@@ -1,0 +1,101 @@
+"""link, unlink, links: what containers may ask each other for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from virtsec.commands.find import check_ready, find_ours
+from virtsec.commands.lock import host_lock
+from virtsec.domain.links import links_of, with_links
+from virtsec.domain.metadata import Container, port, readable
+from virtsec.domain.records import DomainRecord
+from virtsec.errors import BadInput, NotFound, Refused
+from virtsec.names import port_of
+from virtsec.plan import plan_link, plan_unlink
+from virtsec.spec import Link, NetworkKind
+from virtsec.step import Host, execute
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """What one container may ask others for."""
+
+    name: str
+    links: tuple[Link, ...]
+
+
+def link(name: str, wanted: Sequence[Link], host: Host) -> Linked:
+    """Let container `name` use `wanted`, besides what it may already; from now on.
+
+    Raises what `find_ours` does, `BadInput` for a link to itself, and `Refused` for one to a
+    container that is not on the same network.
+    """
+    check_ready(host)
+    with host_lock(host.progress):
+        ours = find_ours(name, host)
+        for to in sorted({each.to for each in wanted}):
+            if to == name:
+                raise BadInput(f"{name} needs no link to itself.", "Name another container.")
+            _check_linkable(ours, find_ours(to, host))
+        have = ours[1].spec.links
+        news = {each for each in wanted if each not in have}
+        labelled = [
+            replace(each, label=host.mac.port_label(each.port, each.protocol)) for each in news
+        ]
+        before = list(readable(host.libvirt.domains()))
+        after = with_links(before, {**links_of(before), name: (*have, *labelled)})
+        execute(plan_link(before, after, host.mac), host)
+    return Linked(name, links_of(after)[name])
+
+
+def unlink(name: str, to: str, ports: Iterable[Link], host: Host) -> Linked:
+    """Take `ports` away, all that `name` may ask `to` for where there are none; from now on.
+
+    Raises what `find_ours` does, and `NotFound` where there is no such link.
+    """
+    check_ready(host)
+    gone = set(ports)
+    with host_lock(host.progress):
+        have = find_ours(name, host)[1].spec.links
+        leaving = gone or {each for each in have if each.to == to}
+        if missing := sorted(leaving.difference(have)):
+            which = ", ".join(map(str, missing))
+            raise NotFound(f"{name} has no link to {to}, {which}.", "See `virtsec links`.")
+        if not leaving:
+            raise NotFound(f"{name} has no link to {to}.", "See `virtsec links`.")
+        left = tuple(each for each in have if each not in leaving)
+        before = list(readable(host.libvirt.domains()))
+        after = with_links(before, {**links_of(before), name: left})
+        execute(plan_unlink(before, after, host.mac), host)
+    return Linked(name, left)
+
+
+def links(host: Host) -> list[Linked]:
+    """What each container may ask others for, those that may nothing left out."""
+    found = links_of(readable(host.libvirt.domains()))
+    return [Linked(name, found[name]) for name in sorted(found)]
+
+
+def _check_linkable(
+    one: tuple[DomainRecord, Container], other: tuple[DomainRecord, Container]
+) -> None:
+    """Raise `Refused` unless both are ports of one bridge, called as the rules will call them."""
+    names = f"{one[1].name} and {other[1].name} cannot be linked"
+    networks = [each.spec.network for _, each in (one, other)]
+    if any(each.kind is NetworkKind.NONE for each in networks):
+        raise Refused(f"{names}: one of them has no network.", "Define both on one network.")
+    if len({(each.kind, each.source) for each in networks}) > 1:
+        sources = " and ".join(each.source for each in networks)
+        raise Refused(
+            f"{names}: they are on different networks, {sources}.", "Define both on one network."
+        )
+    for record, container in (one, other):
+        wanted = port_of(container.name)
+        if port(record.xml) != wanted:
+            raise Refused(
+                f"{names}: the interface of {container.name} has no end on the host called "
+                f"{wanted}.",
+                f"Stop it and put `<target dev='{wanted}'/>` into the interface with "
+                f"`virsh edit {container.name}`.",
+            )
