@@ -10,17 +10,28 @@ from typing import TYPE_CHECKING
 from virtsec.domain import idrange
 from virtsec.domain.checks import check_addresses, check_spec, gateway_on
 from virtsec.domain.claims import Claims, claims
+from virtsec.domain.document import parse, serialise
+from virtsec.domain.limits import fill
 from virtsec.domain.links import links_of, with_links
 from virtsec.domain.metadata import Container
 from virtsec.domain.pristine import DropInit, KeepInit
 from virtsec.domain.records import DomainRecord, NetworkState
-from virtsec.domain.steps import DefineDomain, SetAutostart, SetMetadata, UndefineDomain
+from virtsec.domain.steps import (
+    DefineDomain,
+    ForgetSlice,
+    LimitRunning,
+    LimitSlice,
+    RedefineDomain,
+    SetAutostart,
+    SetMetadata,
+    UndefineDomain,
+)
 from virtsec.domain.xml import domain_xml
 from virtsec.errors import BadInput, NotFound, Refused
 from virtsec.mac.protocol import MacModule, Policy
 from virtsec.mac.steps import LoadPolicy, ReplacePolicies, SetLinks, UnloadPolicies
 from virtsec.rootfs.steps import LabelTree, RemoveTree, RestTree, plan_keep, plan_root
-from virtsec.spec import STORE, ContainerSpec, Identity, IdRange, InitPolicy, NetworkKind
+from virtsec.spec import STORE, ContainerSpec, Identity, IdRange, InitPolicy, Limits, NetworkKind
 from virtsec.step import Step
 
 if TYPE_CHECKING:
@@ -78,7 +89,7 @@ def plan_define(
     ]
     if spec.init_policy is InitPolicy.PRISTINE:
         steps.append(KeepInit(spec.name, spec.rootfs, spec.init))
-    steps.append(DefineDomain(spec.name, xml))
+    steps += [LimitSlice(spec.name, None, spec.limits), DefineDomain(spec.name, xml)]
     if spec.autostart:
         steps.append(SetAutostart(spec.name))
     steps += plan_keep(spec)
@@ -121,6 +132,7 @@ def plan_undefine(
     for container, record in leaving:
         if container.spec.init_policy is InitPolicy.PRISTINE:
             steps.append(DropInit(container.spec.name))
+        steps.append(ForgetSlice(record.name, container.spec.limits))
         steps.append(UndefineDomain(record.name, record.xml, record.autostart))
     return tuple(steps)
 
@@ -140,6 +152,22 @@ def plan_label(container: Container, record: DomainRecord, mac: MacModule) -> tu
     _check_stopped(record, "labelled")
     spec, identity = container.spec, container.identity
     return (LabelTree(spec.rootfs, identity.ids, mac.marks(identity.label), spec.init),)
+
+
+def plan_limits(container: Container, record: DomainRecord, limits: Limits) -> tuple[Step, ...]:
+    """Limit a container anew: in its definition, and where it runs at once."""
+    before = container.spec.limits
+    domain = parse(record.xml, f"The definition of {record.name}")
+    fill(domain, limits)
+    after = replace(container, spec=replace(container.spec, limits=limits))
+    steps: list[Step] = [
+        LimitSlice(record.name, before, limits),
+        RedefineDomain(record.name, record.xml, serialise(domain)),
+        SetMetadata(container, after),
+    ]
+    if record.active:
+        steps.append(LimitRunning(record.name, before, limits))
+    return tuple(steps)
 
 
 def plan_link(

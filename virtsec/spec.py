@@ -118,6 +118,18 @@ class IdRange:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What one container may take of the host."""
+
+    memory_mib: int = 512
+    swap_mib: int = 512  #: besides memory
+    vcpus: int = 1  #: that it may keep busy
+    cpu_shares: int | None = None  #: against 100 of others, where processors are scarce
+    io_weight: int | None = None  #: likewise of block devices
+    pids: int = 4096  #: processes and threads
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerSpec:
     """All that `virtsec define` was asked for."""
 
@@ -125,8 +137,7 @@ class ContainerSpec:
     rootfs: PurePosixPath
     source: str | None = None  #: a tree, a tar file or `debian:SUITE`; None: `rootfs` is there
     privileged: bool = False
-    memory_mib: int = 512
-    vcpus: int = 1
+    limits: Limits = field(default_factory=Limits)
     network: Network = field(default_factory=Network)
     mounts: tuple[Mount, ...] = ()
     init: PurePosixPath = PurePosixPath("/sbin/init")

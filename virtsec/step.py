@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from virtsec.errors import VirtsecError
+from virtsec.host.systemd import Systemd
 
 if TYPE_CHECKING:
     from virtsec.domain.connection import Libvirt
@@ -52,6 +53,7 @@ class Host:
     libvirt: Libvirt
     mac: MacModule
     progress: Progress = dataclasses.field(default_factory=Silent)
+    systemd: Systemd = dataclasses.field(default_factory=Systemd)
 
 
 @runtime_checkable

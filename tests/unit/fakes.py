@@ -11,17 +11,19 @@ import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
+from typing import cast
 
 from lxml import etree
 
 from virtsec.domain.connection import Libvirt
 from virtsec.domain.records import DomainRecord, DomainState, NetworkState
 from virtsec.errors import Failed, LibvirtFailed, NotFound
+from virtsec.host.systemd import Systemd
 from virtsec.mac.denial import Weighed
 from virtsec.mac.protocol import Enforcement, Policy, TreeMarks
 from virtsec.mac.reach import Access, Channel
 from virtsec.runtime import hook
-from virtsec.spec import ContainerSpec, IdRange, Label, Links, Transport
+from virtsec.spec import ContainerSpec, IdRange, Label, Limits, Links, Transport
 from virtsec.step import Host, Step
 
 
@@ -56,6 +58,10 @@ class FakeLibvirt(Libvirt):
             given = str(uuid.uuid4())
             etree.SubElement(root, "uuid").text = given
         self.records[name] = record(name, etree.tostring(root, encoding="unicode"), uuid=given)
+
+    def limit(self, name: str, limits: Limits) -> None:
+        """Only counts."""
+        self._called("limit", name, limits)
 
     def undefine(self, name: str) -> None:
         """Forgets it, and its autostart with it."""
@@ -369,6 +375,26 @@ def foreign(name: str = "theirs", start: int = 0x70000000, running: bool = False
     return record(name, FOREIGN.format(name=name, start=start), running=running)
 
 
+@dataclass
+class FakeSystemd:
+    """Remembers properties by unit."""
+
+    units: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def set_properties(self, unit: str, properties: Mapping[str, str]) -> None:
+        """Remembers them."""
+        self.units.setdefault(unit, {}).update(properties)
+
+    def forget(self, unit: str) -> None:
+        """Forgets them."""
+        self.units.pop(unit, None)
+
+    def shown(self, unit: str, names: Collection[str]) -> Mapping[str, str]:
+        """What is remembered, as systemd shows it."""
+        kept = self.units.get(unit, {})
+        return {name: kept.get(name) or "[not set]" for name in names}
+
+
 def fake_host(*records: DomainRecord) -> Host:
     """A host with these domains."""
-    return Host(libvirt=FakeLibvirt(*records), mac=FakeMac(), progress=Recorder())
+    return Host(FakeLibvirt(*records), FakeMac(), Recorder(), cast(Systemd, FakeSystemd()))

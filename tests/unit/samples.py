@@ -16,6 +16,7 @@ from virtsec.spec import (
     IdRange,
     InitPolicy,
     Label,
+    Limits,
     Link,
     Mount,
     Network,
@@ -91,8 +92,7 @@ SAMPLES = {
     "full": sample(
         "vs6",
         rootfs=PurePosixPath("/srv/trees/one & two"),
-        memory_mib=1024,
-        vcpus=4,
+        limits=Limits(1024, 2048, 4, cpu_shares=200, io_weight=50, pids=100),
         mounts=(
             Mount(PurePosixPath("/srv/data"), PurePosixPath("/mnt/data"), read_only=True),
             Mount(PurePosixPath("/srv/é <x>"), PurePosixPath("/mnt/y")),

@@ -78,6 +78,7 @@ for command in (
     proof.audit,
     proof.doctor,
     power.console,
+    make.set_,
     make.label,
     make.undefine,
 ):

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from virtsec.cli.complete import init_policies
-from virtsec.cli.options import DryRun, Json, Names, NetworkName, output_of
+from virtsec.cli.options import (
+    CpuShares,
+    DryRun,
+    IoWeight,
+    Json,
+    Name,
+    Names,
+    NetworkName,
+    output_of,
+)
 from virtsec.cli.session import each, open_host, tell, watcher
 
 if TYPE_CHECKING:
@@ -42,6 +51,14 @@ def define(  # noqa: PLR0917  (typer makes each parameter an option)
     vcpus: Annotated[
         int, typer.Option(metavar="N", show_default=False, help="Processors; 1 by default.")
     ] = 1,
+    swap: Annotated[
+        str, typer.Option(metavar="SIZE", show_default=False, help="Such as 0; 512M by default.")
+    ] = "512M",
+    cpu_shares: CpuShares = None,
+    io_weight: IoWeight = None,
+    pids: Annotated[
+        int, typer.Option(metavar="N", show_default=False, help="Processes; 4096 by default.")
+    ] = 4096,
     network: NetworkName = None,
     bridge: Annotated[
         str | None, typer.Option(metavar="BR", help="A bridge of this host, instead.")
@@ -101,7 +118,7 @@ def define(  # noqa: PLR0917  (typer makes each parameter an option)
     from virtsec.host.checks import check_ready  # noqa: PLC0415
     from virtsec.names import check_name  # noqa: PLC0415
     from virtsec.rootfs.sources import default_source  # noqa: PLC0415
-    from virtsec.spec import STORE, ContainerSpec  # noqa: PLC0415
+    from virtsec.spec import STORE, ContainerSpec, Limits  # noqa: PLC0415
 
     output = output_of(context, json)
     root = PurePosixPath(rootfs) if rootfs else STORE / check_name(name) / "rootfs"
@@ -110,8 +127,14 @@ def define(  # noqa: PLR0917  (typer makes each parameter an option)
         rootfs=root,
         source=default_source(root) if source is None else source,
         privileged=privileged,
-        memory_mib=parse.memory(memory),
-        vcpus=vcpus,
+        limits=Limits(
+            memory_mib=parse.memory(memory),
+            swap_mib=parse.swap(swap),
+            vcpus=vcpus,
+            cpu_shares=cpu_shares,
+            io_weight=io_weight,
+            pids=pids,
+        ),
         network=parse.network(network, bridge, no_network, address or (), gateway),
         mounts=tuple(parse.mount(text) for text in mount or ()),
         init=PurePosixPath(init),
@@ -147,6 +170,42 @@ def label(context: typer.Context, names: Names, json: Json = False) -> int:
         output.say(f"Labelled {labelled.rootfs}, the root of {labelled.name}.")
 
     return each(output, names, lambda name: definition.label(name, host, watch), render)
+
+
+def set_(  # noqa: PLR0917  (typer makes each parameter an option)
+    context: typer.Context,
+    name: Name,
+    memory: Annotated[str | None, typer.Option(metavar="SIZE", help="Such as 1G.")] = None,
+    swap: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Besides memory; 0 for none.")
+    ] = None,
+    vcpus: Annotated[int | None, typer.Option(metavar="N", help="Processors.")] = None,
+    cpu_shares: CpuShares = None,
+    io_weight: IoWeight = None,
+    pids: Annotated[int | None, typer.Option(metavar="N", help="Processes.")] = None,
+    json: Json = False,
+) -> None:
+    """Change a container's limits, now and for good.
+
+    \b
+    Example: virtsec set vs1 --memory 1G --pids 500
+    """
+    from virtsec.cli import parse, render  # noqa: PLC0415  (slow imports)
+    from virtsec.commands import limiting  # noqa: PLC0415
+    from virtsec.commands.results import as_json  # noqa: PLC0415
+
+    output = output_of(context, json)
+    wanted = {
+        "memory_mib": None if memory is None else parse.memory(memory),
+        "swap_mib": None if swap is None else parse.swap(swap),
+        "vcpus": vcpus,
+        "cpu_shares": cpu_shares,
+        "io_weight": io_weight,
+        "pids": pids,
+    }
+    given = {field: number for field, number in wanted.items() if number is not None}
+    limited = limiting.limit(name, given, open_host(output))
+    output.show(as_json(limited), lambda: render.limited(output, limited))
 
 
 def undefine(

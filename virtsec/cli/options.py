@@ -22,6 +22,15 @@ RunningNames = Annotated[
 InactiveNames = Annotated[
     list[str], typer.Argument(metavar="NAME...", hidden=True, autocompletion=inactive)
 ]
+CpuShares = Annotated[
+    int | None,
+    typer.Option(
+        "--cpu-shares", metavar="N", help="Against 100 of others, where processors are scarce."
+    ),
+]
+IoWeight = Annotated[
+    int | None, typer.Option("--io-weight", metavar="N", help="Likewise of block devices.")
+]
 NetworkName = Annotated[
     str | None,
     typer.Option(

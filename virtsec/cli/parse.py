@@ -34,6 +34,11 @@ def memory(text: str) -> int:
     return int(size)
 
 
+def swap(text: str) -> int:
+    """MiB as `memory` has them, or none at all."""
+    return 0 if text.strip() == "0" else memory(text)
+
+
 def mount(text: str) -> Mount:
     """`SRC:DST`, with `:ro` for one that cannot be written through."""
     *ends, last = text.split(":")

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from virtsec.cli.output import Output, clean
-from virtsec.spec import IdRange, Mount, Network, NetworkKind
+from virtsec.spec import IdRange, Limits, Mount, Network, NetworkKind
 
 if TYPE_CHECKING:
+    from virtsec.commands.limiting import Limited
     from virtsec.commands.results import Defined, Info, Listed, Planned
 
 
@@ -56,6 +57,15 @@ def info(output: Output, found: Info) -> None:
         output.say(f"{title + ':':14} {clean(text)}")
 
 
+def limited(output: Output, found: Limited) -> None:
+    """One sentence on what a container may take."""
+    limits = found.limits
+    output.say(
+        f"{found.name} has {limits.memory_mib} MiB of memory and {limits.vcpus} processors, "
+        f"{_limits(limits)}."
+    )
+
+
 def _info_lines(found: Info) -> list[tuple[str, str]]:
     lines: list[tuple[str, object]] = [
         ("Name", found.name),
@@ -73,6 +83,7 @@ def _info_lines(found: Info) -> list[tuple[str, str]]:
         ("Init policy", found.init_policy),
         ("Memory", found.memory_mib and f"{found.memory_mib} MiB"),
         ("Processors", found.vcpus),
+        ("Limits", found.limits and _limits(found.limits)),
         ("Network", found.network and _network(found.network)),
         ("Addresses", " ".join(found.addresses) or None),
         *(("Mount", _mount(mount)) for mount in found.mounts),
@@ -93,6 +104,12 @@ def _as_ids(ids: IdRange | None) -> str:
     if ids is None:
         return ", its root being root of this host"
     return f", with ids {ids.start} to {ids.stop - 1}"
+
+
+def _limits(limits: Limits) -> str:
+    shares = "" if limits.cpu_shares is None else f", {limits.cpu_shares} shares of processors"
+    weight = "" if limits.io_weight is None else f", weight {limits.io_weight} for block devices"
+    return f"{limits.pids} processes, {limits.swap_mib} MiB of swap{shares}{weight}"
 
 
 def _network(network: Network) -> str:

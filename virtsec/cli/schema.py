@@ -18,6 +18,7 @@ list                             {"enforcement": "enforcing"|"permissive", "cont
 info                             `virtsec.commands.results.Info`, and "enforcement"
 link, unlink                     `virtsec.commands.linking.Linked`
 links                            {"links": [`Linked`, …]}
+set                              `virtsec.commands.limiting.Limited`
 verify                           {"results": [`virtsec.commands.verifying.Verified`, …],
                                  "errors": […]}
 verify --list                    {"probes": [{"id", "group", "sentence", "promise", "see",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from virtsec.domain.records import DomainState
 from virtsec.mac.protocol import Enforcement
-from virtsec.spec import ContainerSpec, IdRange, Label, Link, Mount, Network, Served
+from virtsec.spec import ContainerSpec, IdRange, Label, Limits, Link, Mount, Network, Served
 
 if TYPE_CHECKING:
     from virtsec.plan import DefinePlan
@@ -130,6 +130,7 @@ class Info:
     init: PurePosixPath | None = None
     init_args: tuple[str, ...] = ()
     init_policy: str | None = None
+    limits: Limits | None = None
     links: tuple[Link, ...] = ()  #: what it may ask others for
     served: tuple[Served, ...] = ()  #: ports that others may ask it at
 

@@ -12,6 +12,7 @@ from virtsec.commands.live import init_pid
 from virtsec.commands.lock import host_lock
 from virtsec.doctor.check import Check, Fault
 from virtsec.domain.claims import Claims
+from virtsec.domain.limits import properties, slice_of
 from virtsec.domain.metadata import Container, read_record
 from virtsec.domain.records import DomainRecord
 from virtsec.domain.verdict import differences
@@ -20,6 +21,8 @@ from virtsec.rootfs.trust import check_parents
 from virtsec.spec import NetworkKind
 from virtsec.step import Host
 
+#: What systemd shows of a weight that was not set.
+_UNSET = "[not set]"
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -64,6 +67,8 @@ def container_checks(
         Check("labelled", "Its tree has its label.", lambda: _labelled(container, record, host)),
         Check("mounts", "What is mounted into it is there.", lambda: _mounts(container)),
         Check("network", "Its network is active.", lambda: _network(container, host)),
+        Check("limits", "systemd limits it as its metadata says.",
+              lambda: _limited(container, host)),
         Check("live-label", "If it runs, then with its own label.",
               lambda: _live(container, record, host)),
     ]  # fmt: skip
@@ -170,6 +175,19 @@ def _network(container: Container, host: Host) -> Fault | None:
         f"The network {network.source} is not active.",
         f"Run `virsh net-start {network.source}`.",
         lambda: host.libvirt.start_network(network.source),
+    )
+
+
+def _limited(container: Container, host: Host) -> Fault | None:
+    unit, wanted = slice_of(container.name), properties(container.spec.limits)
+    shown = host.systemd.shown(unit, wanted)
+    differing = [key for key, text in wanted.items() if shown.get(key) != (text or _UNSET)]
+    if not differing:
+        return None
+    return Fault(
+        f"{unit} has {differing[0]}={shown.get(differing[0])}, not {wanted[differing[0]]}.",
+        "Run `virtsec doctor --fix`, which sets it.",
+        lambda: host.systemd.set_properties(unit, wanted),
     )
 
 

@@ -10,13 +10,15 @@ from pathlib import PurePosixPath
 from virtsec.errors import BadInput, Refused
 from virtsec.names import check_name
 from virtsec.runtime import hook
-from virtsec.spec import ContainerSpec, Mount, Network, NetworkKind
+from virtsec.spec import ContainerSpec, Limits, Mount, Network, NetworkKind
 
 Interface = IPv4Interface | IPv6Interface
 Address = IPv4Address | IPv6Address
 
 LEAST_MEMORY, MOST_MEMORY = 16, 2**30  # MiB; below it no init starts, above it no machine is
 MOST_VCPUS = 4096
+LEAST_PIDS, MOST_PIDS = 16, 2**22  # with fewer nobody gets in; PID_MAX_LIMIT of the kernel
+MOST_WEIGHT = 10_000  # cgroup-v2.rst
 MOST_INTERFACE = 15  # IFNAMSIZ of if.h, less the NUL
 
 #: Trees of the host that are never a container's root, nor hold one.
@@ -44,13 +46,7 @@ def check_spec(spec: ContainerSpec) -> None:
     _check_root(spec.rootfs)
     if spec.source is not None:
         _check_text(spec.source, "source")
-    if not LEAST_MEMORY <= spec.memory_mib <= MOST_MEMORY:
-        raise BadInput(
-            f"{spec.memory_mib} MiB is not an amount of memory a container can have.",
-            f"Give at least {LEAST_MEMORY} MiB.",
-        )
-    if not 1 <= spec.vcpus <= MOST_VCPUS:
-        raise BadInput(f"A container cannot have {spec.vcpus} vcpus.", "Give at least 1.")
+    check_limits(spec.limits)
     _check_path(spec.init, "init")
     if spec.init == PurePosixPath("/"):
         raise BadInput("init cannot be '/'.", "Give the path of a program, such as /sbin/init.")
@@ -58,6 +54,25 @@ def check_spec(spec: ContainerSpec) -> None:
         _check_text(argument, "argument of init")
     _check_mounts(spec.mounts)
     _check_network(spec.network)
+
+
+def check_limits(limits: Limits) -> None:
+    """Raise `BadInput` for the first thing in `limits` that makes no sense."""
+    if not LEAST_MEMORY <= limits.memory_mib <= MOST_MEMORY:
+        raise BadInput(
+            f"{limits.memory_mib} MiB is not an amount of memory a container can have.",
+            f"Give at least {LEAST_MEMORY} MiB.",
+        )
+    if not 0 <= limits.swap_mib <= MOST_MEMORY:
+        raise BadInput(f"{limits.swap_mib} MiB is not an amount of swap a container can have.")
+    for number, least, most, what in (
+        (limits.vcpus, 1, MOST_VCPUS, "vcpus"),
+        (limits.pids, LEAST_PIDS, MOST_PIDS, "processes"),
+        (limits.cpu_shares, 1, MOST_WEIGHT, "shares of processors"),
+        (limits.io_weight, 1, MOST_WEIGHT, "as its weight for block devices"),
+    ):
+        if number is not None and not least <= number <= most:
+            raise BadInput(f"A container cannot have {number} {what}.", f"Give {least} to {most}.")
 
 
 def check_addresses(network: Network, own: Iterable[Interface], where: str) -> None:

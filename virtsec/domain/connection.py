@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from virtsec.domain import faults
+from virtsec.domain.limits import PERIOD
 from virtsec.domain.networks import Networks
 from virtsec.domain.records import DomainRecord, DomainState, NetworkState
 from virtsec.errors import HostNotReady, LibvirtFailed, Refused
 from virtsec.runtime import hook
+from virtsec.spec import Limits
 
 __all__ = ["DomainRecord", "DomainState", "Libvirt", "NetworkState"]
 
@@ -167,6 +169,15 @@ class Libvirt(Networks):
             domain.setMetadata(_ELEMENT, element, "virtsec", hook.NAMESPACE, flags)
 
         self._on(name, "change the metadata of", change)
+
+    def limit(self, name: str, limits: Limits) -> None:
+        """Have what runs as `name` take no more of memory and processors than that."""
+
+        def change(domain: Any) -> None:
+            domain.setMemoryParameters({"hard_limit": limits.memory_mib * 1024}, _LIVE)
+            domain.setSchedulerParametersFlags({"vcpu_quota": limits.vcpus * PERIOD}, _LIVE)
+
+        self._on(name, "change the limits of", change)
 
     def addresses(self, name: str) -> tuple[str, ...]:
         """Addresses that libvirt's DHCP server has leased to `name` now, without prefix."""

@@ -8,6 +8,7 @@ A domain and this element in its `<metadata>` are the only database:
       <virtsec:root path="/var/lib/virtsec/vs1/rootfs" source="…"/> (source: where it came from)
       <virtsec:init path="/sbin/init" policy="own"/>
       <virtsec:controller path="/usr/libexec/virtsec/controller"/>
+      <virtsec:limits pids="4096" swap="512" cpu="100" io="100"/>   (swap in MiB)
       <virtsec:addition object="http_cache_port_t" kind="tcp_socket" access="name_bind"/>
                                             (any number; kind is absent under Smack)
       <virtsec:link to="vs2" port="5432" protocol="tcp" label="postgresql_port_t"/>
@@ -42,6 +43,7 @@ from virtsec.spec import (
     IdRange,
     InitPolicy,
     Label,
+    Limits,
     Link,
     Mount,
     Network,
@@ -75,6 +77,8 @@ _UNITS = {
 }
 _MIB = 2**20
 #: What an addition's words are made of, under either module; nothing a policy could be broken by.
+#: What of the limits libvirt has no word for, by field.
+_KEPT = {"pids": "pids", "swap_mib": "swap", "cpu_shares": "cpu", "io_weight": "io"}
 _WORD = re.compile(r"[A-Za-z0-9_.:-]*")
 
 
@@ -106,6 +110,8 @@ def write(container: Container) -> etree._Element:
     _add(root, "root", path=str(spec.rootfs), **made)
     _add(root, "init", path=str(spec.init), policy=spec.init_policy.value)
     _add(root, "controller", path=str(container.controller))
+    kept = {word: getattr(spec.limits, field) for field, word in _KEPT.items()}
+    _add(root, "limits", **{word: str(each) for word, each in kept.items() if each is not None})
     for each in spec.additions:
         kind = {"kind": each.kind} if each.kind else {}
         _add(root, "addition", object=each.object, **kind, access=" ".join(each.access))
@@ -162,8 +168,7 @@ def read(xml: str, autostart: bool = False) -> Container | None:
         rootfs=PurePosixPath(reader.get(root, "path")),
         source=root.get("source"),
         privileged=kind == "privileged",
-        memory_mib=_memory(domain, name),
-        vcpus=_vcpus(domain, name),
+        limits=_limits(reader, domain, ours, name),
         network=_network(domain, name),
         mounts=_mounts(domain),
         init=PurePosixPath(reader.get(init, "path")),
@@ -281,6 +286,19 @@ def _memory(domain: etree._Element, name: str) -> int:
     if not text.isdecimal() or unit not in _UNITS:
         raise BadInput(f"The <memory> of {name} is not an amount: {text} {unit}.")
     return int(text) * _UNITS[unit] // _MIB
+
+
+def _limits(reader: _Reader, domain: etree._Element, ours: etree._Element, name: str) -> Limits:
+    node = ours.find(f"{{{hook.NAMESPACE}}}limits")
+    texts = {field: node.get(word) for field, word in _KEPT.items()} if node is not None else {}
+    numbers = {field: text.strip() for field, text in texts.items() if text}
+    if wrong := [text for text in numbers.values() if not text.isdecimal()]:
+        raise reader.broken(f"has a limit that is no number: {wrong[0]}")
+    return Limits(
+        memory_mib=_memory(domain, name),
+        vcpus=_vcpus(domain, name),
+        **{field: int(text) for field, text in numbers.items()},
+    )
 
 
 def _vcpus(domain: etree._Element, name: str) -> int:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from virtsec.domain import metadata
+from virtsec.domain.limits import properties, slice_of
 from virtsec.errors import BadInput
+from virtsec.spec import Limits
 from virtsec.step import Host
 
 
@@ -73,6 +75,92 @@ class SetMetadata:
     def undo(self, host: Host) -> None:
         """See `Step.undo`."""
         host.libvirt.set_metadata(self.before.name, metadata.without_namespace(self.before))
+
+
+@dataclass(frozen=True, slots=True)
+class RedefineDomain:
+    """Change a domain's definition; what runs of it goes on."""
+
+    name: str
+    before: str
+    after: str
+
+    def describe(self) -> str:
+        """See `Step.describe`."""
+        return f"change the definition of the domain {self.name}"
+
+    def apply(self, host: Host) -> None:
+        """See `Step.apply`."""
+        host.libvirt.define(self.after)
+
+    def undo(self, host: Host) -> None:
+        """See `Step.undo`."""
+        host.libvirt.define(self.before)
+
+
+@dataclass(frozen=True, slots=True)
+class LimitRunning:
+    """Change what a running container may take of memory and processors."""
+
+    name: str
+    before: Limits
+    after: Limits
+
+    def describe(self) -> str:
+        """See `Step.describe`."""
+        return f"change the limits {self.name} runs with"
+
+    def apply(self, host: Host) -> None:
+        """See `Step.apply`."""
+        host.libvirt.limit(self.name, self.after)
+
+    def undo(self, host: Host) -> None:
+        """See `Step.undo`."""
+        host.libvirt.limit(self.name, self.before)
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSlice:
+    """Have systemd limit a container in what libvirt has no word for, from now on."""
+
+    name: str
+    before: Limits | None  #: None when it is new
+    after: Limits
+
+    def describe(self) -> str:
+        """See `Step.describe`."""
+        return f"limit {slice_of(self.name)} to {self.after.pids} processes and threads"
+
+    def apply(self, host: Host) -> None:
+        """See `Step.apply`."""
+        host.systemd.set_properties(slice_of(self.name), properties(self.after))
+
+    def undo(self, host: Host) -> None:
+        """See `Step.undo`."""
+        if self.before is None:
+            host.systemd.forget(slice_of(self.name))
+        else:
+            LimitSlice(self.name, None, self.before).apply(host)
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetSlice:
+    """Take the limits of a container that does not run out of systemd again."""
+
+    name: str
+    limits: Limits
+
+    def describe(self) -> str:
+        """See `Step.describe`."""
+        return f"forget the limits of {slice_of(self.name)}"
+
+    def apply(self, host: Host) -> None:
+        """See `Step.apply`."""
+        host.systemd.forget(slice_of(self.name))
+
+    def undo(self, host: Host) -> None:
+        """See `Step.undo`."""
+        LimitSlice(self.name, None, self.limits).apply(host)
 
 
 @dataclass(frozen=True, slots=True)

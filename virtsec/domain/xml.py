@@ -9,6 +9,7 @@ from lxml import etree
 
 from virtsec.domain import capability, metadata
 from virtsec.domain.document import serialise, template
+from virtsec.domain.limits import fill
 from virtsec.names import port_of
 from virtsec.resources import resource
 from virtsec.spec import ContainerSpec, Identity, IdRange, Mount, NetworkKind
@@ -31,8 +32,7 @@ def domain_xml(
     _one(domain, "metadata").append(
         metadata.write(metadata.Container(spec, identity, controller)),
     )
-    _one(domain, "memory").text = str(spec.memory_mib)
-    _one(domain, "vcpu").text = str(spec.vcpus)
+    fill(domain, spec.limits)
     _one(domain, "resource/partition").text = partition(spec.name)
     _fill_idmap(domain, identity.ids)
     _fill_init(_one(domain, "os"), spec)

@@ -374,11 +374,16 @@ def send(outside: socket.socket, message: dict[str, object], *descriptors: int) 
 
 
 def take_limits(init: int) -> None:
-    """Have init's resource limits."""
+    """Have init's resource limits, and be scheduled, and killed for want of memory, as init is."""
     for name in dir(resource):
         if name.startswith("RLIMIT_"):
             limit = getattr(resource, name)
             resource.setrlimit(limit, resource.prlimit(init, limit))
+    score = Path(f"/proc/{init}/oom_score_adj").read_text("ascii")
+    Path("/proc/self/oom_score_adj").write_text(score, "ascii")
+    os.sched_setscheduler(0, os.sched_getscheduler(init), os.sched_getparam(init))
+    os.sched_setaffinity(0, os.sched_getaffinity(init))
+    os.setpriority(os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, init))
 
 
 def open_cgroup(state: State) -> int:

@@ -52,7 +52,7 @@ def test_define_dry_run(virtsec: Virtsec) -> None:
     assert document["xml"] == "<domain/>\n"
     assert document["policy"] == "(type vs1_t)\n"
     assert document["steps"] == [{"step": "SetAutostart", "does": "start vs1 with the host"}]
-    assert document["spec"]["memory_mib"] == 512
+    assert document["spec"]["limits"]["memory_mib"] == 512
 
 
 def test_several_names_give_results_and_errors_and_the_status_of_the_worst(

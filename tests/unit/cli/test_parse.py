@@ -11,7 +11,16 @@ import pytest
 from tests.unit.cli.library import Library, Said
 from virtsec.cli import parse
 from virtsec.errors import BadInput
-from virtsec.spec import ContainerSpec, InitPolicy, Link, Mount, Network, NetworkKind, Transport
+from virtsec.spec import (
+    ContainerSpec,
+    InitPolicy,
+    Limits,
+    Link,
+    Mount,
+    Network,
+    NetworkKind,
+    Transport,
+)
 
 
 @pytest.mark.parametrize(
@@ -70,8 +79,7 @@ def test_every_option_of_define_reaches_the_spec(
                 rootfs=PurePosixPath("/srv/vs1"),
                 source="debian:trixie",
                 privileged=True,
-                memory_mib=1024,
-                vcpus=2,
+                limits=Limits(memory_mib=1024, vcpus=2),
                 network=Network(
                     NetworkKind.BRIDGE,
                     "br0",

@@ -39,7 +39,7 @@ COMMANDS = [
         "doctor",
         "console",
     ),
-    *("label", "undefine", "policy"),
+    *("set", "label", "undefine", "policy"),
 ]
 #: What they print is somebody else's.
 PASSED_THROUGH = ("logs", "exec", "shell", "console")

@@ -136,7 +136,7 @@ def test_memory_is_read_in_every_unit_of_libvirt() -> None:
         changed = xml.replace('<memory unit="MiB">512', f'<memory unit="{unit}">{amount}')
         found = metadata.read(changed)
         assert found is not None
-        assert found.spec.memory_mib == 1024
+        assert found.spec.limits.memory_mib == 1024
 
 
 def test_entities_are_not_expanded() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.unit.samples import SAMPLES, sample
 from virtsec.domain.checks import check_spec, gateway_on
 from virtsec.errors import BadInput, Refused, VirtsecError
-from virtsec.spec import Mount, Network, NetworkKind
+from virtsec.spec import Limits, Mount, Network, NetworkKind
 
 
 def path(text: str) -> PurePosixPath:
@@ -45,10 +45,14 @@ def test_the_hosts_tree_may_be_shown_inside() -> None:
     "words",
     [
         {"name": "Vs1"},
-        {"memory_mib": 15},
-        {"memory_mib": 2**40},
-        {"vcpus": 0},
-        {"vcpus": 5000},
+        {"limits": Limits(memory_mib=15)},
+        {"limits": Limits(memory_mib=2**40)},
+        {"limits": Limits(swap_mib=-1)},
+        {"limits": Limits(vcpus=0)},
+        {"limits": Limits(vcpus=5000)},
+        {"limits": Limits(pids=15)},
+        {"limits": Limits(cpu_shares=0)},
+        {"limits": Limits(io_weight=10_001)},
         {"rootfs": path("srv/vs1")},
         {"rootfs": path("/srv/../etc")},
         {"rootfs": path("//srv/vs1")},

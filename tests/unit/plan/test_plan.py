@@ -68,6 +68,7 @@ def test_the_domain_comes_after_all_it_needs() -> None:
         "MakeStore",
         "FillTree",
         "LabelTree",
+        "LimitSlice",
         "DefineDomain",
         "SetAutostart",
         "KeepTree",
@@ -187,15 +188,22 @@ def test_undefine_forgets_the_domain_last() -> None:
     """Until then it is the one record of what is still to be taken away."""
     container = SAMPLES["unprivileged"].container
     steps = undefining(container, ours(), False)
-    assert names(steps) == ["RestTree", "UnloadPolicies", "UndefineDomain"]
+    assert names(steps) == ["RestTree", "UnloadPolicies", "ForgetSlice", "UndefineDomain"]
     steps = undefining(container, ours(), True)
-    assert names(steps) == ["RemoveTree", "UnloadPolicies", "UndefineDomain"]
+    assert names(steps) == ["RemoveTree", "UnloadPolicies", "ForgetSlice", "UndefineDomain"]
 
 
 def test_undefine_takes_the_kept_init_away() -> None:
     container = SAMPLES["full"].container
     steps = undefining(container, ours("full"), False)
-    assert names(steps) == ["SetLinks", "RestTree", "UnloadPolicies", "DropInit", "UndefineDomain"]
+    assert names(steps) == [
+        "SetLinks",
+        "RestTree",
+        "UnloadPolicies",
+        "DropInit",
+        "ForgetSlice",
+        "UndefineDomain",
+    ]
 
 
 def linked(name: str, *to: str) -> Container:
@@ -231,7 +239,7 @@ def test_links_from_and_to_a_container_go_with_it() -> None:
     assert first.after == {"vs1": (Link("vs3", 80),), "vs3": (Link("vs1", 80),)}
     assert isinstance(second, SetMetadata)
     assert (second.before, second.after.spec.links) == (containers[0], (Link("vs3", 80),))
-    assert names(rest) == ["RestTree", "UnloadPolicies", "UndefineDomain"]
+    assert names(rest) == ["RestTree", "UnloadPolicies", "ForgetSlice", "UndefineDomain"]
 
 
 def test_a_tree_that_was_there_before_is_never_removed() -> None:

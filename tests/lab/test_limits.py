@@ -1,0 +1,127 @@
+"""Limits: what one container takes is not missing elsewhere, and is changed while it runs."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from demo.containers import Container, Small
+from demo.shell import run, virsh, virtsec, wait_for
+
+SLICE = Path("/sys/fs/cgroup/machine.slice/machine-greedy.slice")
+MEBI = 2**20
+#: What the kernel has where nothing is limited.
+UNLIMITED = ("max", "max 100000", "100")
+
+
+@pytest.fixture(scope="module")
+def greedy() -> Iterator[Small]:
+    """A running container of busybox with limits of its own, that wants all it can get."""
+    container = Small("greedy")
+    container.define("--memory", "64M", "--swap", "0", "--pids", "60", "--vcpus", "1")
+    container.start()
+    yield container
+    container.stop()
+    virtsec("undefine", container.name, "--storage")
+
+
+def kept(file: str) -> str:
+    """What the container's control group has: of its slice, its scope, or libvirt's in that.
+
+    Each is as a whole what the one above has, unless it limits more.
+    """
+    (scope,) = SLICE.glob("machine-lxc*.scope")
+    found = [(each / file) for each in (SLICE, scope, scope / "libvirt")]
+    texts = [each.read_text().strip() for each in found if each.exists()]
+    return next((text for text in texts if text not in UNLIMITED), "")
+
+
+def limits(name: str) -> dict[str, object]:
+    """What `virtsec info` says of them."""
+    found: dict[str, object] = json.loads(virtsec("info", name, "--json").stdout)["limits"]
+    return found
+
+
+def test_every_limit_is_in_force(greedy: Small) -> None:
+    assert kept("pids.max") == "60"
+    assert kept("memory.max") == str(64 * MEBI)
+    assert kept("memory.swap.max") == "0"
+    assert kept("cpu.max") == "100000 100000"
+
+
+def test_a_fork_bomb_ends_at_its_limit_and_others_serve_on(greedy: Small, vs2: Container) -> None:
+    bomb = "b() { b | b & }; b; sleep 5"
+    greedy.inside(f"({bomb}) >/dev/null 2>&1 &")
+    wait_for("the bomb", lambda: int((SLICE / "pids.peak").read_text()) == 60)
+    assert vs2.page() == "This is vs2.\n"
+    assert int((SLICE / "pids.current").read_text()) <= 60
+    virsh("destroy", greedy.name)
+    greedy.start()
+
+
+def test_a_hog_of_memory_is_killed_and_others_serve_on(greedy: Small, vs2: Container) -> None:
+    hog = "x=aaaaaaaaaaaaaaaa; while :; do x=$x$x; done"
+    done = run("virtsec", "exec", greedy.name, "--", "/bin/busybox", "sh", "-c", hog, check=False)
+    assert done.returncode == 128 + 9
+    (events,) = SLICE.glob("machine-lxc*.scope/libvirt/memory.events")
+    assert "oom_kill 0" not in events.read_text()
+    assert vs2.page() == "This is vs2.\n"
+
+
+def test_limits_change_while_it_runs_and_for_good(greedy: Small) -> None:
+    words = ("--memory", "128M", "--swap", "32M", "--pids", "80", "--vcpus", "2")
+    virtsec("set", greedy.name, *words, "--cpu-shares", "50")
+
+    def in_force() -> None:
+        assert kept("pids.max") == "80"
+        assert kept("memory.max") == str(128 * MEBI)
+        assert kept("memory.swap.max") == str(32 * MEBI)
+        assert kept("cpu.max") == "200000 100000"
+        assert kept("cpu.weight") == "50"
+
+    in_force()
+    assert limits(greedy.name) == {
+        "memory_mib": 128, "swap_mib": 32, "vcpus": 2, "cpu_shares": 50, "io_weight": None,
+        "pids": 80,
+    }  # fmt: skip
+    greedy.stop()
+    greedy.start()
+    in_force()
+    assert greedy.confined()
+
+
+def test_what_is_missing_after_an_edit_of_systemds_is_found_and_mended(greedy: Small) -> None:
+    run("systemctl", "set-property", SLICE.name, "TasksMax=infinity")
+    done = virtsec("doctor", check=False)
+    assert done.returncode == 1
+    assert "machine-greedy.slice has TasksMax=infinity, not 80." in done.stdout
+    virtsec("doctor", "--fix")
+    assert kept("pids.max") == "80"
+
+
+def test_nothing_of_it_stays_when_it_is_undefined() -> None:
+    short = Small("short")
+    short.define("--pids", "50")
+    assert list(Path("/etc/systemd/system.control").glob("machine-short.slice.d/*"))
+    virtsec("undefine", "short", "--storage")
+    assert not list(Path("/etc/systemd/system.control").glob("machine-short*"))
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ((), "Nothing is to be set."),
+        (("--pids", "3"), "A container cannot have 3 processes."),
+        (("--memory", "1M"), "1 MiB is not an amount of memory a container can have."),
+        (("--memory", "much"), "'much' is not an amount of memory."),
+    ],
+)
+def test_what_makes_no_sense_is_one_sentence(
+    greedy: Small, words: tuple[str, ...], sentence: str
+) -> None:
+    before = limits(greedy.name)
+    done = virtsec("set", greedy.name, *words, check=False)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert done.stderr.count("\n") <= 2
+    assert limits(greedy.name) == before

@@ -1,0 +1,39 @@
+"""set: what a container may take of the host, changed while it runs as well."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from virtsec.commands.find import check_ready, find_ours
+from virtsec.commands.lock import host_lock
+from virtsec.domain.checks import check_limits
+from virtsec.errors import BadInput
+from virtsec.plan import plan_limits
+from virtsec.spec import Limits
+from virtsec.step import Host, execute
+
+
+@dataclass(frozen=True, slots=True)
+class Limited:
+    """What one container may take from now on."""
+
+    name: str
+    limits: Limits
+
+
+def limit(name: str, wanted: Mapping[str, int], host: Host) -> Limited:
+    """Give container `name` other limits: `wanted` by the fields of `Limits`, the rest stays.
+
+    Raises what `find_ours` does, `BadInput` for what makes no sense, and `Failed` when it could not
+    be changed; nothing is changed then.
+    """
+    if not wanted:
+        raise BadInput("Nothing is to be set.", "Name a limit, such as --memory 1G.")
+    check_ready(host)
+    with host_lock(host.progress):
+        record, container = find_ours(name, host)
+        limits = replace(container.spec.limits, **wanted)
+        check_limits(limits)
+        execute(plan_limits(container, record, limits), host)
+    return Limited(name, limits)
