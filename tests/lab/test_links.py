@@ -239,7 +239,7 @@ def test_a_container_takes_its_links_with_it(small: Small, vs1: Container) -> No
     other = Small("other")
     other.define()
     virtsec("link", "other", "small", "--port", "80")
-    virtsec("link", "small", "other", "--port", "80/udp")
+    virtsec("link", "small", "other", "--port", "22")
     before = json.loads(virtsec("links", "--json").stdout)
     assert [each["name"] for each in before["links"]] == ["other", "small"]
     virtsec("undefine", "other", "--storage")

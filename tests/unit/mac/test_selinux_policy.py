@@ -34,17 +34,19 @@ def test_links_open_the_ports_they_are_about_and_no_more() -> None:
     spec = ContainerSpec(
         "vs1", PurePosixPath("/srv/vs1"),
         links=(Link("vs2", 5432, label="postgresql_port_t"),
-               Link("vs2", 53, Transport.UDP, "dns_port_t")),
-        served=(Served(25, label="smtp_port_t"), Served(53, Transport.UDP, "dns_port_t")),
+               Link("vs2", 80, label="http_port_t"),
+               Link("vs2", 514, Transport.UDP, "syslogd_port_t")),
+        served=(Served(25, label="smtp_port_t"), Served(53, Transport.UDP, "dns_port_t"),
+                Served(514, Transport.UDP, "syslogd_port_t")),
     )  # fmt: skip
     ids = IdRange(1_048_576)
     linked = container_module(spec, label_of("vs1", (1, 2)), ids).text
     assert linked.removeprefix(module("vs1", "/srv/vs1", ids)).splitlines() == [
         "",
         "; Ports that `virtsec link` lets it ask at, or be asked at.",
-        "(allow vs1_t dns_port_t (udp_socket (name_bind)))",
         "(allow vs1_t postgresql_port_t (tcp_socket (name_connect)))",
         "(allow vs1_t smtp_port_t (tcp_socket (name_bind)))",
+        "(allow vs1_t syslogd_port_t (udp_socket (name_bind)))",
     ]
 
 

@@ -13,6 +13,8 @@ from virtsec.spec import ContainerSpec, IdRange, Label, Transport
 #: Base modules, in the order a reader should meet them.
 BASE = ("virtsec", "virtsec-libvirt", "virtsec-host")
 _CONTAINER = "virtsec-container-"
+#: How the base lets containers have ports.
+_OPEN_PORT = re.compile(r"\(allow virtsec_domain (\w+_port_t) \((\w+) \(([\w ]+)\)\)\)")
 #: What a file-context pattern (PCRE) treats as more than itself.
 _SPECIAL = re.compile(r"([.^$*+?()\[\]{}|\\])")
 
@@ -56,19 +58,30 @@ def container_module(spec: ContainerSpec, label: Label, ids: IdRange | None) -> 
     for each in spec.additions:
         permissions = " ".join(each.access)
         text += f"(allow {types.domain} {each.object} ({each.kind} ({permissions})))\n"
-    if spec.links or spec.served:
+    ports = {*_asked(spec), *_listened(spec)} - _open_to_all()
+    if ports:
         text += "\n; Ports that `virtsec link` lets it ask at, or be asked at.\n"
-    text += "".join(sorted({*_asking(types.domain, spec), *_listening(types.domain, spec)}))
+    for port, tclass, permission in sorted(ports):
+        text += f"(allow {types.domain} {port} ({tclass} ({permission})))\n"
     return Policy(spec.name, text)
 
 
-def _asking(domain: str, spec: ContainerSpec) -> Iterator[str]:
+def _asked(spec: ContainerSpec) -> Iterator[tuple[str, str, str]]:
     """The kernel asks about the port of TCP alone."""
     for link in spec.links:
         if link.protocol is Transport.TCP:
-            yield f"(allow {domain} {link.label} (tcp_socket (name_connect)))\n"
+            yield link.label, "tcp_socket", "name_connect"
 
 
-def _listening(domain: str, spec: ContainerSpec) -> Iterator[str]:
+def _listened(spec: ContainerSpec) -> Iterator[tuple[str, str, str]]:
     for served in spec.served:
-        yield f"(allow {domain} {served.label} ({served.protocol}_socket (name_bind)))\n"
+        yield served.label, f"{served.protocol}_socket", "name_bind"
+
+
+def _open_to_all() -> set[tuple[str, str, str]]:
+    """What the base gives every container: a link to such a port changes no policy."""
+    return {
+        (port, tclass, permission)
+        for port, tclass, permissions in _OPEN_PORT.findall(base_modules()["virtsec"])
+        for permission in permissions.split()
+    }
