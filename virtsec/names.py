@@ -12,7 +12,7 @@ import re
 from virtsec.errors import BadInput
 
 MAX_LENGTH = 23
-_LONGEST_PORT = 15  # IFNAMSIZ of linux/if.h, without the NUL
+MOST_INTERFACE = 15  # IFNAMSIZ of if.h, less the NUL
 _PORT = "vs-"
 _NAME = re.compile(r"[a-z](?:[a-z0-9-]*[a-z0-9])?")
 #: Stems of types and labels that virtsec itself or a security module already uses.
@@ -45,8 +45,8 @@ def port_of(name: str) -> str:
     A name that is too long for an interface is stood for by the start of its digest.
     """
     short = f"{_PORT}{name}"
-    if len(short) <= _LONGEST_PORT:
+    if len(short) <= MOST_INTERFACE:
         return short
     # No container's name begins with a digit, so neither stands for another one's.
     digest = hashlib.sha256(name.encode()).hexdigest()
-    return f"{_PORT}0{digest[: _LONGEST_PORT - len(_PORT) - 1]}"
+    return f"{_PORT}0{digest[: MOST_INTERFACE - len(_PORT) - 1]}"

@@ -128,7 +128,7 @@ def plan_undefine(
         else:
             marks = mac.marks(identity.label)
             steps.append(RestTree(spec.rootfs, marks, identity.ids, spec.init))
-    steps.append(UnloadPolicies(tuple(_policy(container, mac) for container, _ in leaving)))
+    steps.append(UnloadPolicies(tuple(policy_of(container, mac) for container, _ in leaving)))
     for container, record in leaving:
         if container.spec.init_policy is InitPolicy.PRISTINE:
             steps.append(DropInit(container.spec.name))
@@ -180,7 +180,7 @@ def plan_link(
     left = {each.name: each for each in after}
     changed = [(one, left[one.name]) for one in before if left.get(one.name, one) != one]
     steps: list[Step] = [SetMetadata(one, other) for one, other in changed]
-    policies = [(_policy(one, mac), _policy(other, mac)) for one, other in changed]
+    policies = [(policy_of(one, mac), policy_of(other, mac)) for one, other in changed]
     differing = [(one, other) for one, other in policies if one != other]
     if differing:
         old, new = zip(*differing, strict=True)
@@ -254,7 +254,8 @@ def _on_network(spec: ContainerSpec, facts: HostFacts, taken: Claims) -> Contain
     return replace(spec, network=replace(network, gateway=gateway))
 
 
-def _policy(container: Container, mac: MacModule) -> Policy:
+def policy_of(container: Container, mac: MacModule) -> Policy:
+    """The policy of this version for a container."""
     return mac.policy_for(container.spec, container.identity.label, container.identity.ids)
 
 

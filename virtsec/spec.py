@@ -68,8 +68,20 @@ class Transport(StrEnum):
     UDP = "udp"
 
 
+class AtPort:
+    """What is about a port, and is told by it."""
+
+    __slots__ = ()
+    port: int
+    protocol: Transport
+
+    def __str__(self) -> str:
+        """Port and protocol."""
+        return f"{self.port}/{self.protocol}"
+
+
 @dataclass(frozen=True, slots=True, order=True)
-class Link:
+class Link(AtPort):
     """What a container may ask another one for, which may answer; see `virtsec link`."""
 
     to: str  #: the other container's name
@@ -78,22 +90,14 @@ class Link:
     #: The policy's name for the port: a type of SELinux's; empty where ports have none.
     label: str = field(default="", compare=False)
 
-    def __str__(self) -> str:
-        """Port and protocol."""
-        return f"{self.port}/{self.protocol}"
-
 
 @dataclass(frozen=True, slots=True, order=True)
-class Served:
+class Served(AtPort):
     """A port that some link leads to: the container may listen on it."""
 
     port: int
     protocol: Transport = Transport.TCP
     label: str = field(default="", compare=False)  #: as in `Link`
-
-    def __str__(self) -> str:
-        """Port and protocol."""
-        return f"{self.port}/{self.protocol}"
 
 
 #: What each container of a host may ask others for, by name; who may nothing need not be there.

@@ -46,6 +46,18 @@ class Silent:
         """See `Progress.end`."""
 
 
+@contextmanager
+def shown(
+    progress: Progress, what: str, total: int | None = None
+) -> Iterator[Callable[[int], None]]:
+    """A piece of work that `progress` shows from begin to end, whatever happens."""
+    progress.begin(what, total)
+    try:
+        yield progress.advance
+    finally:
+        progress.end()
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Host:
     """The edges steps act through."""

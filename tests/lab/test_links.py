@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from demo.containers import Container, Small
 from demo.shell import run, virsh, virtsec, wait_for
+from ipv6 import ADDRESSES, give_addresses
 from linked import linked
 from machine.qemu import Lsm
 from rules import unlabelled
 
-ADDRESSES = {"vs1": "fd00:5ec::1:1", "vs2": "fd00:5ec::1:2", "vs3": "fd00:5ec::1:3"}
 WEB, SSH = 80, 22
 
 #: What a stranger does in a container's network namespace, with all the powers of the host's root.
@@ -25,11 +25,8 @@ STRANGER = Path(__file__).with_name("stranger.py")
 
 @pytest.fixture(scope="module", autouse=True)
 def addressed(vs1: Container, vs2: Container, vs3: Container) -> None:
-    """Addresses of IPv6 too, which libvirt's default network has not."""
-    run("sysctl", "-q", "-w", "net.ipv6.conf.virbr0.disable_ipv6=0")
-    run("ip", "address", "replace", "fd00:5ec::1/64", "dev", "virbr0", "nodad")
-    for each in (vs1, vs2, vs3):
-        each.ssh(f"ip address replace {ADDRESSES[each.name]}/64 dev eth0 nodad")
+    """Addresses of IPv6 too."""
+    give_addresses(vs1, vs2, vs3)
 
 
 def addresses(container: Container) -> tuple[str, str]:

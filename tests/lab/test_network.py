@@ -6,24 +6,20 @@ from functools import partial
 import pytest
 from demo.containers import Container
 from demo.shell import run, wait_for
+from ipv6 import ADDRESSES, ROUTER, give_addresses
 from machine.qemu import Lsm
 from rules import unlabelled
-
-ADDRESSES = (("vs1", "fd00:5ec::1:1"), ("vs2", "fd00:5ec::1:2"))
 
 
 @pytest.fixture(scope="module", autouse=True)
 def ipv6(vs1: Container, vs2: Container) -> None:
-    """Addresses of IPv6 too, which libvirt's default network has not."""
-    run("sysctl", "-q", "-w", "net.ipv6.conf.virbr0.disable_ipv6=0")
-    run("ip", "address", "replace", "fd00:5ec::1/64", "dev", "virbr0", "nodad")
-    for container, (_, address) in zip((vs1, vs2), ADDRESSES, strict=True):
-        container.ssh(f"ip address replace {address}/64 dev eth0 nodad")
+    """Addresses of IPv6 too."""
+    give_addresses(vs1, vs2)
 
 
 def addresses(container: Container) -> tuple[str, str]:
     """Its two addresses as they stand in a URL."""
-    return container.address(), f"[{dict(ADDRESSES)[container.name]}]"
+    return container.address(), f"[{ADDRESSES[container.name]}]"
 
 
 def test_the_host_reaches_both_over_ipv4_and_ipv6(vs1: Container, vs2: Container) -> None:
@@ -54,7 +50,7 @@ def test_both_reach_a_server_of_the_host(vs1: Container, vs2: Container) -> None
     server = subprocess.Popen(command, cwd="/usr/share/doc/python3", stderr=subprocess.DEVNULL)
     try:
         for container in (vs1, vs2):
-            for address in ("192.168.122.1", "[fd00:5ec::1]"):
+            for address in ("192.168.122.1", f"[{ROUTER}]"):
                 there = partial(fetched, container, f"{address}:8008", "200 OK")
                 wait_for(f"the host's page at {address}", there, attempts=10)
     finally:

@@ -390,9 +390,9 @@ class FakeSystemd:
         self.units.pop(unit, None)
 
     def shown(self, unit: str, names: Collection[str]) -> Mapping[str, str]:
-        """What is remembered, as systemd shows it."""
+        """What is remembered."""
         kept = self.units.get(unit, {})
-        return {name: kept.get(name) or "[not set]" for name in names}
+        return {name: kept.get(name, "") for name in names}
 
 
 def fake_host(*records: DomainRecord) -> Host:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from virtsec.audit.matrix import svg, words
+from virtsec.audit.matrix import held, svg, words
 from virtsec.cli.output import Output, clean
 from virtsec.errors import BadInput, Failed
 
@@ -66,8 +66,7 @@ def show(output: Output, audited: Audited, *, matrix: bool) -> None:
 def _sum(audited: Audited) -> str:
     state = f"{audited.model}, {audited.enforcement.value}"
     if audited.sound:
-        link = ", but by a link" if audited.links else ""
-        return f"No container may reach another{link} ({state})."
+        return f"{held(audited)} ({state})."
     ways = len(audited.open) + sum(not each.kept for each in audited.shared)
     return f"{ways} ways are open, {len(audited.findings)} things are wrong ({state})."
 
@@ -77,15 +76,7 @@ def _matrix(output: Output, audited: Audited) -> None:
     rows = [
         (
             source,
-            *(
-                "own"
-                if source == target
-                else words(
-                    [x for x in audited.open if (x.source, x.target) == (source, target)],
-                    [x for x in audited.links if (x.source, x.target) == (source, target)],
-                )
-                for target in names
-            ),
+            *("own" if source == target else words(audited, source, target) for target in names),
         )
         for source in names
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from virtsec.commands.find import check_ready, find_ours
@@ -11,10 +11,11 @@ from virtsec.domain.links import links_of, with_links
 from virtsec.domain.metadata import Container, port, readable
 from virtsec.domain.records import DomainRecord
 from virtsec.errors import BadInput, NotFound, Refused
+from virtsec.mac.protocol import MacModule
 from virtsec.names import port_of
 from virtsec.plan import plan_link, plan_unlink
 from virtsec.spec import Link, NetworkKind
-from virtsec.step import Host, execute
+from virtsec.step import Host, Step, execute
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +44,7 @@ def link(name: str, wanted: Sequence[Link], host: Host) -> Linked:
         labelled = [
             replace(each, label=host.mac.port_label(each.port, each.protocol)) for each in news
         ]
-        before = list(readable(host.libvirt.domains()))
-        after = with_links(before, {**links_of(before), name: (*have, *labelled)})
-        execute(plan_link(before, after, host.mac), host)
-    return Linked(name, links_of(after)[name])
+        return _change(name, (*have, *labelled), plan_link, host)
 
 
 def unlink(name: str, to: str, ports: Iterable[Link], host: Host) -> Linked:
@@ -65,16 +63,26 @@ def unlink(name: str, to: str, ports: Iterable[Link], host: Host) -> Linked:
         if not leaving:
             raise NotFound(f"{name} has no link to {to}.", "See `virtsec links`.")
         left = tuple(each for each in have if each not in leaving)
-        before = list(readable(host.libvirt.domains()))
-        after = with_links(before, {**links_of(before), name: left})
-        execute(plan_unlink(before, after, host.mac), host)
-    return Linked(name, left)
+        return _change(name, left, plan_unlink, host)
 
 
 def links(host: Host) -> list[Linked]:
     """What each container may ask others for, those that may nothing left out."""
     found = links_of(readable(host.libvirt.domains()))
     return [Linked(name, found[name]) for name in sorted(found)]
+
+
+def _change(
+    name: str,
+    links: tuple[Link, ...],
+    plan: Callable[[Sequence[Container], Sequence[Container], MacModule], tuple[Step, ...]],
+    host: Host,
+) -> Linked:
+    """Let `name` ask for `links` and nothing else, in the order that `plan` has for it."""
+    before = list(readable(host.libvirt.domains()))
+    after = with_links(before, {**links_of(before), name: links})
+    execute(plan(before, after, host.mac), host)
+    return Linked(name, tuple(sorted(links)))
 
 
 def _check_linkable(

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from virtsec.errors import Refused
-from virtsec.step import Progress
+from virtsec.step import Progress, shown
 
 DIRECTORY = Path("/run/virtsec")
 
@@ -46,8 +46,5 @@ def _take(lock: int, progress: Progress) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        progress.begin("wait for another virtsec", None)
-        try:
+        with shown(progress, "wait for another virtsec"):
             fcntl.flock(lock, fcntl.LOCK_EX)
-        finally:
-            progress.end()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from virtsec.commands.find import find_ours
 from virtsec.mac.protocol import Policy
+from virtsec.plan import policy_of
 from virtsec.step import Host
 
 
@@ -62,5 +63,4 @@ def diff(name: str, host: Host) -> Compared:
 
 def _own(name: str, host: Host) -> Policy:
     _, container = find_ours(name, host)
-    identity = container.identity
-    return host.mac.policy_for(container.spec, identity.label, identity.ids)
+    return policy_of(container, host.mac)

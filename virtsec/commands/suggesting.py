@@ -13,6 +13,7 @@ from virtsec.domain.metadata import Container
 from virtsec.domain.steps import SetMetadata
 from virtsec.mac.denial import Weighed
 from virtsec.mac.steps import ReplacePolicies
+from virtsec.plan import policy_of
 from virtsec.spec import Addition
 from virtsec.step import Host, Step, execute
 
@@ -67,12 +68,10 @@ def merged(have: Sequence[Addition], more: Iterable[Addition]) -> tuple[Addition
 
 def _plan(container: Container, additions: Iterable[Addition], host: Host) -> tuple[Step, ...]:
     """The metadata comes last: until then an interrupted command can be run again."""
-    spec, identity = container.spec, container.identity
-    changed = replace(spec, additions=merged(spec.additions, additions))
-    before, after = (
-        host.mac.policy_for(each, identity.label, identity.ids) for each in (spec, changed)
-    )
+    spec = container.spec
+    merge = merged(spec.additions, additions)
+    changed = replace(container, spec=replace(spec, additions=merge))
     return (
-        ReplacePolicies((before,), (after,)),
-        SetMetadata(container, replace(container, spec=changed)),
+        ReplacePolicies((policy_of(container, host.mac),), (policy_of(changed, host.mac),)),
+        SetMetadata(container, changed),
     )

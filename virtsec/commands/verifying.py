@@ -7,11 +7,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from virtsec.commands.entering import entry
-from virtsec.commands.find import check_ready
+from virtsec.commands.find import check_ready, find_ours
 from virtsec.domain.links import Way, ways
-from virtsec.domain.metadata import readable
 from virtsec.errors import BadInput, Failed
-from virtsec.step import Host
+from virtsec.step import Host, shown
 from virtsec.verify.probe import Defence, Position, Probe
 from virtsec.verify.probes import PROBES
 from virtsec.verify.proof import ALL, HostSide, Result, Side, Verdict, judge, stage
@@ -58,13 +57,10 @@ def verify(
         raise BadInput(f"{name} cannot be attacked from itself.", "Name another container.")
     side = side_of(name, host)
     other = None if against is None else side_of(against, host)
-    found = attacked(side, other, host, probes)
-    between = (
-        each
-        for each in ways(readable(host.libvirt.domains()))
-        if {each.source, each.target} == {name, against}
-    )
-    return replace(found, links=tuple(between))
+    two = () if against is None else (name, against)
+    links = ways(find_ours(each, host)[1] for each in two)
+    between = tuple(each for each in links if each.target in two)
+    return replace(attacked(side, other, host, probes), links=between)
 
 
 def attacked(side: Side, other: Side | None, host: Host, probes: Sequence[Probe]) -> Verified:
@@ -74,16 +70,15 @@ def attacked(side: Side, other: Side | None, host: Host, probes: Sequence[Probe]
     """
     alone = proven(host.mac.model, privileged=side.uid == 0)
     results: list[Result] = []
-    host.progress.begin(f"attack from {side.name}", len(probes))
-    try:
-        with stage(host_side(host), side, other) as attack:
-            for probe in probes:
-                said, seen = attack(probe)
-                active = active_at(probe.position, privileged=side.uid == 0)
-                results.append(judge(probe, said, seen, active, alone.get(probe.id)))
-                host.progress.advance()
-    finally:
-        host.progress.end()
+    with (
+        shown(host.progress, f"attack from {side.name}", len(probes)) as advance,
+        stage(host_side(host), side, other) as attack,
+    ):
+        for probe in probes:
+            said, seen = attack(probe)
+            active = active_at(probe.position, privileged=side.uid == 0)
+            results.append(judge(probe, said, seen, active, alone.get(probe.id)))
+            advance(1)
     return verified(side, other.name if other else None, results)
 
 

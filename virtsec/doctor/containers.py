@@ -17,12 +17,11 @@ from virtsec.domain.metadata import Container, read_record
 from virtsec.domain.records import DomainRecord
 from virtsec.domain.verdict import differences
 from virtsec.errors import BadInput
+from virtsec.plan import policy_of
 from virtsec.rootfs.trust import check_parents
 from virtsec.spec import NetworkKind
 from virtsec.step import Host
 
-#: What systemd shows of a weight that was not set.
-_UNSET = "[not set]"
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -97,8 +96,7 @@ def _shared(container: Container, claimed: Mapping[str, Claims], host: Host) -> 
 
 
 def _policy(container: Container, host: Host) -> Fault | None:
-    identity = container.identity
-    wanted = host.mac.policy_for(container.spec, identity.label, identity.ids)
+    wanted = policy_of(container, host.mac)
     if host.mac.loaded().get(container.name) == wanted.text:
         return None
 
@@ -181,7 +179,7 @@ def _network(container: Container, host: Host) -> Fault | None:
 def _limited(container: Container, host: Host) -> Fault | None:
     unit, wanted = slice_of(container.name), properties(container.spec.limits)
     shown = host.systemd.shown(unit, wanted)
-    differing = [key for key, text in wanted.items() if shown.get(key) != (text or _UNSET)]
+    differing = [key for key, text in wanted.items() if shown.get(key) != text]
     if not differing:
         return None
     return Fault(

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from pathlib import PurePosixPath
 
 from virtsec.errors import BadInput, Refused
-from virtsec.names import check_name
+from virtsec.names import MOST_INTERFACE, check_name
 from virtsec.runtime import hook
 from virtsec.spec import ContainerSpec, Limits, Mount, Network, NetworkKind
 
@@ -19,7 +19,6 @@ LEAST_MEMORY, MOST_MEMORY = 16, 2**30  # MiB; below it no init starts, above it 
 MOST_VCPUS = 4096
 LEAST_PIDS, MOST_PIDS = 16, 2**22  # with fewer nobody gets in; PID_MAX_LIMIT of the kernel
 MOST_WEIGHT = 10_000  # cgroup-v2.rst
-MOST_INTERFACE = 15  # IFNAMSIZ of if.h, less the NUL
 
 #: Trees of the host that are never a container's root, nor hold one.
 HOST_TREES = tuple(

@@ -6,21 +6,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from virtsec.domain.metadata import Container
-from virtsec.spec import Links, Served, Transport
+from virtsec.spec import AtPort, Links, Served, Transport
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Way(AtPort):
     """One container may ask another, which may answer: see `virtsec link`."""
 
     source: str
     target: str
     port: int
     protocol: Transport
-
-    def __str__(self) -> str:
-        """Port and protocol."""
-        return f"{self.port}/{self.protocol}"
 
 
 def ways(containers: Iterable[Container]) -> Iterator[Way]:

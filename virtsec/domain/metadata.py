@@ -76,9 +76,10 @@ _UNITS = {
     "TiB": 2**40,
 }
 _MIB = 2**20
-#: What an addition's words are made of, under either module; nothing a policy could be broken by.
 #: What of the limits libvirt has no word for, by field.
 _KEPT = {"pids": "pids", "swap_mib": "swap", "cpu_shares": "cpu", "io_weight": "io"}
+#: What the words of additions and the labels of ports are made of, under either module; nothing a
+#: policy could be broken by.
 _WORD = re.compile(r"[A-Za-z0-9_.:-]*")
 
 

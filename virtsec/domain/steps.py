@@ -133,14 +133,11 @@ class LimitSlice:
 
     def apply(self, host: Host) -> None:
         """See `Step.apply`."""
-        host.systemd.set_properties(slice_of(self.name), properties(self.after))
+        _limit_slice(host, self.name, self.after)
 
     def undo(self, host: Host) -> None:
         """See `Step.undo`."""
-        if self.before is None:
-            host.systemd.forget(slice_of(self.name))
-        else:
-            LimitSlice(self.name, None, self.before).apply(host)
+        _limit_slice(host, self.name, self.before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +153,11 @@ class ForgetSlice:
 
     def apply(self, host: Host) -> None:
         """See `Step.apply`."""
-        host.systemd.forget(slice_of(self.name))
+        _limit_slice(host, self.name, None)
 
     def undo(self, host: Host) -> None:
         """See `Step.undo`."""
-        LimitSlice(self.name, None, self.limits).apply(host)
+        _limit_slice(host, self.name, self.limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +176,13 @@ class SetAutostart:
 
     def undo(self, host: Host) -> None:
         """See `Step.undo`. Nothing is left: libvirt forgets it together with the definition."""
+
+
+def _limit_slice(host: Host, name: str, limits: Limits | None) -> None:
+    if limits is None:
+        host.systemd.forget(slice_of(name))
+    else:
+        host.systemd.set_properties(slice_of(name), properties(limits))
 
 
 def _same(one: str, other: str) -> bool:

@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping
 
 from virtsec.mac.install import SYSTEMCTL, run
 
+_UNSET = "[not set]"  # as systemctl shows what `KEY=` takes back
+
 
 class Systemd:
     """The host's service manager. Each method raises `Failed` with what it said."""
@@ -19,7 +21,7 @@ class Systemd:
         run(SYSTEMCTL, "revert", unit)
 
     def shown(self, unit: str, names: Collection[str]) -> Mapping[str, str]:
-        """What a unit has of these now."""
+        """What a unit has of these now, as `set_properties` takes it."""
         words = [word for name in names for word in ("--property", name)]
-        lines = run(SYSTEMCTL, "show", *words, unit).splitlines()
-        return {key: text for key, _, text in (line.partition("=") for line in lines)}
+        pairs = (line.partition("=") for line in run(SYSTEMCTL, "show", *words, unit).splitlines())
+        return {key: "" if text == _UNSET else text for key, _, text in pairs}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from virtsec.mac.protocol import Policy
 from virtsec.spec import Links
-from virtsec.step import Host
+from virtsec.step import Host, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +21,8 @@ class LoadPolicy:
 
     def apply(self, host: Host) -> None:
         """See `Step.apply`."""
-        host.progress.begin(self.describe(), None)
-        try:
+        with shown(host.progress, self.describe()):
             host.mac.load([self.policy])
-        finally:
-            host.progress.end()
 
     def undo(self, host: Host) -> None:
         """See `Step.undo`."""
@@ -45,11 +42,8 @@ class ReplacePolicies:
 
     def apply(self, host: Host) -> None:
         """See `Step.apply`."""
-        host.progress.begin(self.describe(), None)
-        try:
+        with shown(host.progress, self.describe()):
             host.mac.load(self.after)
-        finally:
-            host.progress.end()
 
     def undo(self, host: Host) -> None:
         """See `Step.undo`."""
@@ -68,11 +62,8 @@ class UnloadPolicies:
 
     def apply(self, host: Host) -> None:
         """See `Step.apply`."""
-        host.progress.begin(self.describe(), None)
-        try:
+        with shown(host.progress, self.describe()):
             host.mac.unload([each.name for each in self.policies])
-        finally:
-            host.progress.end()
 
     def undo(self, host: Host) -> None:
         """See `Step.undo`."""

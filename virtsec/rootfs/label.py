@@ -11,11 +11,11 @@ from virtsec.mac.protocol import TreeMarks
 from virtsec.rootfs.change import change
 from virtsec.rootfs.shift import Shift, base_of, plan_shift
 from virtsec.rootfs.survey import Wanted, find_init, survey
-from virtsec.rootfs.trouble import explained, shown
+from virtsec.rootfs.trouble import explained
 from virtsec.rootfs.trust import check_parents
 from virtsec.rootfs.walk import Root, opened
 from virtsec.spec import IdRange
-from virtsec.step import Progress
+from virtsec.step import Progress, shown
 
 #: On a root directory: the bases that its owners may have, in decimal, the one they had at first in
 #: front. There from before the first inode changes until the walk has ended, or `forget_origin`.

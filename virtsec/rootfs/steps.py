@@ -25,10 +25,10 @@ from virtsec.rootfs.sources import (
     default_source,
     inspect_source,
 )
-from virtsec.rootfs.trouble import explained, shown
+from virtsec.rootfs.trouble import explained
 from virtsec.rootfs.trust import check_parents
 from virtsec.spec import STORE, ContainerSpec, Identity, IdRange
-from virtsec.step import Host, Step
+from virtsec.step import Host, Step, shown
 
 __all__ = [
     "FillTree",

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import PurePath
 
 from virtsec.errors import RootfsFailed
-from virtsec.step import Progress
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NO_ATTRIBUTES = (errno.EOPNOTSUPP,)
@@ -48,13 +47,3 @@ def explained(doing: str, path: PurePath) -> Iterator[None]:
         where = "" if not name or name.startswith("/proc/") else f" ({name})"
         reason = os.strerror(error.errno or 0)
         raise RootfsFailed(f"Could not {doing} {path}: {reason}{where}.") from error
-
-
-@contextmanager
-def shown(progress: Progress, what: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A piece of work that `progress` shows from begin to end, whatever happens."""
-    progress.begin(what, total)
-    try:
-        yield progress.advance
-    finally:
-        progress.end()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 import virtsec.plan
 from tests.unit.fakes import FakeLibvirt, FakeMac, fake_host, foreign, record
 from tests.unit.samples import SAMPLES, sample
-from virtsec.commands import definition, facts, lock
+from virtsec.commands import definition, facts
 from virtsec.commands.results import Undefined
 from virtsec.domain.records import NetworkState
 from virtsec.errors import (
@@ -63,8 +62,6 @@ def log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[str]]:
         monkeypatch.setattr(virtsec.plan, name, step(name))
     monkeypatch.setattr(definition, "inspect_source", lambda *_: None)
     monkeypatch.setattr(definition, "default_source", lambda _: "debian:trixie")
-    own_lock = partial(lock.host_lock, directory=tmp_path / "lock")
-    monkeypatch.setattr(definition, "host_lock", own_lock)
     default = NetworkState("default", True, True)
     monkeypatch.setattr(FakeLibvirt, "networks", lambda _: {"default": default})
     monkeypatch.setattr(facts, "_text", lambda _: "")

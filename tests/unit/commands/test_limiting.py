@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import cast
 
 import pytest
 
 from tests.unit.fakes import FakeLibvirt, FakeSystemd, fake_host, foreign
 from tests.unit.samples import SAMPLES, sample
-from virtsec.commands import limiting
 from virtsec.commands.limiting import limit
 from virtsec.domain.limits import slice_of
 from virtsec.domain.metadata import read_record
@@ -18,15 +15,6 @@ from virtsec.domain.verdict import differences
 from virtsec.errors import BadInput, LibvirtFailed, NotFound, Refused
 from virtsec.spec import Limits
 from virtsec.step import Host
-
-
-@pytest.fixture(autouse=True)
-def no_lock(monkeypatch: pytest.MonkeyPatch) -> None:
-    @contextmanager
-    def held(_progress: object) -> Iterator[None]:
-        yield
-
-    monkeypatch.setattr(limiting, "host_lock", held)
 
 
 def hosting(name: str = "unprivileged", *, running: bool = False) -> Host:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import cast
 
 import pytest
 
 from tests.unit.fakes import FakeLibvirt, FakeMac, fake_host, foreign, record
 from tests.unit.samples import SAMPLES, sample
-from virtsec.commands import linking
 from virtsec.commands.linking import Linked, link, links, unlink
 from virtsec.domain.metadata import read_record
 from virtsec.errors import BadInput, Failed, HostNotReady, NotFound, Refused
@@ -19,15 +16,6 @@ from virtsec.spec import Link, Network, NetworkKind, Transport
 from virtsec.step import Host
 
 DATABASE, NAMES = Link("vs2", 5432), Link("vs2", 53, Transport.UDP)
-
-
-@pytest.fixture(autouse=True)
-def no_lock(monkeypatch: pytest.MonkeyPatch) -> None:
-    @contextmanager
-    def held(_progress: object) -> Iterator[None]:
-        yield
-
-    monkeypatch.setattr(linking, "host_lock", held)
 
 
 @pytest.fixture

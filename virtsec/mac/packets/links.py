@@ -18,7 +18,7 @@ from virtsec.names import port_of
 from virtsec.spec import Link, Links
 
 FILE = "etc/virtsec/links.nft"
-_NFT = "/usr/sbin/nft"
+NFT = "/usr/sbin/nft"
 #: How nft prints that a connection is marked, and how it takes it.
 _MARKED = ("ct secmark != 0", "ct secmark and 0xffffffff != 0")
 _HEADER = "# Written by virtsec from its containers' metadata, see `virtsec links`.\n"
@@ -45,7 +45,7 @@ def in_force(links: Links, root: Path) -> bool:
 
     Raises `Failed` where the table is not there.
     """
-    chain = run(_NFT, "list", "chain", "bridge", "virtsec", "pass")
+    chain = run(NFT, "list", "chain", "bridge", "virtsec", "pass")
     found = [line.strip() for line in chain.splitlines() if "secmark" in line]
     wanted = [rule for source, link in _each(links) for rule in _rules(source, link)]
     return read(root / FILE) == text(links) and found == wanted

@@ -17,7 +17,6 @@ UNIT = "virtsec-packets.service"
 _UNIT = f"etc/systemd/system/{UNIT}"
 _KEEPER = "usr/libexec/virtsec/packets"
 _TABLE = "etc/virtsec/packets.nft"
-_NFT = "/usr/sbin/nft"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +102,7 @@ class LabelPackets:
         del host
         if (self.root / _UNIT).exists():
             run(SYSTEMCTL, "disable", "--quiet", "--now", UNIT)
-            run(_NFT, "destroy", "table", "bridge", "virtsec")
+            run(links.NFT, "destroy", "table", "bridge", "virtsec")
         for path in (self.root / links.FILE, *files(self.root, self.labels)):
             with failing(path):
                 path.unlink(missing_ok=True)

@@ -58,7 +58,9 @@ def container_module(spec: ContainerSpec, label: Label, ids: IdRange | None) -> 
     for each in spec.additions:
         permissions = " ".join(each.access)
         text += f"(allow {types.domain} {each.object} ({each.kind} ({permissions})))\n"
-    ports = {*_asked(spec), *_listened(spec)} - _open_to_all()
+    ports = {*_asked(spec), *_listened(spec)}
+    if ports:
+        ports -= _open_to_all()
     if ports:
         text += "\n; Ports that `virtsec link` lets it ask at, or be asked at.\n"
     for port, tclass, permission in sorted(ports):

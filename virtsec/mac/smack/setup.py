@@ -17,7 +17,7 @@ from virtsec.mac.smack import hostfiles, policy
 from virtsec.mac.smack.kernel import Smackfs
 from virtsec.mac.smack.rule import LINK, NET, Rule
 from virtsec.mac.smack.store import RULES
-from virtsec.step import Host, Step
+from virtsec.step import Host, Step, shown
 
 PROTECT, CHANGES = "virtsec-protect.service", "virtsec-protect.path"
 _DEVICES = "etc/udev/rules.d/90-virtsec.rules"
@@ -235,22 +235,15 @@ class ProtectHost:
         record = self.place.root / _PROTECTED
         # Before the first label: what is killed half way can be undone.
         replace(record, "".join(f"{line}\n" for line in lines))
-        host.progress.begin(self.describe(), None)
-        try:
-            with failing(record):
-                hostfiles.protect(self.place.entries(), self.place.root)
-        finally:
-            host.progress.end()
+        with shown(host.progress, self.describe()), failing(record):
+            hostfiles.protect(self.place.entries(), self.place.root)
 
     def undo(self, host: Host) -> None:
         """See `Step.undo`."""
-        host.progress.begin("take the label 'host' off again", None)
-        try:
-            with failing(self.place.root / _PROTECTED):
-                hostfiles.expose(self.place.protected(), self.place.root)
-                (self.place.root / _PROTECTED).unlink(missing_ok=True)
-        finally:
-            host.progress.end()
+        record = self.place.root / _PROTECTED
+        with shown(host.progress, "take the label 'host' off again"), failing(record):
+            hostfiles.expose(self.place.protected(), self.place.root)
+            record.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)
