@@ -2,8 +2,8 @@
 # tests/lab/README.md says what the laboratory is and what its options mean.
 
 # Which security modules `make test` runs the laboratory's tests under: selinux, smack, apparmor, none
-# or all. One unless told otherwise: side by side they take over an hour on two processors.
-LSMS ?= selinux
+# or all, each in a guest of its own, side by side.
+LSMS ?= all
 
 # Options of test, demo, lab and shell.
 TESTS ?=

@@ -84,13 +84,24 @@ def in_user_namespace(container: str, other: str, shared: Alone) -> Alone:
     """What came of every attack with the user namespace alone, and with capabilities alone.
 
     The latter is asked with the container's own ids, where the namespace does not refuse already:
-    what is of the same user needs no capability.
+    what is of the same user needs no capability. The former is asked of what goes to another
+    container from the container's own network, of which its root is root; elsewhere it is nobody.
     """
     capability = shared[Defence.CAPABILITY]
-    user = outcomes(container, other, frozenset({Defence.USER}), capability)
+    user = _from_its_network(container, other, frozenset({Defence.USER}), capability)
     both = frozenset({Defence.USER, Defence.CAPABILITY})
-    as_itself = outcomes(container, other, both, _not_refused(user))
+    as_itself = _from_its_network(container, other, both, _not_refused(user))
     return {Defence.USER: user, Defence.CAPABILITY: capability | as_itself}
+
+
+def _from_its_network(
+    container: str, other: str, defences: frozenset[Defence], attacks: Collection[str]
+) -> dict[str, str]:
+    to_another = [each for each in attacks if _labelled(each, Defence.NAMESPACES)]
+    elsewhere = [each for each in attacks if each not in to_another]
+    with unlabelled(module_in_force()):
+        inside = outcomes(container, other, defences | {Defence.NAMESPACES}, to_another)
+    return inside | outcomes(container, other, defences, elsewhere)
 
 
 def label_alone(container: str, other: str, alone: Alone) -> dict[str, str]:

@@ -10,6 +10,7 @@ from demo.shell import run, virsh, virtsec, wait_for
 
 SLICE = Path("/sys/fs/cgroup/machine.slice/machine-greedy.slice")
 MEBI = 2**20
+HOG = "x=aaaaaaaaaaaaaaaa; while :; do x=$x$x; done"
 #: What the kernel has where nothing is limited.
 UNLIMITED = ("max", "max 100000", "100")
 
@@ -60,12 +61,27 @@ def test_a_fork_bomb_ends_at_its_limit_and_others_serve_on(greedy: Small, vs2: C
 
 
 def test_a_hog_of_memory_is_killed_and_others_serve_on(greedy: Small, vs2: Container) -> None:
-    hog = "x=aaaaaaaaaaaaaaaa; while :; do x=$x$x; done"
-    done = run("virtsec", "exec", greedy.name, "--", "/bin/busybox", "sh", "-c", hog, check=False)
+    done = run("virtsec", "exec", greedy.name, "--", "/bin/busybox", "sh", "-c", HOG, check=False)
     assert done.returncode == 128 + 9
     (events,) = SLICE.glob("machine-lxc*.scope/libvirt/memory.events")
     assert "oom_kill 0" not in events.read_text()
     assert vs2.page() == "This is vs2.\n"
+
+
+def test_what_root_inside_raises_is_limited_all_the_same(greedy: Small) -> None:
+    (own,) = SLICE.glob("machine-lxc*.scope/libvirt")
+    for file, text in (("memory.max", "max"), ("cpu.max", "max 100000")):
+        where = f"/sys/fs/cgroup/machine-lxc*.scope/libvirt/{file}"
+        greedy.inside(f"for own in {where}; do echo {text} >$own; done")
+        assert (own / file).read_text().strip() == text
+        tried = greedy.inside(f"echo {text} >/sys/fs/cgroup/{file} || echo refused")
+        assert tried.stdout.strip() == "refused"
+    assert kept("memory.max") == str(64 * MEBI)
+    assert kept("cpu.max") == "100000 100000"
+    done = run("virtsec", "exec", greedy.name, "--", "/bin/busybox", "sh", "-c", HOG, check=False)
+    assert done.returncode == 128 + 9
+    greedy.stop()
+    greedy.start()
 
 
 def test_limits_change_while_it_runs_and_for_good(greedy: Small) -> None:

@@ -5,6 +5,10 @@ processes it has none, for block devices one that needs a scheduler few hosts ha
 processors it asks of systemd, which Debian's policy for SELinux refuses it. These are properties of
 the container's slice, the root of its cgroup tree: systemd keeps them from boot to boot
 (systemd.resource-control(5)).
+
+What libvirt limits is a group that it gives to root inside, who may raise all limits there. So the
+slice has every limit, those that libvirt has a word for as well: with cgroup2 mounted as systemd
+does, with nsdelegate, nobody inside can write what the top of its tree has (cgroup-v2.rst).
 """
 
 from __future__ import annotations
@@ -33,8 +37,10 @@ def fill(domain: etree._Element, limits: Limits) -> None:
 
 
 def properties(limits: Limits) -> Mapping[str, str]:
-    """What the container's slice is to have, as systemctl shows it: memory in bytes."""
+    """What the container's slice is to have, as `Systemd` shows it: memory in bytes."""
     return {
+        "MemoryMax": str(limits.memory_mib * _MIB),
+        "CPUQuota": f"{limits.vcpus * 100}%",
         "TasksMax": str(limits.pids),
         "MemorySwapMax": str(limits.swap_mib * _MIB),
         "CPUWeight": "" if limits.cpu_shares is None else str(limits.cpu_shares),
@@ -46,6 +52,11 @@ def slice_of(name: str) -> str:
     """The slice of container `name` (systemd.unit(5) on escaping)."""
     escaped = name.replace("-", r"\x2d")
     return f"machine-{escaped}.slice"
+
+
+def group_of(name: str) -> str:
+    """The control group of that slice, below the root of the tree."""
+    return f"machine.slice/{slice_of(name)}"
 
 
 def _set(parent: etree._Element, tag: str, text: str | None) -> etree._Element:

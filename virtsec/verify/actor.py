@@ -107,7 +107,8 @@ def targets_of(content: Mapping[str, Any]) -> Targets:
 
 
 def _places(aim: Mapping[str, Any]) -> dict[str, Any]:
-    return {kind: tuple((host, port) for host, port in aim[kind]) for kind in ("tcp", "udp")}
+    kinds = ("tcp", "udp", "silent")
+    return {kind: tuple((host, port) for host, port in aim[kind]) for kind in kinds}
 
 
 def attempt(probe: Probe, targets: Targets) -> dict[str, str]:

@@ -194,6 +194,7 @@ def _make_servers(content: Told) -> tuple[Told, list[int], Callable[[], Told]]:
     linked = content.get("linked", ())
     tcp: list[tuple[str, int]] = []
     udp: list[tuple[str, int]] = []
+    silent: list[tuple[str, int]] = []
     watches: list[Callable[[], Told]] = []
     for address in addresses:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -202,11 +203,13 @@ def _make_servers(content: Told) -> tuple[Told, list[int], Callable[[], Told]]:
             tcp.append((address, port))
         with contextlib.suppress(OSError):
             udp.append((address, _answer(address, family, linked)))
+        with contextlib.suppress(OSError):
+            silent.append((address, _hear(address, family, linked, watches)))
 
     def watch() -> Told:
         return {name: value for each in watches for name, value in each().items()}
 
-    return {"tcp": tcp, "udp": udp}, [], watch
+    return {"tcp": tcp, "udp": udp, "silent": silent}, [], watch
 
 
 def _serve(
@@ -225,15 +228,19 @@ def _serve(
     return 0
 
 
-def _answer(address: str, family: int, linked: Collection[int]) -> int:
-    """The port on which a child sends back what comes; none that a link leads to."""
+def _unlinked(address: str, family: int, linked: Collection[int]) -> socket.socket:
+    """A socket for datagrams on a port that no link leads to. Raises `OSError`."""
     while True:
         server = socket.socket(family, socket.SOCK_DGRAM)
         server.bind(calls.place_of(address, 0))
-        number: int = server.getsockname()[1]
-        if number not in linked:
-            break
+        if server.getsockname()[1] not in linked:
+            return server
         server.close()
+
+
+def _answer(address: str, family: int, linked: Collection[int]) -> int:
+    """The port on which a child sends back what comes."""
+    server = _unlinked(address, family, linked)
 
     def answer() -> None:
         while True:
@@ -241,6 +248,28 @@ def _answer(address: str, family: int, linked: Collection[int]) -> int:
             server.sendto(content, sender)
 
     _start(answer)
+    number: int = server.getsockname()[1]
+    return number
+
+
+def _hear(
+    address: str, family: int, linked: Collection[int], watches: list[Callable[[], Told]]
+) -> int:
+    """The port where what comes is counted, and not answered."""
+    server = _unlinked(address, family, linked)
+    server.setblocking(False)
+    number: int = server.getsockname()[1]
+    counted = 0
+
+    def watch() -> Told:
+        nonlocal counted
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                server.recv(64)
+                counted += 1
+        return {f"datagrams to {address}, port {number}": counted}
+
+    watches.append(watch)
     return number
 
 

@@ -52,7 +52,8 @@ class Aim:
     abstract: str  #: name of an abstract socket that listens
     shm: int  #: System V shared memory, for everybody
     tcp: tuple[tuple[str, int], ...]  #: addresses and ports where it listens
-    udp: tuple[tuple[str, int], ...]  #: and where it answers
+    udp: tuple[tuple[str, int], ...]  #: where it answers
+    silent: tuple[tuple[str, int], ...]  #: and where it does not
     file_label: str  #: of its files
     process_label: str  #: of its processes
 
@@ -65,6 +66,7 @@ class Targets:
     own_label: str  #: of the container's files
     host: Aim
     neighbour: Aim | None
+    group: str  #: its control group, below the root of the host's tree
     nodes: dict[str, int]  #: device nodes of the host, by name, modes all open
     sys: int  #: /proc/sys on the host
     proc: int  #: /proc

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from virtsec.domain.limits import group_of
 from virtsec.enter.door import Target, opened
 from virtsec.errors import Failed
 from virtsec.runtime.door import MESSAGE
@@ -165,7 +166,13 @@ class Stage:
             )
         }  # fmt: skip
         targets = Targets(
-            model, self._container.file_label, host_aim, other_aim, nodes.descriptors, **places
+            model,
+            self._container.file_label,
+            host_aim,
+            other_aim,
+            group_of(self._container.name),
+            nodes.descriptors,
+            **places,
         )
         kept = [*nodes.descriptors.values(), *places.values()]
         for aim in (host_aim, other_aim):
@@ -252,6 +259,7 @@ class Stage:
             shm=told["shm"],
             tcp=tuple((host, port) for host, port in told["tcp"]),
             udp=tuple((host, port) for host, port in told["udp"]),
+            silent=tuple((host, port) for host, port in told["silent"]),
             file_label=labels[0],
             process_label=labels[1],
         )

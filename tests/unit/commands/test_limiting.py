@@ -48,6 +48,8 @@ def test_what_is_named_changes_and_the_rest_stays() -> None:
     assert said(host, "vs6") == limited.limits
     assert units(host) == {
         "machine-vs6.slice": {
+            "MemoryMax": str(2**31),
+            "CPUQuota": "400%",
             "TasksMax": "50",
             "MemorySwapMax": str(2**31),
             "CPUWeight": "200",

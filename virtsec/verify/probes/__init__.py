@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from virtsec.verify.probe import Probe
-from virtsec.verify.probes import devices, files, ipc, kernel, labels, network, powers, tasks
+from virtsec.verify.probes import (
+    devices,
+    files,
+    ipc,
+    kernel,
+    labels,
+    limits,
+    network,
+    powers,
+    tasks,
+)
 
 GROUPS = (
     *files.GROUPS,
@@ -14,5 +24,6 @@ GROUPS = (
     kernel.GROUP,
     ipc.GROUP,
     network.GROUP,
+    limits.GROUP,
 )
 PROBES: dict[str, Probe] = {probe.id: probe for group in GROUPS for probe in group}
