@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from virtsec.domain import idrange
+from virtsec.domain.adopt import adopted, described, ids_of
 from virtsec.domain.checks import check_addresses, check_spec, gateway_on
 from virtsec.domain.claims import Claims, claims
 from virtsec.domain.document import parse, serialise
@@ -16,6 +17,7 @@ from virtsec.domain.links import links_of, with_links
 from virtsec.domain.metadata import Container
 from virtsec.domain.pristine import DropInit, KeepInit
 from virtsec.domain.records import DomainRecord, NetworkState
+from virtsec.domain.rename import of_other_name, renamed, with_renamed_links
 from virtsec.domain.steps import (
     DefineDomain,
     ForgetSlice,
@@ -26,11 +28,23 @@ from virtsec.domain.steps import (
     SetMetadata,
     UndefineDomain,
 )
-from virtsec.domain.xml import domain_xml
+from virtsec.domain.xml import domain_xml, of_other_kind
 from virtsec.errors import BadInput, NotFound, Refused
 from virtsec.mac.protocol import MacModule, Policy
 from virtsec.mac.steps import LoadPolicy, ReplacePolicies, SetLinks, UnloadPolicies
-from virtsec.rootfs.steps import LabelTree, RemoveTree, RestTree, plan_keep, plan_root
+from virtsec.names import check_name
+from virtsec.rootfs.steps import (
+    AdoptTree,
+    GiveTree,
+    LabelTree,
+    MoveStore,
+    Owner,
+    ReleaseTree,
+    RemoveTree,
+    RestTree,
+    plan_keep,
+    plan_root,
+)
 from virtsec.spec import STORE, ContainerSpec, Identity, IdRange, InitPolicy, Limits, NetworkKind
 from virtsec.step import Step
 
@@ -64,13 +78,17 @@ class DefinePlan:
 
 
 def plan_define(
-    spec: ContainerSpec, facts: HostFacts, mac: MacModule, source: Source | None = None
+    spec: ContainerSpec,
+    facts: HostFacts,
+    mac: MacModule,
+    source: Source | None = None,
+    fitting: Sequence[Step] = (),
 ) -> DefinePlan:
     """Give `spec` what nobody else has and plan its definition.
 
-    `source` is what `inspect_source` found. A definition that is interrupted leaves no domain:
-    that comes last, and to define again takes up what is there. Raises `BadInput`, `NotFound` or
-    `Refused` for what cannot be.
+    `source` is what `inspect_source` found, `fitting` what is done in the tree. A definition that
+    is interrupted leaves no domain: that comes last, and to define again takes up what is there.
+    Raises `BadInput`, `NotFound` or `Refused` for what cannot be.
     """
     check_spec(spec)
     _check_name_is_free(spec.name, facts)
@@ -86,6 +104,7 @@ def plan_define(
     steps: list[Step] = [
         LoadPolicy(policy),
         *plan_root(spec, identity, mac.marks(identity.label), source),
+        *fitting,
     ]
     if spec.init_policy is InitPolicy.PRISTINE:
         steps.append(KeepInit(spec.name, spec.rootfs, spec.init))
@@ -98,7 +117,7 @@ def plan_define(
 
 def check_undefine(container: Container, record: DomainRecord, storage: bool) -> None:
     """Raise `Refused` where a container runs, or its tree was there before virtsec."""
-    _check_stopped(record, "undefined")
+    check_stopped(record, "undefined")
     spec = container.spec
     if storage and not owns_tree(spec):
         raise Refused(
@@ -149,9 +168,190 @@ def _without(names: Set[str], containers: Sequence[Container]) -> list[Container
 
 def plan_label(container: Container, record: DomainRecord, mac: MacModule) -> tuple[Step, ...]:
     """Put a stopped container's labels (and owners) on its tree again; raises `Refused`."""
-    _check_stopped(record, "labelled")
+    check_stopped(record, "labelled")
     spec, identity = container.spec, container.identity
     return (LabelTree(spec.rootfs, identity.ids, mac.marks(identity.label), spec.init),)
+
+
+def plan_kind(
+    container: Container,
+    record: DomainRecord,
+    facts: HostFacts,
+    mac: MacModule,
+    *,
+    privileged: bool,
+) -> tuple[Container, tuple[Step, ...]]:
+    """What a stopped container is as the other kind, and the steps there.
+
+    A walk that is interrupted is taken up by running the command again, or turned back by `virtsec
+    label`. Its policy allows more only once its definition says why, and less from the first.
+    Raises `Refused`.
+    """
+    check_stopped(record, "shifted")
+    spec = replace(container.spec, privileged=privileged)
+    ids = None if privileged else _choose_ids(spec, facts, claims(facts.domains))
+    after = replace(container, spec=spec, identity=replace(container.identity, ids=ids))
+    marks = mac.marks(container.identity.label)
+    policies = ReplacePolicies((policy_of(container, mac),), (policy_of(after, mac),))
+    steps = (
+        GiveTree(spec.rootfs, Owner(container.identity.ids, marks), Owner(ids, marks), spec.init),
+        RedefineDomain(record.name, record.xml, of_other_kind(record.xml, after)),
+    )
+    return after, (*steps, policies) if privileged else (policies, *steps)
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptPlan:
+    """What `adopt` will do, and what comes of it."""
+
+    container: Container
+    before: str  #: the definition it has
+    after: str  #: and will have
+    steps: tuple[Step, ...]
+
+
+def plan_adopt(record: DomainRecord, facts: HostFacts, mac: MacModule) -> AdoptPlan:
+    """Confine a stopped domain that somebody else made; its definition changes last.
+
+    Until then it is somebody else's still, and an interrupted `adopt` can be run again. Raises
+    `BadInput` or `Refused` for one that cannot be.
+    """
+    check_stopped(record, "adopted")
+    check_name(record.name)
+    others = claims(each for each in facts.domains if each.name != record.name)
+    label = mac.label_for(record.name, others.labels)
+    seclabel = mac.seclabel(label, facts.models)
+    container, after = adopted(record.xml, label, seclabel, facts.controller, remember=True)
+    check_spec(container.spec)
+    _check_root_is_free(container.spec.rootfs, others)
+    owner = Owner(container.identity.ids, mac.marks(label))
+    spec = container.spec
+    steps: tuple[Step, ...] = (
+        LoadPolicy(policy_of(container, mac)),
+        AdoptTree(spec.rootfs, owner, spec.init),
+        LimitSlice(spec.name, None, spec.limits),
+        RedefineDomain(record.name, record.xml, after),
+    )
+    return AdoptPlan(container, record.xml, after, steps)
+
+
+def plan_release(
+    container: Container, record: DomainRecord, others: Sequence[Container], mac: MacModule
+) -> tuple[Step, ...]:
+    """Give an adopted domain back as it was, links to and from it gone; its definition goes last.
+
+    Raises `Refused`, and `BadInput` when what it was makes no sense.
+    """
+    if container.before is None:
+        raise Refused(
+            f"{record.name} was made by virtsec, not adopted.", "Undefine it, or leave it confined."
+        )
+    check_stopped(record, "released")
+    spec = container.spec
+    owner = Owner(container.identity.ids, mac.marks(container.identity.label))
+    everybody = [*others, container]
+    return (
+        *plan_unlink(everybody, _without({record.name}, everybody), mac),
+        ReleaseTree(spec.rootfs, owner, ids_of(container.before), spec.init),
+        ForgetSlice(record.name, spec.limits),
+        UnloadPolicies((policy_of(container, mac),)),
+        RedefineDomain(record.name, record.xml, container.before),
+    )
+
+
+def plan_from_xml(xml: str, facts: HostFacts, mac: MacModule) -> DefinePlan:
+    """Confine what a definition describes that libvirt does not know; its tree is there.
+
+    Raises `BadInput` or `Refused` for one that cannot be.
+    """
+    name = check_name(described(xml).name)
+    _check_name_is_free(name, facts)
+    taken = claims(facts.domains)
+    label = mac.label_for(name, taken.labels)
+    seclabel = mac.seclabel(label, facts.models)
+    container, after = adopted(xml, label, seclabel, facts.controller, remember=False)
+    spec = container.spec
+    check_spec(spec)
+    _check_root_is_free(spec.rootfs, taken)
+    ids = container.identity.ids
+    if ids is not None and any(ids.overlaps(each) for each in taken.ids):
+        raise BadInput(f"{name} would have ids that another domain has.", "Give it others.")
+    policy = policy_of(container, mac)
+    steps: tuple[Step, ...] = (
+        LoadPolicy(policy),
+        *plan_root(spec, container.identity, mac.marks(label)),
+        LimitSlice(name, None, spec.limits),
+        DefineDomain(name, after),
+        *plan_keep(spec),
+    )
+    return DefinePlan(container, policy, after, steps)
+
+
+def plan_rename(
+    container: Container,
+    record: DomainRecord,
+    others: Sequence[Container],
+    new: str,
+    *,
+    facts: HostFacts,
+    mac: MacModule,
+) -> tuple[Step, ...]:
+    """Have a stopped container be called `new`, and what is called by its name likewise.
+
+    Its domain under the old name goes last: until then an interrupted `rename` can be run again.
+    `others` are all containers but this one. Raises `BadInput` or `Refused`.
+    """
+    check_stopped(record, "renamed")
+    check_name(new)
+    old = container.name
+    finished = _renamed_before(container, others, new)
+    if finished is None:
+        _check_name_is_free(new, facts)
+    taken = claims(facts.domains).labels
+    label = mac.label_for(new, taken) if finished is None else finished.identity.label
+    after = renamed(container, new, label)
+    own, target = STORE / old, STORE / new
+    marks = [mac.marks(each.identity.label) for each in (container, after)]
+    ids = container.identity.ids
+    limits = container.spec.limits
+    xml = of_other_name(record.xml, container, after, mac.seclabel(label, facts.models))
+    left = [with_renamed_links(each, old, new) for each in others if each.name != new]
+    steps: list[Step] = []
+    if finished is None:
+        steps += [
+            LoadPolicy(policy_of(after, mac)),
+            MoveStore(own, target),
+            GiveTree(
+                after.spec.rootfs, Owner(ids, marks[0]), Owner(ids, marks[1]), after.spec.init
+            ),
+            LimitSlice(new, None, limits),
+            DefineDomain(new, xml),
+        ]
+    if record.autostart and not (finished and finished.spec.autostart):
+        steps.append(SetAutostart(new))
+    steps += plan_link([*others, container], [*left, after], mac)
+    steps += [
+        ForgetSlice(old, limits),
+        UnloadPolicies((policy_of(container, mac),)),
+        UndefineDomain(old, record.xml, record.autostart),
+    ]
+    return tuple(steps)
+
+
+def _renamed_before(
+    container: Container, others: Sequence[Container], new: str
+) -> Container | None:
+    """What an earlier run that was killed at its end has made of the container."""
+    wanted = renamed(container, new, container.identity.label)
+    return next(
+        (
+            each
+            for each in others
+            if replace(each.spec, autostart=wanted.spec.autostart) == wanted.spec
+            and each.identity.ids == wanted.identity.ids
+        ),
+        None,
+    )
 
 
 def plan_limits(container: Container, record: DomainRecord, limits: Limits) -> tuple[Step, ...]:
@@ -259,7 +459,8 @@ def policy_of(container: Container, mac: MacModule) -> Policy:
     return mac.policy_for(container.spec, container.identity.label, container.identity.ids)
 
 
-def _check_stopped(record: DomainRecord, what: str) -> None:
+def check_stopped(record: DomainRecord, what: str) -> None:
+    """Raise `Refused` while a container runs; `what` it cannot be meanwhile."""
     if record.active:
         raise Refused(
             f"{record.name} is running, and cannot be {what} meanwhile.",

@@ -119,7 +119,7 @@ FAULTS = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def patient() -> None:
     """A container that is defined and does not run.
 

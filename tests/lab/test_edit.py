@@ -4,7 +4,7 @@ import re
 
 import pytest
 from demo.containers import Small
-from demo.shell import run, virsh
+from demo.shell import virsh, virtsec
 
 Edit = tuple[str, str]
 
@@ -89,7 +89,7 @@ def refused(pattern: str, replacement: str, definition: str) -> None:
         sentence = done.stderr.partition("virtsec: ")[2]
         assert sentence.strip(), done.stderr
         assert "Traceback" not in done.stderr
-        ours = run("virtsec", "start", "small", check=False)
+        ours = virtsec("start", "small", check=False)
         assert ours.returncode == 3, ours.stderr
     finally:
         virsh("define", "/dev/stdin", stdin=definition)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from demo.shell import run, virsh
+from demo.shell import run, virsh, virtsec
 
 DEBIAN, BUSYBOX = "/srv/images/debian.tar", "/srv/images/busybox.tar"
 
@@ -52,7 +52,7 @@ def nothing_lost() -> Iterator[None]:
 
 def complaint(*argv: str, status: int) -> str:
     """What virtsec says when it fails with `status`: a sentence and a remedy, nothing else."""
-    done = run("virtsec", *argv, check=False)
+    done = virtsec(*argv, check=False)
     assert done.returncode == status, (done.returncode, done.stdout, done.stderr)
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1, done.stderr
@@ -94,7 +94,7 @@ def test_a_name_whose_type_the_hosts_policy_has(request: pytest.FixtureRequest) 
 )
 @pytest.mark.usefixtures("nothing_lost")
 def test_an_option_that_makes_no_sense(options: tuple[str, str]) -> None:
-    done = run("virtsec", "define", "bad", "--from", BUSYBOX, *options, check=False)
+    done = virtsec("define", "bad", "--from", BUSYBOX, *options, check=False)
     assert done.returncode in (2, 3), done.stderr
     assert "Traceback" not in done.stderr
 
@@ -125,7 +125,7 @@ def test_an_archive_that_would_write_outside(tmp_path: Path) -> None:
     }
     for what, members in archives.items():
         archive = hostile_tar(tmp_path / "hostile.tar", *members)
-        done = run("virtsec", "define", "bad", "--from", archive, check=False)
+        done = virtsec("define", "bad", "--from", archive, check=False)
         assert done.returncode != 0, what
         assert "Traceback" not in done.stderr
         assert not canary.exists(), what
@@ -179,7 +179,7 @@ def test_no_security_module(lsm: str) -> None:
 def test_permissive_works_and_says_loudly_that_nothing_is_enforced() -> None:
     run("setenforce", "0")
     try:
-        done = run("virtsec", "list", "--all")
+        done = virtsec("list", "--all")
         assert "permissive" in (done.stdout + done.stderr).lower()
     finally:
         run("setenforce", "1")

@@ -61,7 +61,7 @@ def test_a_fork_bomb_ends_at_its_limit_and_others_serve_on(greedy: Small, vs2: C
 
 
 def test_a_hog_of_memory_is_killed_and_others_serve_on(greedy: Small, vs2: Container) -> None:
-    done = run("virtsec", "exec", greedy.name, "--", "/bin/busybox", "sh", "-c", HOG, check=False)
+    done = virtsec("exec", greedy.name, "--", "/bin/busybox", "sh", "-c", HOG, check=False)
     assert done.returncode == 128 + 9
     (events,) = SLICE.glob("machine-lxc*.scope/libvirt/memory.events")
     assert "oom_kill 0" not in events.read_text()
@@ -78,7 +78,7 @@ def test_what_root_inside_raises_is_limited_all_the_same(greedy: Small) -> None:
         assert tried.stdout.strip() == "refused"
     assert kept("memory.max") == str(64 * MEBI)
     assert kept("cpu.max") == "100000 100000"
-    done = run("virtsec", "exec", greedy.name, "--", "/bin/busybox", "sh", "-c", HOG, check=False)
+    done = virtsec("exec", greedy.name, "--", "/bin/busybox", "sh", "-c", HOG, check=False)
     assert done.returncode == 128 + 9
     greedy.stop()
     greedy.start()

@@ -107,7 +107,7 @@ def foreign(bites: set[str]) -> Iterator[Foreign]:
 
 @pytest.mark.parametrize("command", ["start", "shutdown", "destroy", "undefine", "label"])
 def test_a_foreign_domain_is_refused(command: str, foreign: Foreign) -> None:
-    refused = run("virtsec", command, foreign.NAME, check=False)
+    refused = virtsec(command, foreign.NAME, check=False)
     assert refused.returncode == 3
     assert foreign.NAME in refused.stderr
     assert foreign.NAME in virtsec("list", "--all").stdout
@@ -126,7 +126,7 @@ def test_a_foreign_domain_starts_while_containers_come_and_go(foreign: Foreign) 
 
 
 def test_setup_is_not_removed_while_there_are_containers(vs2: Container) -> None:
-    refused = run("virtsec", "setup", "--remove", check=False)
+    refused = virtsec("setup", "--remove", check=False)
     assert refused.returncode == 3
     assert vs2.name in refused.stderr
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from virtsec import __version__
-from virtsec.cli import connect, enter, look, make, policy, power, proof, ready
+from virtsec.cli import adoption, connect, copies, enter, look, make, policy, power, proof, ready
 from virtsec.cli.interrupt import interruptible
 from virtsec.cli.options import Json, output_of
 
@@ -80,6 +80,12 @@ for command in (
     power.console,
     make.set_,
     make.label,
+    copies.clone,
+    copies.rename,
+    copies.export,
+    copies.import_,
+    adoption.adopt,
+    adoption.release,
     make.undefine,
 ):
     app.command(name=command.__name__.rstrip("_"))(interruptible(command))

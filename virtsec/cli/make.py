@@ -1,6 +1,6 @@
 """`virtsec define`, `label` and `undefine`."""
 
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,7 +16,9 @@ from virtsec.cli.options import (
     NetworkName,
     output_of,
 )
+from virtsec.cli.output import Output
 from virtsec.cli.session import each, open_host, tell, watcher
+from virtsec.errors import BadInput
 
 if TYPE_CHECKING:
     from virtsec.commands.results import Labelled, Undefined
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 def define(  # noqa: PLR0917  (typer makes each parameter an option)
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", hidden=True)],
+    name: Annotated[str | None, typer.Argument(metavar="NAME", hidden=True)] = None,
     source: Annotated[
         str | None,
         typer.Option(
@@ -101,6 +103,14 @@ def define(  # noqa: PLR0917  (typer makes each parameter an option)
         ),
     ] = "own",
     autostart: Annotated[bool, typer.Option("--autostart", help="Start it with the host.")] = False,
+    from_xml: Annotated[
+        Path | None,
+        typer.Option(
+            "--from-xml",
+            metavar="FILE",
+            help="The definition of an LXC domain, instead: all is as it says.",
+        ),
+    ] = None,
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
@@ -121,6 +131,15 @@ def define(  # noqa: PLR0917  (typer makes each parameter an option)
     from virtsec.spec import STORE, ContainerSpec, Limits  # noqa: PLC0415
 
     output = output_of(context, json)
+    if from_xml is not None:
+        if source or rootfs:
+            raise BadInput(
+                "The definition says where the root is.", "Leave --from and --rootfs out."
+            )
+        from_definition(output, from_xml, name, dry_run=dry_run)
+        return
+    if name is None:
+        raise BadInput("Which name is the container to have?", "Run `virtsec define NAME`.")
     root = PurePosixPath(rootfs) if rootfs else STORE / check_name(name) / "rootfs"
     spec = ContainerSpec(
         name=name,
@@ -149,6 +168,25 @@ def define(  # noqa: PLR0917  (typer makes each parameter an option)
         output.show(as_json(planned), lambda: render.planned(output, planned))
     else:
         defined = definition.define(spec, host, watcher(output))
+        output.show(as_json(defined), lambda: render.defined(output, defined))
+
+
+def from_definition(output: Output, path: Path, name: str | None, *, dry_run: bool) -> None:
+    """Make a container of the definition in a file; see `define`."""
+    from virtsec.cli import render  # noqa: PLC0415
+    from virtsec.commands import adopting  # noqa: PLC0415  (slow imports)
+    from virtsec.commands.results import Planned, as_json  # noqa: PLC0415
+
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path} cannot be read: {error}.") from None
+    host = open_host(output)
+    if dry_run:
+        planned = Planned.of(adopting.plan_only_from_xml(text, host, name))
+        output.show(as_json(planned), lambda: render.planned(output, planned))
+    else:
+        defined = adopting.define_from_xml(text, host, name, watcher(output))
         output.show(as_json(defined), lambda: render.defined(output, defined))
 
 
@@ -183,15 +221,23 @@ def set_(  # noqa: PLR0917  (typer makes each parameter an option)
     cpu_shares: CpuShares = None,
     io_weight: IoWeight = None,
     pids: Annotated[int | None, typer.Option(metavar="N", help="Processes.")] = None,
+    privileged: Annotated[
+        bool | None,
+        typer.Option(
+            "--privileged/--unprivileged",
+            show_default=False,
+            help="Whether root inside is root outside; of a container that does not run.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Change a container's limits, now and for good.
+    """Change a container's limits, while it runs too, or its kind.
 
     \b
     Example: virtsec set vs1 --memory 1G --pids 500
     """
     from virtsec.cli import parse, render  # noqa: PLC0415  (slow imports)
-    from virtsec.commands import limiting  # noqa: PLC0415
+    from virtsec.commands import kinds, limiting  # noqa: PLC0415
     from virtsec.commands.results import as_json  # noqa: PLC0415
 
     output = output_of(context, json)
@@ -204,7 +250,14 @@ def set_(  # noqa: PLR0917  (typer makes each parameter an option)
         "pids": pids,
     }
     given = {field: number for field, number in wanted.items() if number is not None}
-    limited = limiting.limit(name, given, open_host(output))
+    host = open_host(output)
+    if privileged is not None:
+        if given:
+            raise BadInput("A kind and limits are set apart.", "Run `virtsec set` once for each.")
+        shifted = kinds.shift(name, host, privileged=privileged, watch=watcher(output))
+        output.show(as_json(shifted), lambda: render.shifted(output, shifted))
+        return
+    limited = limiting.limit(name, given, host)
     output.show(as_json(limited), lambda: render.limited(output, limited))
 
 

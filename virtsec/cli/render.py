@@ -10,6 +10,7 @@ from virtsec.cli.output import Output, clean
 from virtsec.spec import IdRange, Limits, Mount, Network, NetworkKind
 
 if TYPE_CHECKING:
+    from virtsec.commands.kinds import Shifted
     from virtsec.commands.limiting import Limited
     from virtsec.commands.results import Defined, Info, Listed, Planned
 
@@ -64,6 +65,12 @@ def limited(output: Output, found: Limited) -> None:
         f"{found.name} has {limits.memory_mib} MiB of memory and {limits.vcpus} processors, "
         f"{_limits(limits)}."
     )
+
+
+def shifted(output: Output, found: Shifted) -> None:
+    """One sentence on what a container is now."""
+    was = "" if found.changed else " already"
+    output.say(f"{found.name} is {found.kind}{was}{_as_ids(found.ids)}.")
 
 
 def _info_lines(found: Info) -> list[tuple[str, str]]:

@@ -8,6 +8,11 @@ command                          document
 setup                            `virtsec.host.setup.SetupResult`: removed, dry_run, steps, kept
 protect                          {"check": true|false, "paths": [PATH, …]}
 define                           `virtsec.commands.results.Defined`
+clone, import                    `virtsec.commands.results.Defined`
+adopt                            `virtsec.commands.adopting.Adopted`
+release                          `virtsec.commands.adopting.Released`
+rename                           `virtsec.commands.copies.Renamed`
+export                           `virtsec.commands.copies.Exported`
 define --dry-run                 `virtsec.commands.results.Planned`
 start                            {"results": [`Started`, …], "errors": […]}
 shutdown, destroy, reboot        {"results": [`Acted`, …], "errors": […]}
@@ -19,6 +24,7 @@ info                             `virtsec.commands.results.Info`, and "enforceme
 link, unlink                     `virtsec.commands.linking.Linked`
 links                            {"links": [`Linked`, …]}
 set                              `virtsec.commands.limiting.Limited`
+set --privileged|--unprivileged  `virtsec.commands.kinds.Shifted`
 verify                           {"results": [`virtsec.commands.verifying.Verified`, …],
                                  "errors": […]}
 verify --list                    {"probes": [{"id", "group", "sentence", "promise", "see",

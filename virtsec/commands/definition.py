@@ -15,7 +15,7 @@ from virtsec.errors import BadInput, NotFound, VirtsecError
 from virtsec.plan import DefinePlan, check_undefine, plan_define, plan_label, plan_undefine
 from virtsec.rootfs.sources import default_source, inspect_source
 from virtsec.spec import ContainerSpec, Mount
-from virtsec.step import Host, Watcher, execute
+from virtsec.step import Host, Step, Watcher, execute
 
 
 def plan_only(spec: ContainerSpec, host: Host) -> DefinePlan:
@@ -35,8 +35,20 @@ def define(spec: ContainerSpec, host: Host, watch: Watcher | None = None) -> Def
     """
     check_ready(host)
     with host_lock(host.progress):
-        plan = _plan(spec, host)
-        execute(plan.steps, host, watch)
+        return define_locked(spec, host, watch)
+
+
+def define_locked(
+    spec: ContainerSpec, host: Host, watch: Watcher | None = None, fitting: Sequence[Step] = ()
+) -> Defined:
+    """`define` for who holds the host's lock; `fitting` is done in the tree once it is there."""
+    plan = _plan(spec, host, fitting)
+    execute(plan.steps, host, watch)
+    return defined(plan, host)
+
+
+def defined(plan: DefinePlan, host: Host) -> Defined:
+    """What came of a plan."""
     spec, identity = plan.container.spec, plan.container.identity
     return Defined(
         name=spec.name,
@@ -91,7 +103,7 @@ def label(name: str, host: Host, watch: Watcher | None = None) -> Labelled:
     return Labelled(name=name, rootfs=container.spec.rootfs, label=container.identity.label)
 
 
-def _plan(spec: ContainerSpec, host: Host) -> DefinePlan:
+def _plan(spec: ContainerSpec, host: Host, fitting: Sequence[Step] = ()) -> DefinePlan:
     facts = gather(host)
     # Once without the source: a bad name is told before an archive is read.
     plan_define(spec, facts, host.mac)
@@ -100,7 +112,7 @@ def _plan(spec: ContainerSpec, host: Host) -> DefinePlan:
     for mount in spec.mounts:
         _check_mount(mount)
     source = inspect_source(spec.source, spec.rootfs, spec.init)
-    return plan_define(spec, facts, host.mac, source)
+    return plan_define(spec, facts, host.mac, source, fitting)
 
 
 def _check_mount(mount: Mount) -> None:

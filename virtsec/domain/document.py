@@ -25,6 +25,11 @@ def template(path: Path) -> etree._Element:
     return etree.parse(path, _parser(tidy=True)).getroot()
 
 
+def tidied(root: etree._Element) -> str:
+    """`root` as text whose lines and blanks say nothing but how it nests."""
+    return serialise(etree.fromstring(etree.tostring(root), _parser(tidy=True)))
+
+
 def serialise(root: etree._Element) -> str:
     """`root` as indented text."""
     text: str = etree.tostring(root, pretty_print=True, encoding="unicode")

@@ -14,6 +14,7 @@ A domain and this element in its `<metadata>` are the only database:
       <virtsec:link to="vs2" port="5432" protocol="tcp" label="postgresql_port_t"/>
       <virtsec:served port="80" protocol="tcp" label="http_port_t"/>
                                             (any number; label is absent under Smack)
+      <virtsec:before>&lt;domain …</virtsec:before>          (what `virtsec release` defines again)
     </virtsec:container>
 
 The hook compares these with the rest of the domain. What it need not compare stands in libvirt's
@@ -55,6 +56,8 @@ from virtsec.spec import (
 #: The controller that virtsec's domains name as their `<emulator>`.
 CONTROLLER = PurePosixPath(hook.CONTROLLERS[0])
 TAG = f"{{{hook.NAMESPACE}}}container"
+#: Holds the definition of an adopted domain as it was.
+BEFORE = f"{{{hook.NAMESPACE}}}before"
 
 #: Destinations of default routes.
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  (routes, nothing listens)
@@ -90,6 +93,7 @@ class Container:
     spec: ContainerSpec
     identity: Identity
     controller: PurePosixPath = CONTROLLER
+    before: str | None = None  #: its definition before virtsec adopted it; None for its own
 
     @property
     def name(self) -> str:
@@ -120,6 +124,8 @@ def write(container: Container) -> etree._Element:
         _add(root, "link", to=link.to, **_port(link))
     for served in spec.served:
         _add(root, "served", **_port(served))
+    if container.before is not None:
+        etree.SubElement(root, BEFORE).text = container.before
     return root
 
 
@@ -182,7 +188,8 @@ def read(xml: str, autostart: bool = False) -> Container | None:
     )
     labels = (reader.get(label, field) for field in ("model", "process", "file", "init"))
     controller = PurePosixPath(reader.get(reader.child(ours, "controller"), "path"))
-    return Container(spec, Identity(Label(*labels), ids), controller)
+    before = ours.findtext(BEFORE)
+    return Container(spec, Identity(Label(*labels), ids), controller, before)
 
 
 def port(xml: str) -> str | None:

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from lxml import etree
 
 from virtsec.domain import capability, metadata
-from virtsec.domain.document import serialise, template
+from virtsec.domain.document import parse, serialise, template
 from virtsec.domain.limits import fill
 from virtsec.names import port_of
 from virtsec.resources import resource
@@ -28,20 +28,50 @@ def domain_xml(
     None leaves the element out.
     """
     domain = template(resource("xml_templates", "container.xml"))
-    _one(domain, "name").text = spec.name
-    _one(domain, "metadata").append(
+    one(domain, "name").text = spec.name
+    one(domain, "metadata").append(
         metadata.write(metadata.Container(spec, identity, controller)),
     )
     fill(domain, spec.limits)
-    _one(domain, "resource/partition").text = partition(spec.name)
+    one(domain, "resource/partition").text = partition(spec.name)
     _fill_idmap(domain, identity.ids)
-    _fill_init(_one(domain, "os"), spec)
-    _fill_capabilities(_one(domain, "features/capabilities"), spec.privileged)
-    devices = _one(domain, "devices")
-    _one(devices, "emulator").text = str(controller)
-    _fill_filesystems(_one(devices, "filesystem"), spec)
+    _fill_init(one(domain, "os"), spec)
+    fill_capabilities(one(domain, "features/capabilities"), spec.privileged)
+    devices = one(domain, "devices")
+    one(devices, "emulator").text = str(controller)
+    _fill_filesystems(one(devices, "filesystem"), spec)
     _fill_interface(devices, spec)
-    _fill_seclabel(domain, seclabel)
+    node = one(domain, "seclabel")
+    if seclabel is None:
+        domain.remove(node)
+    else:
+        fill_seclabel(node, seclabel)
+    return serialise(domain)
+
+
+def of_other_kind(xml: str, container: metadata.Container) -> str:
+    """A definition with the ids and capabilities of the kind that `container` now is.
+
+    What else is in it stays, and so do capabilities that were given up besides.
+    """
+    privileged = container.spec.privileged
+    domain = parse(xml, f"The definition of {container.name}")
+    found = domain.find("idmap")
+    if found is not None:
+        domain.remove(found)
+    idmap = one(template(resource("xml_templates", "container.xml")), "idmap")
+    domain.append(idmap)
+    _fill_idmap(domain, container.identity.ids)
+    kept = one(domain, "features/capabilities")
+    before, after = capability.keep(not privileged), capability.keep(privileged)
+    for node in [each for each in kept if each.tag in before - after]:
+        kept.remove(node)
+    there = {each.tag for each in kept}
+    for name in sorted(after - before - there):
+        etree.SubElement(kept, name, state="on")
+    holder = one(domain, "metadata")
+    holder.remove(one(holder, metadata.TAG))
+    holder.append(metadata.write(container))
     return serialise(domain)
 
 
@@ -51,7 +81,7 @@ def partition(name: str) -> str:
 
 
 def _fill_idmap(domain: etree._Element, ids: IdRange | None) -> None:
-    idmap = _one(domain, "idmap")
+    idmap = one(domain, "idmap")
     if ids is None:
         domain.remove(idmap)
         return
@@ -61,18 +91,19 @@ def _fill_idmap(domain: etree._Element, ids: IdRange | None) -> None:
 
 
 def _fill_init(os_: etree._Element, spec: ContainerSpec) -> None:
-    _one(os_, "init").text = str(spec.init)
+    one(os_, "init").text = str(spec.init)
     for argument in spec.init_args:
         etree.SubElement(os_, "initarg").text = argument
 
 
-def _fill_capabilities(node: etree._Element, privileged: bool) -> None:
+def fill_capabilities(node: etree._Element, privileged: bool) -> None:
+    """Have the element `node` keep what containers of that kind keep."""
     for name in sorted(capability.keep(privileged)):
         etree.SubElement(node, name, state="on")
 
 
 def _fill_filesystems(root: etree._Element, spec: ContainerSpec) -> None:
-    _one(root, "source").set("dir", str(spec.rootfs))
+    one(root, "source").set("dir", str(spec.rootfs))
     after = root
     for mount in spec.mounts:
         node = _filesystem(mount)
@@ -91,13 +122,13 @@ def _filesystem(mount: Mount) -> etree._Element:
 
 def _fill_interface(devices: etree._Element, spec: ContainerSpec) -> None:
     network = spec.network
-    interface = _one(devices, "interface")
+    interface = one(devices, "interface")
     if network.kind is NetworkKind.NONE:
         devices.remove(interface)
         return
     interface.set("type", network.kind.value)
-    _one(interface, "target").set("dev", port_of(spec.name))
-    source = _one(interface, "source")
+    one(interface, "target").set("dev", port_of(spec.name))
+    source = one(interface, "source")
     source.set(network.kind.value, network.source)
     added = [
         etree.Element(
@@ -123,11 +154,8 @@ def _fill_interface(devices: etree._Element, spec: ContainerSpec) -> None:
         source.addnext(node)
 
 
-def _fill_seclabel(domain: etree._Element, seclabel: Mapping[str, str] | None) -> None:
-    node = _one(domain, "seclabel")
-    if seclabel is None:
-        domain.remove(node)
-        return
+def fill_seclabel(node: etree._Element, seclabel: Mapping[str, str]) -> None:
+    """Have the element `node` say what `MacModule.seclabel` gave."""
     for attribute, value in seclabel.items():
         if attribute == "label":
             etree.SubElement(node, "label").text = value
@@ -135,8 +163,8 @@ def _fill_seclabel(domain: etree._Element, seclabel: Mapping[str, str] | None) -
             node.set(attribute, value)
 
 
-def _one(parent: etree._Element, path: str) -> etree._Element:
-    """The element of the template at `path`."""
+def one(parent: etree._Element, path: str) -> etree._Element:
+    """The element at `path` of the template, or of a definition that was made from it."""
     node = parent.find(path)
-    assert node is not None, f"the template lacks {path}"
+    assert node is not None, f"there is no {path}"
     return node

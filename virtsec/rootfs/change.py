@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from virtsec.kernel import filecap, xattrs
+from virtsec.rootfs import note
 from virtsec.rootfs.shift import ForeignId, Shift
 from virtsec.rootfs.survey import PENDING, Survey, Wanted, named, translated
 from virtsec.rootfs.trouble import changed, explained
@@ -94,10 +95,20 @@ def _change_entry(
             _finish(inode, found)
         if wanted.shift.sources:
             _move(inode, found, wanted.shift)
-        for attribute, value in wanted.attributes(found).items():
-            xattrs.put(inode, attribute, value)
+        _mark(inode, found, wanted)
     finally:
         os.close(held)
+
+
+def _mark(inode: str, found: os.stat_result, wanted: Wanted) -> None:
+    """Set the attributes; a note of what was there before is taken first."""
+    attributes = wanted.attributes(found)
+    if wanted.noting:
+        note.take(inode, attributes)
+    if wanted.giving_back:
+        attributes = note.noted(inode) or attributes
+    for attribute, value in attributes.items():
+        xattrs.put(inode, attribute, value)
 
 
 def _the_trees_own(root: Root, names: Sequence[tuple[str, str]], held: int) -> os.stat_result:

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from virtsec.kernel import xattrs
 from virtsec.mac.protocol import TreeMarks
 from virtsec.rootfs.change import change
+from virtsec.rootfs.note import NOTE, noted
 from virtsec.rootfs.shift import Shift, base_of, plan_shift
 from virtsec.rootfs.survey import Wanted, find_init, survey
 from virtsec.rootfs.trouble import explained
@@ -38,11 +39,13 @@ def label_tree(
     progress: Progress,
     *,
     keep_origin: bool = False,
+    noting: bool = False,
 ) -> Counts:
     """Make every inode under `rootfs` the container's own; what is right already is not written.
 
-    With `keep_origin` the tree remembers where its owners came from, for `restore_tree`. Raises
-    `RootfsFailed`, or `Refused` when the tree is not safe to change.
+    With `keep_origin` the tree remembers where its owners came from, for `restore_tree`; with
+    `noting` each inode what its labels were, for `give_back_tree`. Raises `RootfsFailed`, or
+    `Refused` when the tree is not safe to change.
     """
     check_parents(rootfs)
     with explained("label", rootfs), opened(rootfs) as root:
@@ -56,11 +59,35 @@ def label_tree(
             init=marks.init,
             init_inode=find_init(root, init),
             resumed=bool(earlier),
+            noting=noting,
         )
         bases = earlier or (base_of(owner, shift.target),)
         counts = _walk(root, wanted, progress, f"label {rootfs}", (*bases, shift.target))
         if not keep_origin:
             forget_origin(rootfs)
+        return counts
+
+
+def give_back_tree(rootfs: PurePosixPath, ids: IdRange | None, progress: Progress) -> Counts:
+    """Give every inode the labels that `label_tree` noted, and the owners `ids` (None: the host's).
+
+    What was made since gets those of the tree's root directory. Raises as `label_tree`.
+    """
+    check_parents(rootfs)
+    with explained("label", rootfs), opened(rootfs) as root:
+        # The notes go once all is back, the root's first: without it only notes are left.
+        top = noted(xattrs.held(root.descriptor))
+        counts = Counts(0, 0)
+        if top is not None:
+            earlier = _earlier(root)
+            owner = os.fstat(root.descriptor).st_uid
+            shift = plan_shift(owner, ids, earlier)
+            wanted = Wanted(shift, top, top, resumed=bool(earlier), giving_back=True)
+            bases = (*(earlier or (base_of(owner, shift.target),)), shift.target)
+            counts = _walk(root, wanted, progress, f"give {rootfs} back", bases)
+            forget_origin(rootfs)
+        gone = {NOTE: None}
+        _walk(root, Wanted(Shift((), 0), gone, gone), progress, f"forget {rootfs}", ())
         return counts
 
 

@@ -16,7 +16,7 @@ from virtsec.errors import Refused
 from virtsec.mac.protocol import TreeMarks
 from virtsec.rootfs import unfinished
 from virtsec.rootfs.fill import fill, partial_of
-from virtsec.rootfs.label import forget_origin, label_tree, rest_tree, restore_tree
+from virtsec.rootfs.label import forget_origin, give_back_tree, label_tree, rest_tree, restore_tree
 from virtsec.rootfs.remove import refuse_mounts, remove_tree
 from virtsec.rootfs.sources import (
     Source,
@@ -31,10 +31,15 @@ from virtsec.spec import STORE, ContainerSpec, Identity, IdRange
 from virtsec.step import Host, Step, shown
 
 __all__ = [
+    "AdoptTree",
     "FillTree",
+    "GiveTree",
     "KeepTree",
     "LabelTree",
     "MakeStore",
+    "MoveStore",
+    "Owner",
+    "ReleaseTree",
     "RemoveTree",
     "RestTree",
     "Source",
@@ -106,6 +111,14 @@ class MakeStore:
         """See `Step.undo`. A directory with something in it was there before, and stays."""
         with suppress(OSError):
             Path(self.rootfs.parent).rmdir()
+
+
+def _open_to(rootfs: PurePosixPath, ids: IdRange | None, store: PurePosixPath) -> None:
+    """Have the ids enter the directory that a tree in the store stands in; None: nobody."""
+    own = rootfs.parent
+    if own.parent == store:
+        with explained("change", own):
+            _set_access(own, ids)
 
 
 def _set_access(own: PurePosixPath, ids: IdRange | None) -> None:
@@ -232,6 +245,114 @@ class LabelTree:
 
 
 @dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose a tree is: ids (None: the host's own) and labels."""
+
+    ids: IdRange | None
+    marks: TreeMarks
+
+
+@dataclass(frozen=True, slots=True)
+class GiveTree:
+    """Give a tree, and its directory in the store, from one owner to another."""
+
+    rootfs: PurePosixPath
+    before: Owner
+    after: Owner
+    init: PurePosixPath
+    store: PurePosixPath = STORE
+
+    def describe(self) -> str:
+        """See `Step.describe`."""
+        ids = self.after.ids
+        return f"label {self.rootfs}, for root {0 if ids is None else ids.start}"
+
+    def apply(self, host: Host) -> None:
+        """See `Step.apply`."""
+        self._give(self.after, host)
+
+    def undo(self, host: Host) -> None:
+        """See `Step.undo`."""
+        if Path(self.rootfs).is_dir():
+            self._give(self.before, host)
+
+    def _give(self, owner: Owner, host: Host) -> None:
+        label_tree(self.rootfs, owner.ids, owner.marks, self.init, host.progress)
+        _open_to(self.rootfs, owner.ids, self.store)
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptTree:
+    """Make the tree of somebody else's domain a container's, and note what its labels were."""
+
+    rootfs: PurePosixPath
+    owner: Owner
+    init: PurePosixPath
+
+    def describe(self) -> str:
+        """See `Step.describe`."""
+        return f"label {self.rootfs}, and note its labels"
+
+    def apply(self, host: Host) -> None:
+        """See `Step.apply`."""
+        ids, marks = self.owner.ids, self.owner.marks
+        label_tree(self.rootfs, ids, marks, self.init, host.progress, noting=True)
+
+    def undo(self, host: Host) -> None:
+        """See `Step.undo`."""
+        give_back_tree(self.rootfs, self.owner.ids, host.progress)
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseTree:
+    """Give a tree that `AdoptTree` labelled its labels back, and owners (None: the host's)."""
+
+    rootfs: PurePosixPath
+    owner: Owner
+    ids: IdRange | None
+    init: PurePosixPath
+
+    def describe(self) -> str:
+        """See `Step.describe`."""
+        return f"give {self.rootfs} the labels back that it had"
+
+    def apply(self, host: Host) -> None:
+        """See `Step.apply`."""
+        give_back_tree(self.rootfs, self.ids, host.progress)
+
+    def undo(self, host: Host) -> None:
+        """See `Step.undo`."""
+        AdoptTree(self.rootfs, self.owner, self.init).apply(host)
+
+
+@dataclass(frozen=True, slots=True)
+class MoveStore:
+    """Give a container's directory in the store the name that the container gets."""
+
+    before: PurePosixPath
+    after: PurePosixPath
+
+    def describe(self) -> str:
+        """See `Step.describe`."""
+        return f"rename {self.before} to {self.after}"
+
+    def apply(self, host: Host) -> None:  # noqa: ARG002 - the protocol's
+        """See `Step.apply`. What an earlier run that was killed has renamed stays so."""
+        if not os.path.lexists(self.before):
+            return
+        if os.path.lexists(self.after):
+            raise Refused(f"{self.after} is there already.", "Choose another name, or remove it.")
+        with explained("rename", self.before):
+            refuse_mounts(self.before)
+            Path(self.before).rename(self.after)
+
+    def undo(self, host: Host) -> None:  # noqa: ARG002 - the protocol's
+        """See `Step.undo`."""
+        if os.path.lexists(self.after) and not os.path.lexists(self.before):
+            Path(self.after).rename(self.before)
+
+
+@dataclass(frozen=True, slots=True)
 class RestTree:
     """Put `marks.rest` on every inode of a tree that no container uses any more.
 
@@ -253,19 +374,13 @@ class RestTree:
         """See `Step.apply`. A tree that is gone has no labels left."""
         if Path(self.rootfs).is_dir():
             rest_tree(self.rootfs, self.marks, host.progress)
-            self._open_to(None)
+            _open_to(self.rootfs, None, self.store)
 
     def undo(self, host: Host) -> None:
         """See `Step.undo`."""
         if self.init is not None and Path(self.rootfs).is_dir():
-            self._open_to(self.ids)
+            _open_to(self.rootfs, self.ids, self.store)
             label_tree(self.rootfs, self.ids, self.marks, self.init, host.progress)
-
-    def _open_to(self, ids: IdRange | None) -> None:
-        own = self.rootfs.parent
-        if own.parent == self.store:
-            with explained("close", own):
-                _set_access(own, ids)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from pathlib import PurePosixPath
 from virtsec.errors import Refused, RootfsFailed
 from virtsec.kernel import xattrs
 from virtsec.kernel.openat2 import open_in_root
+from virtsec.rootfs.note import noted
 from virtsec.rootfs.shift import ForeignId, Shift
 from virtsec.rootfs.walk import Root, directories
 
@@ -35,6 +36,8 @@ class Wanted:
     init: Attributes = field(default_factory=dict)
     init_inode: int | None = None
     resumed: bool = False  #: an earlier shift did not end: look for `PENDING` as well
+    noting: bool = False  #: what was there before is noted on each inode
+    giving_back: bool = False  #: what was noted takes the place of these attributes
 
     def attributes(self, found: os.stat_result) -> Attributes:
         """The attributes an inode is to have."""
@@ -128,7 +131,14 @@ def _differs(path: str, found: os.stat_result, wanted: Wanted) -> bool:
     """
     if wanted.shift.sources and _moves(path, found, wanted.shift):
         return True
-    for name, value in wanted.attributes(found).items():
+    attributes = wanted.attributes(found)
+    if wanted.noting or wanted.giving_back:
+        note = noted(path, follow=False)
+        if wanted.noting and note is None:
+            return True
+        if wanted.giving_back and note is not None:
+            attributes = note
+    for name, value in attributes.items():
         if xattrs.get(path, name, follow=False) != value:
             return True
     return wanted.resumed and xattrs.get(path, PENDING, follow=False) is not None

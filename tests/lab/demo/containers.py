@@ -169,8 +169,8 @@ class Small(Container):
 
     def inside(self, script: str, stdin: str | None = None) -> Result:
         """Run a script inside as its root, by virtsec's own door."""
-        words = ("virtsec", "exec", self.name, "--", "/bin/busybox", "sh", "-c", script)
-        return run(*words, stdin=stdin)
+        words = ("exec", self.name, "--", "/bin/busybox", "sh", "-c", script)
+        return virtsec(*words, stdin=stdin)
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,7 @@ PACKAGES = (
     "acl",
     "libcap2-bin",
     "libxml2-utils",
+    "virtinst",
     "busybox-static",
     "tar",
     "zstd",

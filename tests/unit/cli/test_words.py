@@ -39,7 +39,8 @@ COMMANDS = [
         "doctor",
         "console",
     ),
-    *("set", "label", "undefine", "policy"),
+    *("set", "label", "clone", "rename", "export", "import", "adopt", "release"),
+    *("undefine", "policy"),
 ]
 #: What they print is somebody else's.
 PASSED_THROUGH = ("logs", "exec", "shell", "console")

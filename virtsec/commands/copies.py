@@ -1,0 +1,132 @@
+"""clone, export, import, rename: a container once more, elsewhere, or by another name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Interface, IPv6Interface
+from pathlib import Path
+
+from virtsec.commands.definition import define_locked
+from virtsec.commands.facts import gather
+from virtsec.commands.find import check_ready, find_ours
+from virtsec.commands.lock import host_lock
+from virtsec.commands.results import Defined
+from virtsec.domain.metadata import read, readable
+from virtsec.errors import BadInput
+from virtsec.names import check_name
+from virtsec.plan import check_stopped, plan_rename
+from virtsec.rootfs.export import check_target, definition_in, export_tree
+from virtsec.rootfs.renew import RenewTree
+from virtsec.spec import STORE, ContainerSpec, Network
+from virtsec.step import Host, Watcher, execute, shown
+
+Addresses = Sequence[IPv4Interface | IPv6Interface]
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """An archive that was written."""
+
+    name: str
+    path: Path
+    size: int  #: in bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Renamed:
+    """A container that has another name."""
+
+    before: str
+    name: str
+
+
+def clone(
+    name: str, new: str, host: Host, addresses: Addresses = (), watch: Watcher | None = None
+) -> Defined:
+    """Make container `new` of a stopped one: of its tree, its limits, its mounts and its network.
+
+    Its ids and labels are its own, and so are its host name, its machine-id and, where it has
+    static ones, its `addresses`. Links and autostart are not copied. Raises as `define` does.
+    """
+    check_ready(host)
+    check_name(new)
+    with host_lock(host.progress):
+        record, container = find_ours(name, host)
+        check_stopped(record, "copied")
+        source = container.spec
+        spec = replace(
+            _alone(source, new),
+            source=str(source.rootfs),
+            network=_at(source.network, addresses),
+            autostart=False,
+        )
+        return define_locked(spec, host, watch, fitting=[RenewTree(spec.rootfs, new)])
+
+
+def export(name: str, path: Path, host: Host) -> Exported:
+    """Write a stopped container into an archive at `path`, from which `import_` makes it again.
+
+    Raises what `find_ours` does, `Refused` while it runs, and what `export_tree` does.
+    """
+    check_target(path)
+    with host_lock(host.progress):
+        record, container = find_ours(name, host)
+        check_stopped(record, "exported")
+        spec, identity = container.spec, container.identity
+        with shown(host.progress, f"write {path}") as advance:
+            size = export_tree(spec.rootfs, identity.ids, record.xml, path, advance)
+    return Exported(name, path, size)
+
+
+def import_(
+    path: Path,
+    host: Host,
+    name: str | None = None,
+    addresses: Addresses | None = None,
+    watch: Watcher | None = None,
+) -> Defined:
+    """Make the container that `export` wrote, as `name` or as it was called.
+
+    Labels and ids are made anew. Links are not taken along: who they lead to may be somebody else
+    here. Without `addresses` it has those it had. Raises as `define` does, and `BadInput` for what
+    `export` did not write.
+    """
+    check_ready(host)
+    container = read(definition_in(path))
+    if container is None:
+        raise BadInput(f"The definition in {path} is none of virtsec's.", "Export it again.")
+    spec = container.spec
+    network = spec.network
+    if addresses is not None:
+        network = _at(network, addresses)
+    spec = replace(_alone(spec, check_name(name or spec.name)), source=str(path), network=network)
+    with host_lock(host.progress):
+        return define_locked(spec, host, watch)
+
+
+def rename(name: str, new: str, host: Host, watch: Watcher | None = None) -> Renamed:
+    """Call a stopped container `new`: its domain, its labels, its place in the store, its links.
+
+    Its UUID is another one; its addresses and its ids stay. Raises what `find_ours` does,
+    `BadInput` for a name that cannot be had, and `Refused` while it runs; what was begun is undone
+    then. One that was killed is taken up by the next.
+    """
+    check_ready(host)
+    with host_lock(host.progress):
+        record, container = find_ours(name, host)
+        others = [each for each in readable(host.libvirt.domains()) if each.name != name]
+        steps = plan_rename(container, record, others, new, facts=gather(host), mac=host.mac)
+        execute(steps, host, watch)
+    return Renamed(name, new)
+
+
+def _at(network: Network, addresses: Addresses) -> Network:
+    """The network with these addresses; whoever asks for one is told the router as well."""
+    gateway = network.gateway if addresses else None
+    return replace(network, addresses=tuple(addresses), gateway=gateway)
+
+
+def _alone(spec: ContainerSpec, name: str) -> ContainerSpec:
+    """As `name`, at the place of that name, with no link."""
+    return replace(spec, name=name, rootfs=STORE / name / "rootfs", links=(), served=())
