@@ -16,12 +16,17 @@ import os
 from pathlib import Path
 
 import pytest
-from demo.containers import ATTACK_MOUNTS, Container, Small, prepare
+from demo.containers import ATTACK_MOUNTS, Container, Small, load_policies, prepare
 from machine.inside.reporter import Reporter
 from machine.missing import stand_in
 from machine.outside import Outside
 from machine.qemu import Lsm
 
+#: Containers that fixtures of these names define, and whether they are privileged.
+DEFINED = {name: name == "vs3" for name in ("vs1", "vs2", "vs3", "small", "hostile", "greedy")} | {
+    "patient": False,
+    "twin": False,
+}
 INSIDE = "LAB_REPORT_FD" in os.environ
 
 MARKERS = (
@@ -90,7 +95,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session", autouse=True)
 def lsm(request: pytest.FixtureRequest) -> Lsm:
     """Return the security module that the test runs under."""
-    return Lsm(request.param)
+    lsm = Lsm(request.param)
+    if lsm is Lsm.SELINUX:
+        items = [item for item in request.session.items if isinstance(item, pytest.Function)]
+        asked = {name for item in items for name in item.fixturenames}
+        load_policies({name: kind for name, kind in DEFINED.items() if name in asked})
+    return lsm
 
 
 @pytest.fixture(scope="session")

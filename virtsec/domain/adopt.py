@@ -104,7 +104,7 @@ def adopted(
     assert whole is not None
     container = replace(whole, spec=replace(whole.spec, source=None))
     fill(domain, container.spec.limits)
-    _put_metadata(domain, container)
+    metadata.put(domain, container)
     text = serialise(domain)
     found = differences(spec.name, text)
     if found:
@@ -136,14 +136,7 @@ def _put_in(
         domain.remove(each)
     if seclabel is not None:
         fill_seclabel(etree.SubElement(domain, "seclabel"), seclabel)
-    _put_metadata(domain, container)
-
-
-def _put_metadata(domain: etree._Element, container: Container) -> None:
-    holder = _child(domain, "metadata")
-    for each in holder.findall(metadata.TAG):
-        holder.remove(each)
-    holder.append(metadata.write(container))
+    metadata.put(domain, container)
 
 
 def _child(parent: etree._Element, tag: str) -> etree._Element:

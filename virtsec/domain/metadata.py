@@ -129,6 +129,16 @@ def write(container: Container) -> etree._Element:
     return root
 
 
+def put(domain: etree._Element, container: Container) -> None:
+    """Have a definition say what `container` is, in the place of what it said."""
+    holder = domain.find("metadata")
+    if holder is None:
+        holder = etree.SubElement(domain, "metadata")
+    for each in holder.findall(TAG):
+        holder.remove(each)
+    holder.append(write(container))
+
+
 def without_namespace(container: Container) -> str:
     """The same element as virDomainSetMetadata wants it, which adds the namespace itself."""
     root = write(container)

@@ -56,7 +56,5 @@ def of_other_name(
         for each in list(label):
             label.remove(each)
         fill_seclabel(label, seclabel)
-    holder = one(domain, "metadata")
-    holder.remove(one(holder, metadata.TAG))
-    holder.append(metadata.write(after))
+    metadata.put(domain, after)
     return serialise(domain)

@@ -29,9 +29,7 @@ def domain_xml(
     """
     domain = template(resource("xml_templates", "container.xml"))
     one(domain, "name").text = spec.name
-    one(domain, "metadata").append(
-        metadata.write(metadata.Container(spec, identity, controller)),
-    )
+    metadata.put(domain, metadata.Container(spec, identity, controller))
     fill(domain, spec.limits)
     one(domain, "resource/partition").text = partition(spec.name)
     _fill_idmap(domain, identity.ids)
@@ -69,9 +67,7 @@ def of_other_kind(xml: str, container: metadata.Container) -> str:
     there = {each.tag for each in kept}
     for name in sorted(after - before - there):
         etree.SubElement(kept, name, state="on")
-    holder = one(domain, "metadata")
-    holder.remove(one(holder, metadata.TAG))
-    holder.append(metadata.write(container))
+    metadata.put(domain, container)
     return serialise(domain)
 
 

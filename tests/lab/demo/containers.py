@@ -4,11 +4,17 @@ import json
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from virtsec.commands.facts import gather
+from virtsec.commands.host import open_host
+from virtsec.plan import plan_define
+from virtsec.spec import STORE, ContainerSpec
+from virtsec.step import Silent
 
 from .shell import Result, run, virsh, virtsec, wait_for
 
@@ -53,6 +59,24 @@ def prepare() -> None:
             run("mount", "--bind", source, str(place))
             # Else what is mounted on the host later appears beneath it, and cannot be bound.
             run("mount", "--make-private", str(place))
+
+
+def load_policies(wanted: Mapping[str, bool]) -> None:
+    """Load what confines containers that are to be defined, by name, True for privileged ones.
+
+    One change of SELinux's policy takes half a minute here, whatever its size; `define` then finds
+    its part of it there, as after a run that was interrupted.
+    """
+    host = open_host(Silent())
+    if host.mac.ready() is not None:
+        return  # `virtsec setup` was not run
+    facts = gather(host)
+    specs = [
+        ContainerSpec(name, STORE / name / "rootfs", str(BUSYBOX), privileged)
+        for name, privileged in wanted.items()
+        if host.libvirt.domain(name) is None
+    ]
+    host.mac.load([plan_define(spec, facts, host.mac).policy for spec in specs])
 
 
 @dataclass(frozen=True)

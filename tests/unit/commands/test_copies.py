@@ -1,0 +1,146 @@
+"""clone, export, import, rename: what is planned, and what cannot be."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from tests.unit.fakes import FakeMac, foreign, record
+from tests.unit.samples import SAMPLES, Sample
+from virtsec.domain.metadata import CONTROLLER, Container, read
+from virtsec.domain.records import DomainRecord
+from virtsec.domain.rename import of_other_name, renamed
+from virtsec.domain.steps import DefineDomain, SetMetadata, UndefineDomain
+from virtsec.domain.verdict import differences
+from virtsec.domain.xml import domain_xml
+from virtsec.errors import BadInput, NotFound, Refused
+from virtsec.mac.steps import LoadPolicy, SetLinks, UnloadPolicies
+from virtsec.plan import HostFacts, plan_rename
+from virtsec.rootfs.export import check_target, definition_in
+from virtsec.rootfs.steps import GiveTree, MoveStore
+from virtsec.spec import STORE, Link
+from virtsec.step import Step
+
+ONE = SAMPLES["unprivileged"]
+
+
+def with_uuid(xml: str) -> str:
+    """As libvirt has it."""
+    return xml.replace("<metadata>", "<uuid>8c0d5e0e-0000-4000-8000-000000000001</uuid><metadata>")
+
+
+def facts(*records: DomainRecord) -> HostFacts:
+    """A host with these domains and one of somebody else's."""
+    return HostFacts(
+        domains=(*records, foreign("theirs")),
+        subordinate=(),
+        networks={},
+        models=frozenset({"selinux"}),
+        controller=CONTROLLER,
+    )
+
+
+def planned(
+    sample: Sample, new: str, *others: Container, autostart: bool = False
+) -> tuple[Step, ...]:
+    """The steps that rename a sample."""
+    there = record(sample.spec.name, with_uuid(sample.xml), autostart=autostart)
+    container = replace(sample.container, spec=replace(sample.spec, autostart=autostart))
+    return plan_rename(container, there, others, new, facts=facts(there), mac=FakeMac())
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_renamed_it_is_what_define_would_have_made_under_that_name(name: str) -> None:
+    sample = SAMPLES[name]
+    if sample.seclabel is None:
+        label = replace(sample.identity.label, process="new", file="new", init="new")
+    else:
+        label = FakeMac().label_for("new", ())
+    after = renamed(sample.container, "new", label)
+    seclabel = None if sample.seclabel is None else {**sample.seclabel, "label": label.process}
+    xml = of_other_name(with_uuid(sample.xml), sample.container, after, seclabel)
+    assert not differences("new", xml)
+    assert read(xml) == read(domain_xml(after.spec, after.identity, seclabel, CONTROLLER))
+    assert "<uuid>" not in xml
+
+
+def test_its_root_moves_with_it_only_where_it_is_in_the_store() -> None:
+    label = ONE.identity.label
+    own = replace(ONE.container, spec=replace(ONE.spec, rootfs=STORE / ONE.spec.name / "rootfs"))
+    assert renamed(own, "new", label).spec.rootfs == STORE / "new/rootfs"
+    elsewhere = replace(own, spec=replace(own.spec, rootfs=PurePosixPath("/srv/it")))
+    assert renamed(elsewhere, "new", label).spec.rootfs == PurePosixPath("/srv/it")
+
+
+def test_the_domain_under_its_old_name_goes_last() -> None:
+    kinds = [type(each) for each in planned(ONE, "new")]
+    assert kinds[:3] == [LoadPolicy, MoveStore, GiveTree]
+    assert kinds.index(DefineDomain) < kinds.index(UnloadPolicies)
+    assert kinds[-1] is UndefineDomain
+
+
+def test_what_was_killed_at_its_end_is_only_finished() -> None:
+    done = renamed(ONE.container, "new", FakeMac().label_for("new", ()))
+    kinds = [type(each) for each in planned(ONE, "new", done)]
+    assert LoadPolicy not in kinds
+    assert DefineDomain not in kinds
+    assert kinds[-1] is UndefineDomain
+
+
+def test_links_to_it_lead_to_its_new_name() -> None:
+    other = SAMPLES["privileged"].container
+    other = replace(other, spec=replace(other.spec, links=(Link(ONE.spec.name, 80),)))
+    steps = planned(ONE, "new", other)
+    (changed,) = [each for each in steps if isinstance(each, SetMetadata)]
+    assert changed.after.spec.links == (Link("new", 80),)
+    (opened,) = [each for each in steps if isinstance(each, SetLinks)]
+    assert opened.after[other.name] == (Link("new", 80),)
+
+
+def test_a_name_that_is_taken_is_refused() -> None:
+    with pytest.raises(BadInput, match="libvirt has a domain theirs already"):
+        planned(ONE, "theirs")
+    there = record(ONE.spec.name, with_uuid(ONE.xml), running=True)
+    with pytest.raises(Refused, match="is running, and cannot be renamed"):
+        plan_rename(ONE.container, there, (), "new", facts=facts(there), mac=FakeMac())
+
+
+def test_where_an_archive_can_be_written(tmp_path: Path) -> None:
+    assert check_target(tmp_path / "it.tar") is None
+    with pytest.raises(BadInput, match="does not say how it is to be packed"):
+        check_target(tmp_path / "it.zip")
+    with pytest.raises(NotFound, match="There is no directory"):
+        check_target(tmp_path / "none/it.tar")
+    (tmp_path / "there.tar").touch()
+    with pytest.raises(BadInput, match="is there already"):
+        check_target(tmp_path / "there.tar")
+
+
+def test_the_definition_is_read_from_the_head_of_an_archive(tmp_path: Path) -> None:
+    file = tmp_path / "it.tar"
+    head = tarfile.TarInfo.create_pax_global_header({"comment": "<domain/>"})
+    body = io.BytesIO()
+    with tarfile.open(fileobj=body, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("./etc"))
+    file.write_bytes(head + body.getvalue())
+    assert definition_in(file) == "<domain/>"
+
+
+@pytest.mark.parametrize("head", ["none", "broken", "endless"])
+def test_another_archive_is_told_from_an_exported_one(tmp_path: Path, head: str) -> None:
+    file = tmp_path / "it.tar"
+    with tarfile.open(file, "w") as archive:
+        archive.addfile(tarfile.TarInfo("./etc"))
+    global_header = tarfile.TarInfo.create_pax_global_header({"comment": "x"})
+    if head == "broken":
+        file.write_bytes(global_header[:512] + b"\xff" * 512 + file.read_bytes())
+    elif head == "endless":  # it says that gigabytes follow
+        info = tarfile.TarInfo("././@PaxHeader")
+        info.type, info.size = tarfile.XGLTYPE, 1 << 40
+        file.write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+    with pytest.raises(BadInput, match=r"was not made by `virtsec export`"):
+        definition_in(file)
