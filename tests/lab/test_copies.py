@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from complained import complained
 from demo.containers import Small
 from demo.shell import run, virsh, virtsec
+from killed import killed
 
 from virtsec.commands.copies import rename
 from virtsec.commands.host import open_host
@@ -119,13 +121,7 @@ def killed_before(step: str, old: str, new: str) -> None:
         if type(each).__name__ == step:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    child = os.fork()
-    if child == 0:
-        try:
-            rename(old, new, open_host(Silent()), watch)
-        finally:
-            os._exit(1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    killed(lambda: rename(old, new, open_host(Silent()), watch))
 
 
 def test_a_renamed_one_is_the_same_wherever_it_was_interrupted(
@@ -176,10 +172,5 @@ def _mac(name: str) -> str:
 def test_what_cannot_be_is_one_sentence(
     original: Small, vs1: object, words: tuple[str, ...], status: int, sentence: str
 ) -> None:
-    domains = virsh("list", "--all", "--name").stdout
-    done = virtsec(*words, check=False)
-    assert done.returncode == status
-    assert sentence in done.stderr
-    assert done.stderr.count("\n") <= 2
-    assert virsh("list", "--all", "--name").stdout == domains
+    complained(words, status, sentence)
     assert not Path("/var/lib/virtsec/vs9").exists()

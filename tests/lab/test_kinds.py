@@ -3,29 +3,16 @@
 import os
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from demo.containers import Small
 from demo.shell import run, virtsec
+from inodes import inodes
+from killed import killed
 
 from virtsec.commands.host import open_host
 from virtsec.commands.kinds import shift
 from virtsec.step import Silent
-
-#: Owner, group, mode and attributes of an inode, labels among them.
-Inode = tuple[int, int, int, dict[str, bytes]]
-
-
-def inodes(root: Path) -> dict[Path, Inode]:
-    """All of a tree, as the host sees it."""
-    found = {}
-    for path in (root, *root.rglob("*")):
-        status = path.lstat()
-        names = os.listxattr(path, follow_symlinks=False)
-        attributes = {name: os.getxattr(path, name, follow_symlinks=False) for name in names}
-        found[path] = (status.st_uid, status.st_gid, status.st_mode, attributes)
-    return found
 
 
 @pytest.fixture
@@ -64,13 +51,7 @@ def killed_on_the_way(name: str, *, privileged: bool) -> None:
             if self.directories == 3:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    child = os.fork()
-    if child == 0:
-        try:
-            shift(name, open_host(Killing()), privileged=privileged)
-        finally:
-            os._exit(1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    killed(lambda: shift(name, open_host(Killing()), privileged=privileged))
 
 
 def test_there_and_back_every_inode_is_what_it_was(odd: Small) -> None:

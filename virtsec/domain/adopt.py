@@ -7,7 +7,6 @@ metadata, so that it can be given back letter by letter.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import PurePosixPath
 
 from lxml import etree
@@ -100,9 +99,8 @@ def adopted(
     first = Container(spec, identity, controller, xml if remember else None)
     _put_in(domain, first, seclabel)
     # Once more with all that only the whole definition says.
-    whole = metadata.read(serialise(domain))
-    assert whole is not None
-    container = replace(whole, spec=replace(whole.spec, source=None))
+    container = metadata.read(serialise(domain))
+    assert container is not None
     fill(domain, container.spec.limits)
     metadata.put(domain, container)
     text = serialise(domain)
