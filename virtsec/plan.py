@@ -45,7 +45,16 @@ from virtsec.rootfs.steps import (
     plan_keep,
     plan_root,
 )
-from virtsec.spec import STORE, ContainerSpec, Identity, IdRange, InitPolicy, Limits, NetworkKind
+from virtsec.spec import (
+    STORE,
+    ApartBy,
+    ContainerSpec,
+    Identity,
+    IdRange,
+    InitPolicy,
+    Limits,
+    NetworkKind,
+)
 from virtsec.step import Step
 
 if TYPE_CHECKING:
@@ -96,7 +105,7 @@ def plan_define(
     _check_root_is_free(spec.rootfs, taken)
     spec = _on_network(spec, facts, taken)
     identity = Identity(
-        mac.label_for(spec.name, taken.labels),
+        mac.label_for(spec.name, taken.labels, spec.apart_by),
         None if spec.privileged else _choose_ids(spec, facts, taken),
     )
     policy = mac.policy_for(spec, identity.label, identity.ids)
@@ -189,6 +198,7 @@ def plan_kind(
     """
     check_stopped(record, "shifted")
     spec = replace(container.spec, privileged=privileged)
+    check_spec(spec)
     ids = None if privileged else _choose_ids(spec, facts, claims(facts.domains))
     after = replace(container, spec=spec, identity=replace(container.identity, ids=ids))
     marks = mac.marks(container.identity.label)
@@ -219,7 +229,7 @@ def plan_adopt(record: DomainRecord, facts: HostFacts, mac: MacModule) -> AdoptP
     check_stopped(record, "adopted")
     check_name(record.name)
     others = claims(each for each in facts.domains if each.name != record.name)
-    label = mac.label_for(record.name, others.labels)
+    label = mac.label_for(record.name, others.labels, ApartBy.TYPE)
     seclabel = mac.seclabel(label, facts.models)
     container, after = adopted(record.xml, label, seclabel, facts.controller, remember=True)
     check_spec(container.spec)
@@ -267,7 +277,7 @@ def plan_from_xml(xml: str, facts: HostFacts, mac: MacModule) -> DefinePlan:
     name = check_name(described(xml).name)
     _check_name_is_free(name, facts)
     taken = claims(facts.domains)
-    label = mac.label_for(name, taken.labels)
+    label = mac.label_for(name, taken.labels, ApartBy.TYPE)
     seclabel = mac.seclabel(label, facts.models)
     container, after = adopted(xml, label, seclabel, facts.controller, remember=False)
     spec = container.spec
@@ -308,7 +318,10 @@ def plan_rename(
     if finished is None:
         _check_name_is_free(new, facts)
     taken = claims(facts.domains).labels
-    label = mac.label_for(new, taken) if finished is None else finished.identity.label
+    if finished is None:
+        label = mac.label_for(new, taken, container.spec.apart_by)
+    else:
+        label = finished.identity.label
     after = renamed(container, new, label)
     own, target = STORE / old, STORE / new
     marks = [mac.marks(each.identity.label) for each in (container, after)]

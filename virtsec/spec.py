@@ -25,6 +25,13 @@ class InitPolicy(StrEnum):
     PRISTINE = "pristine"  #: a copy kept outside the tree is put back when it differs
 
 
+class ApartBy(StrEnum):
+    """What parts containers from each other, where the security module gives a choice."""
+
+    TYPE = "type"  #: types of their own, and categories
+    CATEGORY = "category"  #: categories of their own alone: the types are the same for all of them
+
+
 class NetworkKind(StrEnum):
     """How a container is attached; each has a network namespace of its own."""
 
@@ -147,6 +154,7 @@ class ContainerSpec:
     init: PurePosixPath = PurePosixPath("/sbin/init")
     init_args: tuple[str, ...] = ()
     init_policy: InitPolicy = InitPolicy.OWN
+    apart_by: ApartBy = ApartBy.TYPE
     autostart: bool = False
     additions: tuple[Addition, ...] = ()
     links: tuple[Link, ...] = ()

@@ -23,7 +23,7 @@ from virtsec.mac.denial import Weighed
 from virtsec.mac.protocol import Enforcement, Policy, TreeMarks
 from virtsec.mac.reach import Access, Channel
 from virtsec.runtime import hook
-from virtsec.spec import ContainerSpec, IdRange, Label, Limits, Links, Transport
+from virtsec.spec import ApartBy, ContainerSpec, IdRange, Label, Limits, Links, Transport
 from virtsec.step import Host, Step
 
 
@@ -190,8 +190,9 @@ class FakeMac:
         """What the test gave."""
         return self.missing
 
-    def label_for(self, name: str, taken: Collection[str]) -> Label:
+    def label_for(self, name: str, taken: Collection[str], apart_by: ApartBy) -> Label:
         """The first pair no label in `taken` ends with."""
+        del apart_by
         ends = {label.rpartition(":")[2] for label in taken}
         pair = next(f"c0,c{n}" for n in range(1, 1024) if f"c0,c{n}" not in ends)
         return Label(

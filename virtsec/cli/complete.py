@@ -33,6 +33,11 @@ def networks(incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
+def confinements(incomplete: str) -> list[str]:
+    """What parts a container from others."""
+    return [word for word in ("type", "category") if word.startswith(incomplete)]
+
+
 def init_policies(incomplete: str) -> list[str]:
     """What the hook does with init."""
     return [word for word in ("own", "pristine") if word.startswith(incomplete)]

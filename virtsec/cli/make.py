@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from virtsec.cli.complete import init_policies
+from virtsec.cli.complete import confinements, init_policies
 from virtsec.cli.options import (
     CpuShares,
     DryRun,
@@ -102,6 +102,16 @@ def define(  # noqa: PLR0917  (typer makes each parameter an option)
             autocompletion=init_policies,
         ),
     ] = "own",
+    confinement: Annotated[
+        str,
+        typer.Option(
+            metavar="type|category",
+            show_default=False,
+            help="Whether it has a policy of its own (the default), or shares one and is kept "
+            "apart by its categories: defined without loading any. Smack makes no difference.",
+            autocompletion=confinements,
+        ),
+    ] = "type",
     autostart: Annotated[bool, typer.Option("--autostart", help="Start it with the host.")] = False,
     from_xml: Annotated[
         Path | None,
@@ -159,6 +169,7 @@ def define(  # noqa: PLR0917  (typer makes each parameter an option)
         init=PurePosixPath(init),
         init_args=tuple(init_arg or ()),
         init_policy=parse.init_policy(init_policy),
+        apart_by=parse.apart_by(confinement),
         autostart=autostart,
     )
     host = open_host(output)

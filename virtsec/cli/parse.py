@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 
 from virtsec.errors import BadInput
 from virtsec.names import check_name, check_port
-from virtsec.spec import InitPolicy, Link, Mount, Network, NetworkKind, Transport
+from virtsec.spec import ApartBy, InitPolicy, Link, Mount, Network, NetworkKind, Transport
 
 _SIZE = re.compile(r"([0-9]+)(?:([kmgt])(?:i?b)?)?", re.IGNORECASE)
 _MIB = {"k": 1 / 1024, "m": 1, "g": 1024, "t": 1024 * 1024}
@@ -73,6 +73,17 @@ def gateway(text: str) -> IPv4Address | IPv6Address:
     except ValueError:
         raise BadInput(
             f"{text!r} is not an address.", "Write the router's address, such as 192.168.122.1."
+        ) from None
+
+
+def apart_by(text: str) -> ApartBy:
+    """`type` or `category`."""
+    try:
+        return ApartBy(text)
+    except ValueError:
+        raise BadInput(
+            f"{text!r} is no way to confine.",
+            "Use 'type' (the default) or 'category', the same types for many containers.",
         ) from None
 
 

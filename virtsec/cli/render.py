@@ -88,6 +88,7 @@ def _info_lines(found: Info) -> list[tuple[str, str]]:
         ("Made from", found.source),
         ("Init", " ".join(map(str, filter(None, (found.init, *found.init_args)))) or None),
         ("Init policy", found.init_policy),
+        ("Apart by", found.apart_by),
         ("Memory", found.memory_mib and f"{found.memory_mib} MiB"),
         ("Processors", found.vcpus),
         ("Limits", found.limits and _limits(found.limits)),

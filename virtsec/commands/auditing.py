@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from virtsec.audit.survey import Open, Reaching, Shared, of_host, opened, shared
@@ -16,6 +16,7 @@ from virtsec.domain.metadata import readable
 from virtsec.domain.records import DomainRecord
 from virtsec.host.places import Places
 from virtsec.mac.protocol import Enforcement
+from virtsec.plan import policy_of
 from virtsec.step import Host
 
 #: Those of doctor's checks that say who may reach whom.
@@ -46,11 +47,15 @@ def audit(host: Host) -> Audited:
     check_ready(host)
     records = host.libvirt.domains()
     loaded = host.mac.loaded()
-    containers = [each for each in readable(records) if each.name in loaded]
+    ours = list(readable(records))
+    containers = [
+        each for each in ours if each.name in loaded or not policy_of(each, host.mac).text
+    ]
     reach = host.mac.reach([each.identity.label for each in containers])
     reached = tuple(opened(reach, containers))
     through = tuple(shared(reach, containers))
-    findings = tuple(_findings(records, loaded, host))
+    lacking = [each.name for each in ours if each not in containers]
+    findings = tuple(_findings(records, lacking, host))
     return Audited(
         model=host.mac.model,
         enforcement=host.mac.enforcement(),
@@ -65,7 +70,7 @@ def audit(host: Host) -> Audited:
 
 
 def _findings(
-    records: Sequence[DomainRecord], loaded: Collection[str], host: Host
+    records: Sequence[DomainRecord], lacking: Sequence[str], host: Host
 ) -> Iterator[Checked]:
     asked = [each for each in host_checks(host, Places()) if each.id in _OF_HOST]
     yield from (each for each in examine("host", asked, fix=False) if not each.good)
@@ -74,14 +79,13 @@ def _findings(
         checks = container_checks(record, claimed, host)
         asked = [each for each in checks if each.id in _OF_CONTAINER]
         yield from (each for each in examine(record.name, asked, fix=False) if not each.good)
-    for container in readable(records):
-        if container.name not in loaded:
-            yield Checked(
-                container.name,
-                "policy-loaded",
-                good=False,
-                sentence="Its policy is not loaded, so there is nothing to be said about it.",
-                remedy="Run `virtsec doctor --fix`.",
-                fixable=True,
-                fixed=False,
-            )
+    for name in lacking:
+        yield Checked(
+            name,
+            "policy-loaded",
+            good=False,
+            sentence="Its policy is not loaded, so there is nothing to be said about it.",
+            remedy="Run `virtsec doctor --fix`.",
+            fixable=True,
+            fixed=False,
+        )

@@ -140,6 +140,7 @@ def _with_container(seen: Info, container: Container) -> Info:
         init=spec.init,
         init_args=spec.init_args,
         init_policy=spec.init_policy.value,
+        apart_by=spec.apart_by.value,
         links=spec.links,
         served=spec.served,
     )

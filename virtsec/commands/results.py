@@ -130,6 +130,7 @@ class Info:
     init: PurePosixPath | None = None
     init_args: tuple[str, ...] = ()
     init_policy: str | None = None
+    apart_by: str | None = None  #: what keeps it apart from others: its type, or categories alone
     limits: Limits | None = None
     links: tuple[Link, ...] = ()  #: what it may ask others for
     served: tuple[Served, ...] = ()  #: ports that others may ask it at

@@ -97,7 +97,7 @@ def _shared(container: Container, claimed: Mapping[str, Claims], host: Host) -> 
 
 def _policy(container: Container, host: Host) -> Fault | None:
     wanted = policy_of(container, host.mac)
-    if host.mac.loaded().get(container.name) == wanted.text:
+    if host.mac.loaded().get(container.name, "") == wanted.text:
         return None
 
     def load() -> None:

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from virtsec.errors import BadInput, Refused
 from virtsec.names import MOST_INTERFACE, check_name
 from virtsec.runtime import hook
-from virtsec.spec import ContainerSpec, Limits, Mount, Network, NetworkKind
+from virtsec.spec import ApartBy, ContainerSpec, Limits, Mount, Network, NetworkKind
 
 Interface = IPv4Interface | IPv6Interface
 Address = IPv4Address | IPv6Address
@@ -42,6 +42,11 @@ HOST_DIRECTORIES = frozenset(
 def check_spec(spec: ContainerSpec) -> None:
     """Raise `BadInput` or `Refused` for the first thing in `spec` that makes no sense."""
     check_name(spec.name)
+    if spec.privileged and spec.apart_by is not ApartBy.TYPE:
+        raise BadInput(
+            "A privileged container has a policy of its own, no shared one.",
+            "Leave out --privileged, or --confinement category.",
+        )
     _check_root(spec.rootfs)
     if spec.source is not None:
         _check_text(spec.source, "source")

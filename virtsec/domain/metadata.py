@@ -17,6 +17,8 @@ A domain and this element in its `<metadata>` are the only database:
       <virtsec:before>&lt;domain …</virtsec:before>          (what `virtsec release` defines again)
     </virtsec:container>
 
+The attribute `apart="category"` is there where categories alone keep it apart from others.
+
 The hook compares these with the rest of the domain. What it need not compare stands in libvirt's
 own elements alone (memory, vcpus, interface, mounts, arguments of init) and is read from there.
 """
@@ -39,6 +41,7 @@ from virtsec.names import check_name, check_port
 from virtsec.runtime import hook
 from virtsec.spec import (
     Addition,
+    ApartBy,
     ContainerSpec,
     Identity,
     IdRange,
@@ -107,6 +110,8 @@ def write(container: Container) -> etree._Element:
     root = etree.Element(TAG, nsmap={"virtsec": hook.NAMESPACE})
     root.set("version", hook.VERSION)
     root.set("kind", "privileged" if spec.privileged else "unprivileged")
+    if spec.apart_by is not ApartBy.TYPE:
+        root.set("apart", spec.apart_by.value)
     label = identity.label
     _add(root, "label", model=label.model, process=label.process, file=label.file, init=label.init)
     if identity.ids is not None:
@@ -180,6 +185,12 @@ def read(xml: str, autostart: bool = False) -> Container | None:
         init_policy = InitPolicy(reader.get(init, "policy"))
     except ValueError:
         raise reader.broken(f"has the unknown init policy {init.get('policy')!r}") from None
+    try:
+        apart_by = ApartBy(ours.get("apart", ApartBy.TYPE.value))
+    except ValueError:
+        raise reader.broken(
+            f"has the unknown word for what keeps it apart: {ours.get('apart')!r}"
+        ) from None
     spec = ContainerSpec(
         name=name,
         rootfs=PurePosixPath(reader.get(root, "path")),
@@ -191,6 +202,7 @@ def read(xml: str, autostart: bool = False) -> Container | None:
         init=PurePosixPath(reader.get(init, "path")),
         init_args=tuple(node.text or "" for node in domain.iterfind("os/initarg")),
         init_policy=init_policy,
+        apart_by=apart_by,
         autostart=autostart,
         additions=tuple(_additions(reader, ours)),
         links=tuple(_links(reader, ours)),

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from virtsec.mac.denial import Weighed
 from virtsec.mac.reach import Reach
-from virtsec.spec import ContainerSpec, IdRange, Label, Links, Transport
+from virtsec.spec import ApartBy, ContainerSpec, IdRange, Label, Links, Transport
 from virtsec.step import Step
 
 
@@ -61,15 +61,18 @@ class MacModule(Protocol):
     def ready(self) -> str | None:
         """None when `setup_steps` have nothing left to do, else what is missing, in one phrase."""
 
-    def label_for(self, name: str, taken: Collection[str]) -> Label:
-        """A label for container `name` that shares nothing with the labels in `taken`.
+    def label_for(self, name: str, taken: Collection[str], apart_by: ApartBy) -> Label:
+        """A label for container `name` that no process with a label in `taken` passes for.
 
         `taken` are the process labels of every domain libvirt knows, whoever made it. Raises
         `BadInput` when the host's own policy already uses a name that `name` would lead to.
         """
 
     def policy_for(self, spec: ContainerSpec, label: Label, ids: IdRange | None) -> Policy:
-        """The policy that confines the container; pure."""
+        """What confines the container besides what all share; pure, and empty where all do.
+
+        Raises `Refused` for what cannot be said of one container that has no policy of its own.
+        """
 
     def load(self, policies: Sequence[Policy]) -> None:
         """Load any number of policies in one transaction.

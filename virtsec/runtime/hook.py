@@ -86,19 +86,21 @@ def require(holds: object, sentence: str) -> None:
 
 
 class SELinux:
-    """Types named after the container, and a pair of categories no other one has."""
+    """Types named after the container or shared, and a pair of categories no other one has."""
 
     running = "/sys/fs/selinux/enforce"  # is there only while the module runs
     attribute, end = "security.selinux", "\0"  # where a file's label is, and what ends it
     exec_attribute = ""  # one that would change the label of who executes the file
     forms = "system_r:{}_t", "object_r:{}_file_t", "object_r:{}_exec_t"
+    shared = "virtsec_shared"  # no container can be called so
 
     @classmethod
     def labels(cls, name: str, process: str) -> tuple[str, ...]:
         """Labels of processes, files and init, given what the first is said to be."""
         low, high = (int(number) for number in process.rpartition(":c")[2].split(",c"))
         require(0 <= low < high < 1024, f"no container has the categories of {process}; {PUT_BACK}")
-        return tuple(f"system_u:{form.format(name)}:s0:c{low},c{high}" for form in cls.forms)
+        stem = cls.shared if f":{cls.shared}_t:" in process else name
+        return tuple(f"system_u:{form.format(stem)}:s0:c{low},c{high}" for form in cls.forms)
 
 
 class Smack:

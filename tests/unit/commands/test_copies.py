@@ -22,7 +22,7 @@ from virtsec.mac.steps import LoadPolicy, SetLinks, UnloadPolicies
 from virtsec.plan import HostFacts, plan_rename
 from virtsec.rootfs.export import check_target, definition_in
 from virtsec.rootfs.steps import GiveTree, MoveStore
-from virtsec.spec import STORE, Link
+from virtsec.spec import STORE, ApartBy, Link
 from virtsec.step import Step
 
 ONE = SAMPLES["unprivileged"]
@@ -59,7 +59,7 @@ def test_renamed_it_is_what_define_would_have_made_under_that_name(name: str) ->
     if sample.seclabel is None:
         label = replace(sample.identity.label, process="new", file="new", init="new")
     else:
-        label = FakeMac().label_for("new", ())
+        label = FakeMac().label_for("new", (), ApartBy.TYPE)
     after = renamed(sample.container, "new", label)
     seclabel = None if sample.seclabel is None else {**sample.seclabel, "label": label.process}
     xml = of_other_name(with_uuid(sample.xml), sample.container, after, seclabel)
@@ -84,7 +84,7 @@ def test_the_domain_under_its_old_name_goes_last() -> None:
 
 
 def test_what_was_killed_at_its_end_is_only_finished() -> None:
-    done = renamed(ONE.container, "new", FakeMac().label_for("new", ()))
+    done = renamed(ONE.container, "new", FakeMac().label_for("new", (), ApartBy.TYPE))
     kinds = [type(each) for each in planned(ONE, "new", done)]
     assert LoadPolicy not in kinds
     assert DefineDomain not in kinds

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from virtsec.mac.denial import Denial
+from virtsec.mac.selinux import context
 from virtsec.mac.selinux import denials as selinux
+from virtsec.mac.selinux.context import label_of
 from virtsec.mac.smack import denials as smack
 from virtsec.spec import Addition
 
@@ -40,6 +42,10 @@ def test_under_smack_what_is_the_hosts_or_anothers_is_never_added(label: str) ->
     assert found.instead
 
 
+OWN = label_of("vs1", (1, 2))
+SHARED = label_of(context.SHARED, (1, 2))
+
+
 def denied(target: str, kind: str, *access: str, constrained: bool = False) -> Denial:
     context = f"system_u:object_r:{target}:s0"
     return Denial(context, kind, frozenset(access), "nginx", "", constrained)
@@ -72,7 +78,7 @@ ATTRIBUTES = {
     ],
 )
 def test_what_can_be_added_says_what_it_would_mean(refusal: Denial, risk: str) -> None:
-    (found,) = selinux.weigh("vs1", [refusal, refusal], ATTRIBUTES, ["vs1", "vs2"])
+    (found,) = selinux.weigh("vs1", OWN, [refusal, refusal], ATTRIBUTES, ["vs1", "vs2"])
     assert (found.breaks, found.risk, found.times) == ("", risk, 2)
     assert found.addition.access == tuple(sorted(refusal.access))
 
@@ -98,7 +104,7 @@ def test_what_can_be_added_says_what_it_would_mean(refusal: Denial, risk: str) -
     ],
 )
 def test_what_would_break_a_promise_is_never_added(refusal: Denial) -> None:
-    (found,) = selinux.weigh("vs1", [refusal], ATTRIBUTES, ["vs1", "vs2"])
+    (found,) = selinux.weigh("vs1", OWN, [refusal], ATTRIBUTES, ["vs1", "vs2"])
     assert found.breaks
     assert found.instead
 
@@ -106,5 +112,20 @@ def test_what_would_break_a_promise_is_never_added(refusal: Denial) -> None:
 def test_refusals_of_one_kind_come_to_one_addition() -> None:
     refused = [denied("http_cache_port_t", "tcp_socket", each) for each in
                ("name_bind", "name_connect")]  # fmt: skip
-    (found,) = selinux.weigh("vs1", refused, ATTRIBUTES, ["vs1"])
+    (found,) = selinux.weigh("vs1", OWN, refused, ATTRIBUTES, ["vs1"])
     assert found.addition.access == ("name_bind", "name_connect")
+
+
+def test_nothing_is_added_to_a_policy_that_containers_share() -> None:
+    ports = denied("http_cache_port_t", "tcp_socket", "name_bind")
+    of_one = denied("vs2_t", "process", "signal")
+    own = denied("virtsec_shared_t", "process", "execmem")
+    for refusal in (ports, of_one, own):
+        (found,) = selinux.weigh("vs1", SHARED, [refusal], ATTRIBUTES, ["vs1", "vs2"])
+        assert found.breaks
+
+
+def test_what_containers_share_is_anothers_to_one_with_types_of_its_own() -> None:
+    refusal = denied("virtsec_shared_t", "process", "signal")
+    (found,) = selinux.weigh("vs1", OWN, [refusal], ATTRIBUTES, ["vs1"])
+    assert found.breaks

@@ -5,7 +5,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from virtsec.mac.selinux.context import label_of
+from virtsec.errors import Refused
+from virtsec.mac.selinux.context import SHARED, label_of
 from virtsec.mac.selinux.policy import BASE, base_modules, container_module
 from virtsec.runtime.hook import KEEP
 from virtsec.spec import ContainerSpec, IdRange, Link, Served, Transport
@@ -76,7 +77,10 @@ def test_every_group_of_rules_says_why_it_is_there() -> None:
 
 def test_no_rule_gives_a_container_all_of_anything() -> None:
     for name, text in base_modules().items():
-        assert "(all)" not in text, name
+        # What is constrained is not given.
+        rules = re.sub(r"\(classpermissionset virtsec_own .*\)", "", text)
+        assert "(all)" not in rules, name
+        assert not re.search(r"\(allow [^()]*virtsec_own", rules), name
         assert "container_domain)" not in text.replace("`container_domain`", ""), name
 
 
@@ -90,3 +94,27 @@ def test_the_capabilities_of_the_policy_are_those_libvirt_keeps() -> None:
 
 def test_base_modules_are_all_there() -> None:
     assert set(base_modules()) == set(BASE)
+
+
+def test_one_that_categories_alone_keep_apart_needs_no_policy() -> None:
+    label = label_of(SHARED, (1, 2))
+    spec = ContainerSpec(
+        "vs1", PurePosixPath("/srv/vs1"), links=(Link("vs2", 80, label="http_port_t"),)
+    )
+    assert container_module(spec, label, IdRange(1 << 20)).text == ""
+
+
+def test_what_only_one_may_do_is_no_part_of_a_policy_that_containers_share() -> None:
+    label = label_of(SHARED, (1, 2))
+    spec = ContainerSpec(
+        "vs1", PurePosixPath("/srv/vs1"), links=(Link("vs2", 5432, label="postgresql_port_t"),)
+    )
+    with pytest.raises(Refused, match="shares its policy"):
+        container_module(spec, label, IdRange(1 << 20))
+
+
+def test_every_class_of_which_a_container_has_its_own_is_constrained_by_categories() -> None:
+    text = base_modules()["virtsec"]
+    own = set(re.findall(r"\(allow \w+ (?:self|file|exec) \((\w+) ", text))
+    constrained = set(re.findall(r"\(classpermissionset virtsec_own \((\w+) \(all\)\)\)", text))
+    assert {"process", "file", "cap_userns"} <= own <= constrained

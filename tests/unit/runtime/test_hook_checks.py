@@ -309,6 +309,30 @@ class TestSmack:
         assert judge(changed(xml, ' init="vs1"', f' init="{label}"')) is not None
 
 
+class TestSharedTypes:
+    """Under SELinux categories alone may keep containers apart: their types are the same."""
+
+    @pytest.fixture
+    def xml(self) -> str:
+        return re.sub(r"vs1((?:_exec|_file)?_t:)", r"virtsec_shared\1", good())
+
+    def test_it_starts(self, xml: str, judge: Judge) -> None:
+        assert judge(xml) is None
+
+    @pytest.mark.parametrize("attribute", ["process", "file", "init"])
+    def test_its_types_are_all_shared_or_none_is(
+        self, attribute: str, xml: str, judge: Judge
+    ) -> None:
+        for other in ("vs1", "virtsec_host", "virtsec_shared_other"):
+            (label,) = re.findall(f' {attribute}="[^"]*"', xml)
+            text = changed(xml, label, label.replace("virtsec_shared", other))
+            assert judge(text) is not None
+
+    def test_its_categories_are_its_own(self, xml: str, judge: Judge) -> None:
+        label = "<label>system_u:system_r:virtsec_shared_t:s0:c1,c"
+        assert judge(changed(xml, f"{label}2", f"{label}3")) is not None
+
+
 def test_without_the_security_module_nothing_starts(
     judge: Judge, monkeypatch: pytest.MonkeyPatch
 ) -> None:

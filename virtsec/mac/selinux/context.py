@@ -32,13 +32,22 @@ class Types:
         return (self.domain, self.exec, self.file)
 
 
+#: The types of all containers that categories alone part; no container can be called so.
+SHARED = "virtsec_shared"
+
+
 def types_of(name: str) -> Types:
     """The types of container `name`: the article's vs1_t, vs1_exec_t and vs1_file_t."""
     return Types(f"{name}_t", f"{name}_exec_t", f"{name}_file_t")
 
 
+def is_shared(label: Label) -> bool:
+    """Whether the types of `label` are those of `SHARED`."""
+    return type_of(label.process) == types_of(SHARED).domain
+
+
 def label_of(name: str, pair: tuple[int, int]) -> Label:
-    """The label of container `name` with categories `pair` (A < B)."""
+    """The label of container `name`, or of one of `SHARED`, with categories `pair` (A < B)."""
     types = types_of(name)
     level = f"s0:c{pair[0]},c{pair[1]}"
     return Label(

@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from virtsec.errors import HostNotReady
 from virtsec.mac.denial import Denial, Weighed, grouped, weighed
-from virtsec.mac.selinux.context import type_of, types_of
-from virtsec.spec import Addition
+from virtsec.mac.selinux.context import SHARED, categories_of, is_shared, type_of, types_of
+from virtsec.spec import Addition, Label
 
 _PORTS = {"tcp_socket", "udp_socket", "sctp_socket", "dccp_socket"}
 _LOOK = {"getattr", "ioctl", "lock", "map", "open", "read", "search", "watch"}
@@ -21,11 +21,12 @@ _NEVER_SHOWN = {"proc_kcore_t", "proc_kmsg_t", "kmsg_t", "security_t", "system_m
 _MEMORY = {"execmem", "execstack", "execheap"}
 _BY_PORT = {"name_bind": "serve on", "name_connect": "connect to"}
 _RELABEL = "Give the directory the container's label: `semanage fcontext -a`, `restorecon -R`."
+_ALIKE = "Every container that shares its types would be let do the same."
 _APART = "Containers are kept apart, and from all that has categories."
 
 
-def denials(lines: Iterable[str], context: str) -> Iterator[Denial]:
-    """The refusals of processes of the type of `context` among records. Raises `HostNotReady`."""
+def denials(lines: Iterable[str], label: Label) -> Iterator[Denial]:
+    """The refusals of the container labelled `label` among records. Raises `HostNotReady`."""
     try:
         from selinux import audit2why  # noqa: PLC0415  (slow, and only needed here)
         from sepolgen.audit import AuditParser  # noqa: PLC0415
@@ -40,17 +41,22 @@ def denials(lines: Iterable[str], context: str) -> Iterator[Denial]:
         parser.parse_string("\n".join(lines))
     finally:
         audit2why.finish()
-    domain = type_of(context)
+    own = _who(label.process)
     for each in parser.avc_msgs:
-        if each.denial and each.scontext.type == domain:
+        if each.denial and _who(str(each.scontext)) == own:
             thing = each.path or each.name or _port(each.message)
             constrained = each.type == audit2why.CONSTRAINT
             yield Denial(str(each.tcontext), each.tclass, frozenset(each.accesses),
                          each.comm, thing, constrained)  # fmt: skip
 
 
+def _who(context: str) -> tuple[str | None, frozenset[int]]:
+    return type_of(context), categories_of(context)
+
+
 def weigh(
     name: str,
+    label: Label,
     refused: Iterable[Denial],
     attributes: Mapping[str, Collection[str]],
     containers: Collection[str],
@@ -59,12 +65,17 @@ def weigh(
 
     `attributes` are those of each type in the loaded policy; `containers` are all names.
     """
-    others = {kind for each in containers if each != name for kind in types_of(each).all()}
+    stem = SHARED if is_shared(label) else name
+    others = {kind for each in (*containers, SHARED) if each not in {name, stem}
+              for kind in types_of(each).all()}  # fmt: skip
     found = []
     for (context, kind), them in grouped(refused).items():
         target = type_of(context) or context
         access = tuple(sorted(frozenset().union(*(each.access for each in them))))
-        risk, breaks = _judge(name, target, kind, set(access), attributes.get(target, ()))
+        own = target == types_of(stem).domain
+        risk, breaks = _judge(name, target, kind, set(access), attributes.get(target, ()), own=own)
+        if stem == SHARED:
+            breaks = breaks or _ALIKE
         if target in others or any(each.constrained for each in them):
             breaks = _APART
         instead = _RELABEL if kind in _FILES else "Do without, or have the host do it."
@@ -73,14 +84,20 @@ def weigh(
 
 
 def _judge(
-    name: str, target: str, kind: str, access: set[str], attributes: Collection[str]
+    name: str,
+    target: str,
+    kind: str,
+    access: set[str],
+    attributes: Collection[str],
+    *,
+    own: bool,
 ) -> tuple[str, str]:
     """The risk, and the promise it would break (empty when it breaks none)."""
     does = " and ".join(sorted(access))
     if kind in _PORTS and "port_type" in attributes and access <= set(_BY_PORT):
         how = " and ".join(words for permission, words in _BY_PORT.items() if permission in access)
         return f"It would let {name} {how} every port of the type {target}, in its own network.", ""
-    if target == types_of(name).domain:
+    if own:
         if kind == "process" and access <= _MEMORY:
             return f"It would let programs in {name} run what they wrote into their own memory.", ""
         return (

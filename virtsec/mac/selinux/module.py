@@ -20,13 +20,14 @@ from virtsec.mac.selinux.category import choose_pair, taken_pairs
 from virtsec.mac.selinux.context import (
     ATTRIBUTE,
     MODEL,
+    SHARED,
     categories_of,
     label_of,
     type_of,
     types_of,
 )
 from virtsec.mac.selinux.reach import LINK_TYPE, PACKET_TYPE, SELinuxReach, attributes, port_type
-from virtsec.spec import ContainerSpec, IdRange, Label, Links, Transport
+from virtsec.spec import ApartBy, ContainerSpec, IdRange, Label, Links, Transport
 from virtsec.step import Host, Step
 
 RESTORECON = "/usr/sbin/restorecon"
@@ -106,8 +107,11 @@ class SELinux:
             return f"{files[0]} not installed or out of date"
         return None
 
-    def label_for(self, name: str, taken: Collection[str]) -> Label:
+    def label_for(self, name: str, taken: Collection[str], apart_by: ApartBy) -> Label:
         """See the protocol."""
+        pair = choose_pair(name, taken)
+        if apart_by is ApartBy.CATEGORY:
+            return label_of(SHARED, pair)
         if policy.module_name(name) not in store.installed(policy.module_name(name)):
             for type_name in types_of(name).all():
                 if kernel.knows(f"system_u:object_r:{type_name}:s0"):
@@ -116,7 +120,7 @@ class SELinux:
                         f"so no container can be called {name!r}.",
                         f"Choose another name, such as '{name}1'.",
                     )
-        return label_of(name, choose_pair(name, taken))
+        return label_of(name, pair)
 
     def policy_for(self, spec: ContainerSpec, label: Label, ids: IdRange | None) -> Policy:
         """See the protocol."""
@@ -126,7 +130,11 @@ class SELinux:
         """See the protocol."""
         have = self.loaded()
         store.change(
-            {policy.module_name(p.name): p.text for p in policies if have.get(p.name) != p.text},
+            {
+                policy.module_name(each.name): each.text
+                for each in policies
+                if each.text and have.get(each.name) != each.text
+            },
             (),
         )
 
@@ -142,7 +150,8 @@ class SELinux:
 
     def texts(self, own: Policy) -> Mapping[str, str]:
         """See the protocol."""
-        return {**policy.base_modules(), policy.module_name(own.name): own.text}
+        base = policy.base_modules()
+        return {**base, policy.module_name(own.name): own.text} if own.text else base
 
     def texts_in_force(self, own: Policy) -> Mapping[str, str]:
         """See the protocol."""
@@ -218,9 +227,9 @@ class SELinux:
     ) -> Sequence[Weighed]:
         """See the protocol."""
         name = next(iter(containers))
-        found = list(denials.denials(records(since), label.process))
+        found = list(denials.denials(records(since), label))
         types = {kind for each in found if (kind := type_of(each.object))}
-        return denials.weigh(name, found, attributes(types) if types else {}, containers)
+        return denials.weigh(name, label, found, attributes(types) if types else {}, containers)
 
     def restore(self, paths: Sequence[PurePosixPath]) -> None:
         """See the protocol."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from virtsec.errors import Refused
 from virtsec.mac.protocol import Policy
-from virtsec.mac.selinux.context import categories_of, types_of
+from virtsec.mac.selinux.context import categories_of, is_shared, types_of
 from virtsec.resources import resource
 from virtsec.spec import ContainerSpec, IdRange, Label, Transport
 
@@ -35,7 +36,18 @@ def base_modules() -> dict[str, str]:
 
 
 def container_module(spec: ContainerSpec, label: Label, ids: IdRange | None) -> Policy:
-    """The module of one container: three types, the macro, and where its files are."""
+    """The module of one container: three types, the macro, and where its files are.
+
+    One that shares its types needs none. Raises `Refused` when it would need one all the same.
+    """
+    if is_shared(label):
+        if spec.additions or _opened_ports(spec):
+            raise Refused(
+                f"{spec.name} shares its policy with other containers, which would be let do "
+                "the same.",
+                "Define it without `--confinement category`.",
+            )
+        return Policy(spec.name, "")
     types = types_of(spec.name)
     first, second = sorted(categories_of(label.file))
     level = f"(s0 (c{first} c{second}))"
@@ -58,14 +70,18 @@ def container_module(spec: ContainerSpec, label: Label, ids: IdRange | None) -> 
     for each in spec.additions:
         permissions = " ".join(each.access)
         text += f"(allow {types.domain} {each.object} ({each.kind} ({permissions})))\n"
-    ports = {*_asked(spec), *_listened(spec)}
-    if ports:
-        ports -= _open_to_all()
+    ports = _opened_ports(spec)
     if ports:
         text += "\n; Ports that `virtsec link` lets it ask at, or be asked at.\n"
     for port, tclass, permission in sorted(ports):
         text += f"(allow {types.domain} {port} ({tclass} ({permission})))\n"
     return Policy(spec.name, text)
+
+
+def _opened_ports(spec: ContainerSpec) -> set[tuple[str, str, str]]:
+    """What its links need that not every container has: a type, a class and a permission."""
+    ports = {*_asked(spec), *_listened(spec)}
+    return ports - _open_to_all() if ports else ports
 
 
 def _asked(spec: ContainerSpec) -> Iterator[tuple[str, str, str]]:
