@@ -33,6 +33,7 @@ from virtsec.errors import BadInput, NotFound, Refused
 from virtsec.mac.protocol import MacModule, Policy
 from virtsec.mac.steps import LoadPolicy, ReplacePolicies, SetLinks, UnloadPolicies
 from virtsec.names import check_name
+from virtsec.rootfs.layers import InView, RemoveLayers
 from virtsec.rootfs.steps import (
     AdoptTree,
     GiveTree,
@@ -116,7 +117,7 @@ def plan_define(
         *fitting,
     ]
     if spec.init_policy is InitPolicy.PRISTINE:
-        steps.append(KeepInit(spec.name, spec.rootfs, spec.init))
+        steps.append(_seen(spec, KeepInit(spec.name, spec.rootfs, spec.init)))
     steps += [LimitSlice(spec.name, None, spec.limits), DefineDomain(spec.name, xml)]
     if spec.autostart:
         steps.append(SetAutostart(spec.name))
@@ -152,10 +153,12 @@ def plan_undefine(
         check_undefine(container, record, storage)
         spec, identity = container.spec, container.identity
         if storage:
+            if spec.base is not None:
+                steps.append(RemoveLayers(spec.rootfs))
             steps.append(RemoveTree(spec.rootfs))
         else:
             marks = mac.marks(identity.label)
-            steps.append(RestTree(spec.rootfs, marks, identity.ids, spec.init))
+            steps.append(_seen(spec, RestTree(spec.rootfs, marks, identity.ids, spec.init)))
     steps.append(UnloadPolicies(tuple(policy_of(container, mac) for container, _ in leaving)))
     for container, record in leaving:
         if container.spec.init_policy is InitPolicy.PRISTINE:
@@ -179,7 +182,8 @@ def plan_label(container: Container, record: DomainRecord, mac: MacModule) -> tu
     """Put a stopped container's labels (and owners) on its tree again; raises `Refused`."""
     check_stopped(record, "labelled")
     spec, identity = container.spec, container.identity
-    return (LabelTree(spec.rootfs, identity.ids, mac.marks(identity.label), spec.init),)
+    marks = mac.marks(identity.label)
+    return (_seen(spec, LabelTree(spec.rootfs, identity.ids, marks, spec.init)),)
 
 
 def plan_kind(
@@ -203,8 +207,9 @@ def plan_kind(
     after = replace(container, spec=spec, identity=replace(container.identity, ids=ids))
     marks = mac.marks(container.identity.label)
     policies = ReplacePolicies((policy_of(container, mac),), (policy_of(after, mac),))
+    owners = Owner(container.identity.ids, marks), Owner(ids, marks)
     steps = (
-        GiveTree(spec.rootfs, Owner(container.identity.ids, marks), Owner(ids, marks), spec.init),
+        _seen(spec, GiveTree(spec.rootfs, *owners, spec.init)),
         RedefineDomain(record.name, record.xml, of_other_kind(record.xml, after)),
     )
     return after, (*steps, policies) if privileged else (policies, *steps)
@@ -324,8 +329,11 @@ def plan_rename(
         label = finished.identity.label
     after = renamed(container, new, label)
     own, target = STORE / old, STORE / new
-    marks = [mac.marks(each.identity.label) for each in (container, after)]
     ids = container.identity.ids
+    owners = (
+        Owner(ids, mac.marks(container.identity.label)),
+        Owner(ids, mac.marks(label)),
+    )
     limits = container.spec.limits
     xml = of_other_name(record.xml, container, after, mac.seclabel(label, facts.models))
     left = [with_renamed_links(each, old, new) for each in others if each.name != new]
@@ -334,9 +342,7 @@ def plan_rename(
         steps += [
             LoadPolicy(policy_of(after, mac)),
             MoveStore(own, target),
-            GiveTree(
-                after.spec.rootfs, Owner(ids, marks[0]), Owner(ids, marks[1]), after.spec.init
-            ),
+            _seen(after.spec, GiveTree(after.spec.rootfs, *owners, after.spec.init)),
             LimitSlice(new, None, limits),
             DefineDomain(new, xml),
         ]
@@ -408,6 +414,11 @@ def plan_unlink(
 ) -> tuple[Step, ...]:
     """Let containers ask for less: it stands in the metadata until it is shut."""
     return tuple(reversed(plan_link(before, after, mac)))
+
+
+def _seen(spec: ContainerSpec, step: Step) -> Step:
+    """A step about a container's tree, done where all of the tree is seen."""
+    return step if spec.base is None else InView(spec.rootfs, step)
 
 
 def owns_tree(spec: ContainerSpec) -> bool:

@@ -60,6 +60,14 @@ class Mount:
 
 
 @dataclass(frozen=True, slots=True)
+class Base:
+    """One generation of a tree that containers share; see `virtsec base`."""
+
+    name: str
+    generation: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Addition:
     """What a container may do beyond what all of its kind may; see `virtsec policy suggest`."""
 
@@ -159,6 +167,8 @@ class ContainerSpec:
     additions: tuple[Addition, ...] = ()
     links: tuple[Link, ...] = ()
     served: tuple[Served, ...] = ()
+    base: Base | None = None  #: what the root is a layer on; there is no source then
+    scratch: bool = False  #: whether all that is written on the base is gone at stop
 
 
 @dataclass(frozen=True, slots=True)

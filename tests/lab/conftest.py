@@ -23,10 +23,9 @@ from machine.outside import Outside
 from machine.qemu import Lsm
 
 #: Containers that fixtures of these names define, and whether they are privileged.
-DEFINED = {name: name == "vs3" for name in ("vs1", "vs2", "vs3", "small", "hostile", "greedy")} | {
-    "patient": False,
-    "twin": False,
-}
+DEFINED = {name: name == "vs3" for name in ("vs1", "vs2", "vs3", "small", "patient", "twin")}
+#: Those that the fixture of this name leads to.
+LED_TO = {"twin": ("triplet", "again")}
 INSIDE = "LAB_REPORT_FD" in os.environ
 
 MARKERS = (
@@ -99,7 +98,8 @@ def lsm(request: pytest.FixtureRequest) -> Lsm:
     if lsm is Lsm.SELINUX:
         items = [item for item in request.session.items if isinstance(item, pytest.Function)]
         asked = {name for item in items for name in item.fixturenames}
-        load_policies({name: kind for name, kind in DEFINED.items() if name in asked})
+        wanted = {name: kind for name, kind in DEFINED.items() if name in asked}
+        load_policies(wanted | {more: False for name in wanted for more in LED_TO.get(name, ())})
     return lsm
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from audited import audited
-from demo.containers import Container, Small, prepare
+from demo.containers import ALIKE, Container, Small, prepare
 from demo.shell import run, virtsec
 from proving import outcomes
 from verified import broken, verified
@@ -30,7 +30,7 @@ def alike() -> Iterator[tuple[Small, Small]]:
     before = modules()
     pair = Small(NAMES[0]), Small(NAMES[1])
     for each in pair:
-        each.define("--confinement", "category")
+        each.define(*ALIKE)
         each.start()
     assert modules() == before
     yield pair

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from demo.containers import Container
+from demo.containers import ALIKE, Container
 from demo.shell import run, virtsec, wait_for
 
 from virtsec.commands.entering import target
@@ -299,7 +299,7 @@ class TestLogs:
 def hostile() -> Iterator[Container]:
     """A small container whose root does what it likes. As all it is undefined at the end."""
     container = Container("hostile")
-    virtsec("define", container.name, "--from", "/srv/images/busybox.tar")
+    virtsec("define", container.name, "--from", "/srv/images/busybox.tar", *ALIKE)
     virtsec("start", container.name)
     yield container
     container.stop()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from demo.containers import Container, Small
+from demo.containers import ALIKE, Container, Small
 from demo.shell import run, virsh, virtsec, wait_for
 
 SLICE = Path("/sys/fs/cgroup/machine.slice/machine-greedy.slice")
@@ -19,7 +19,7 @@ UNLIMITED = ("max", "max 100000", "100")
 def greedy() -> Iterator[Small]:
     """A running container of busybox with limits of its own, that wants all it can get."""
     container = Small("greedy")
-    container.define("--memory", "64M", "--swap", "0", "--pids", "60", "--vcpus", "1")
+    container.define(*ALIKE, "--memory", "64M", "--swap", "0", "--pids", "60", "--vcpus", "1")
     container.start()
     yield container
     container.stop()
@@ -117,7 +117,7 @@ def test_what_is_missing_after_an_edit_of_systemds_is_found_and_mended(greedy: S
 
 def test_nothing_of_it_stays_when_it_is_undefined() -> None:
     short = Small("short")
-    short.define("--pids", "50")
+    short.define(*ALIKE, "--pids", "50")
     assert list(Path("/etc/systemd/system.control").glob("machine-short.slice.d/*"))
     virtsec("undefine", "short", "--storage")
     assert not list(Path("/etc/systemd/system.control").glob("machine-short*"))

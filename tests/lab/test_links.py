@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from demo.containers import Container, Small
+from demo.containers import ALIKE, Container, Small
 from demo.shell import run, virsh, virtsec, wait_for
 from ipv6 import ADDRESSES, give_addresses
 from linked import linked
@@ -231,7 +231,7 @@ def test_links_outlive_what_keeps_the_rules(vs1: Container, vs2: Container) -> N
 
 def test_a_container_takes_its_links_with_it(small: Small, vs1: Container) -> None:
     other = Small("other")
-    other.define()
+    other.define(*ALIKE)
     virtsec("link", "other", "small", "--port", "80")
     virtsec("link", "small", "other", "--port", "22")
     before = json.loads(virtsec("links", "--json").stdout)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from demo import attacks
-from demo.containers import Container, Control, controls, let_controls_start
+from demo.containers import ALIKE, Container, Control, controls, let_controls_start
 from demo.shell import run, virsh, virtsec, wait_for
 
 pytestmark = pytest.mark.after_reboot
@@ -116,7 +116,8 @@ def test_a_foreign_domain_is_refused(command: str, foreign: Foreign) -> None:
 
 def test_a_foreign_domain_starts_while_containers_come_and_go(foreign: Foreign) -> None:
     passing = Container("passing-by")
-    foreign.starts_throughout("define", passing.name, "--from", "/srv/images/busybox.tar")
+    image = ("--from", "/srv/images/busybox.tar")
+    foreign.starts_throughout("define", passing.name, *image, *ALIKE)
     virtsec("start", passing.name)
     group = Path(f"/proc/{passing.init_pid()}/cgroup").read_text()
     assert r"/machine.slice/machine-passing\x2dby.slice/" in group  # systemd's name for a hyphen

@@ -253,6 +253,11 @@ class FakeMac:
             self.exposed.clear()
         return found
 
+    def base_marks(self) -> TreeMarks:
+        """One that is no container's."""
+        mark = {"security.selinux": b"base"}
+        return TreeMarks(mark, mark, mark, mark)
+
     def marks(self, label: Label) -> TreeMarks:
         """Attributes that any file system takes."""
         return TreeMarks(

@@ -11,6 +11,7 @@ from typing import Any
 from virtsec.domain.metadata import CONTROLLER, Container
 from virtsec.domain.xml import domain_xml
 from virtsec.spec import (
+    Base,
     ContainerSpec,
     Identity,
     IdRange,
@@ -107,4 +108,5 @@ SAMPLES = {
         served=(Served(8080, label="http_cache_port_t"),),
     ),
     "smack": sample("vs7", smack=True),
+    "layer": sample("vs8", base=Base("web", 3), scratch=True),
 }

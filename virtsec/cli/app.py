@@ -9,7 +9,19 @@ from typing import Annotated
 import typer
 
 from virtsec import __version__
-from virtsec.cli import adoption, connect, copies, enter, look, make, policy, power, proof, ready
+from virtsec.cli import (
+    adoption,
+    bases,
+    connect,
+    copies,
+    enter,
+    look,
+    make,
+    policy,
+    power,
+    proof,
+    ready,
+)
 from virtsec.cli.interrupt import interruptible
 from virtsec.cli.options import Json, output_of
 
@@ -89,4 +101,5 @@ for command in (
     make.undefine,
 ):
     app.command(name=command.__name__.rstrip("_"))(interruptible(command))
+app.add_typer(bases.app, name="base")
 app.add_typer(policy.app, name="policy")

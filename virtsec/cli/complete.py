@@ -33,6 +33,16 @@ def networks(incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
+def bases(incomplete: str) -> list[str]:
+    """Trees that containers share."""
+    try:
+        from virtsec.commands.bases import names  # noqa: PLC0415  (slow to import)
+
+        return [name for name in names() if name.startswith(incomplete)]
+    except (OSError, ImportError):
+        return []
+
+
 def confinements(incomplete: str) -> list[str]:
     """What parts a container from others."""
     return [word for word in ("type", "category") if word.startswith(incomplete)]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from virtsec.cli.complete import confinements, init_policies
+from virtsec.cli.complete import bases, confinements, init_policies
 from virtsec.cli.options import (
     CpuShares,
     DryRun,
@@ -40,6 +40,17 @@ def define(  # noqa: PLR0917  (typer makes each parameter an option)
         str | None,
         typer.Option(metavar="DIR", help="The root; /var/lib/virtsec/NAME/rootfs by default."),
     ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BASE",
+            help="Have the root be a layer on a tree that containers share; see `virtsec base`.",
+            autocompletion=bases,
+        ),
+    ] = None,
+    scratch: Annotated[
+        bool, typer.Option("--scratch", help="What it writes on its base is gone when it stops.")
+    ] = False,
     privileged: Annotated[
         bool,
         typer.Option(
@@ -134,6 +145,7 @@ def define(  # noqa: PLR0917  (typer makes each parameter an option)
     """
     from virtsec.cli import parse, render  # noqa: PLC0415
     from virtsec.commands import definition  # noqa: PLC0415  (slow imports)
+    from virtsec.commands.bases import newest  # noqa: PLC0415
     from virtsec.commands.results import Planned, as_json  # noqa: PLC0415
     from virtsec.host.checks import check_ready  # noqa: PLC0415
     from virtsec.names import check_name  # noqa: PLC0415
@@ -154,7 +166,9 @@ def define(  # noqa: PLR0917  (typer makes each parameter an option)
     spec = ContainerSpec(
         name=name,
         rootfs=root,
-        source=default_source(root) if source is None else source,
+        source=default_source(root) if source is None and base is None else source,
+        base=None if base is None else newest(base),
+        scratch=scratch,
         privileged=privileged,
         limits=Limits(
             memory_mib=parse.memory(memory),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from virtsec.cli.output import Output, clean
-from virtsec.spec import IdRange, Limits, Mount, Network, NetworkKind
+from virtsec.spec import Base, IdRange, Limits, Mount, Network, NetworkKind
 
 if TYPE_CHECKING:
     from virtsec.commands.kinds import Shifted
@@ -73,6 +73,11 @@ def shifted(output: Output, found: Shifted) -> None:
     output.say(f"{found.name} is {found.kind}{was}{_as_ids(found.ids)}.")
 
 
+def _base(base: Base, *, scratch: bool) -> str:
+    text = f"{base.name}, generation {base.generation}"
+    return f"{text}; what is written is gone at stop" if scratch else text
+
+
 def _info_lines(found: Info) -> list[tuple[str, str]]:
     lines: list[tuple[str, object]] = [
         ("Name", found.name),
@@ -86,6 +91,7 @@ def _info_lines(found: Info) -> list[tuple[str, str]]:
         ("Ids", found.ids and _ids(found.ids)),
         ("Root", found.rootfs),
         ("Made from", found.source),
+        ("On the base", found.base and _base(found.base, scratch=found.scratch)),
         ("Init", " ".join(map(str, filter(None, (found.init, *found.init_args)))) or None),
         ("Init policy", found.init_policy),
         ("Apart by", found.apart_by),

@@ -30,6 +30,10 @@ verify                           {"results": [`virtsec.commands.verifying.Verifi
 verify --list                    {"probes": [{"id", "group", "sentence", "promise", "see",
                                  "position"}, …]}
 audit                            `virtsec.commands.auditing.Audited`
+base create, base refresh        `virtsec.commands.bases.Made`
+base list                        {"bases": [`virtsec.commands.bases.Described`, …]}
+base info                        `virtsec.commands.bases.Described`
+base remove                      `virtsec.commands.bases.Removed`
 policy show                      `virtsec.commands.policies.Shown`
 policy diff                      `virtsec.commands.policies.Compared`
 policy suggest                   `virtsec.commands.suggesting.Suggested`

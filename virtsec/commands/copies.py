@@ -17,6 +17,7 @@ from virtsec.errors import BadInput
 from virtsec.names import check_name
 from virtsec.plan import check_stopped, plan_rename
 from virtsec.rootfs.export import check_target, definition_in, export_tree
+from virtsec.rootfs.layers import in_view
 from virtsec.rootfs.renew import RenewTree
 from virtsec.spec import STORE, ContainerSpec, Network
 from virtsec.step import Host, Watcher, execute, shown
@@ -61,7 +62,8 @@ def clone(
             network=_at(source.network, addresses),
             autostart=False,
         )
-        return define_locked(spec, host, watch, fitting=[RenewTree(spec.rootfs, new)])
+        fitting = [RenewTree(spec.rootfs, new)]
+        return in_view(source.rootfs, lambda: define_locked(spec, host, watch, fitting=fitting))
 
 
 def export(name: str, path: Path, host: Host) -> Exported:
@@ -75,7 +77,10 @@ def export(name: str, path: Path, host: Host) -> Exported:
         check_stopped(record, "exported")
         spec, identity = container.spec, container.identity
         with shown(host.progress, f"write {path}") as advance:
-            size = export_tree(spec.rootfs, identity.ids, record.xml, path, advance)
+            size = in_view(
+                spec.rootfs,
+                lambda: export_tree(spec.rootfs, identity.ids, record.xml, path, advance),
+            )
     return Exported(name, path, size)
 
 
@@ -128,5 +133,7 @@ def _at(network: Network, addresses: Addresses) -> Network:
 
 
 def _alone(spec: ContainerSpec, name: str) -> ContainerSpec:
-    """As `name`, at the place of that name, with no link."""
-    return replace(spec, name=name, rootfs=STORE / name / "rootfs", links=(), served=())
+    """As `name`, at the place of that name, with no link, and whole: a base is copied with it."""
+    rootfs = STORE / name / "rootfs"
+    whole = replace(spec, base=None, scratch=False)
+    return replace(whole, name=name, rootfs=rootfs, links=(), served=())

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from virtsec.commands.bases import check_base
 from virtsec.commands.facts import gather
 from virtsec.commands.find import check_ready, find_ours
 from virtsec.commands.lock import host_lock
@@ -13,6 +14,8 @@ from virtsec.commands.results import Defined, Kind, Labelled, Undefined
 from virtsec.domain.metadata import readable
 from virtsec.errors import BadInput, NotFound, VirtsecError
 from virtsec.plan import DefinePlan, check_undefine, plan_define, plan_label, plan_undefine
+from virtsec.rootfs.layers import InView, base_of
+from virtsec.rootfs.renew import RenewTree
 from virtsec.rootfs.sources import default_source, inspect_source
 from virtsec.spec import ContainerSpec, Mount
 from virtsec.step import Host, Step, Watcher, execute
@@ -105,12 +108,19 @@ def label(name: str, host: Host, watch: Watcher | None = None) -> Labelled:
 
 def _plan(spec: ContainerSpec, host: Host, fitting: Sequence[Step] = ()) -> DefinePlan:
     facts = gather(host)
+    if spec.base is None and spec.source is None:
+        # What an earlier definition left is a layer still, and nothing without its base.
+        spec = replace(spec, base=base_of(spec.rootfs))
     # Once without the source: a bad name is told before an archive is read.
     plan_define(spec, facts, host.mac)
-    if spec.source is None:
-        spec = replace(spec, source=default_source(spec.rootfs))
     for mount in spec.mounts:
         _check_mount(mount)
+    if spec.base is not None:
+        check_base(spec.base, spec.init)
+        own = InView(spec.rootfs, RenewTree(spec.rootfs, spec.name))
+        return plan_define(spec, facts, host.mac, fitting=[own, *fitting])
+    if spec.source is None:
+        spec = replace(spec, source=default_source(spec.rootfs))
     source = inspect_source(spec.source, spec.rootfs, spec.init)
     return plan_define(spec, facts, host.mac, source, fitting)
 

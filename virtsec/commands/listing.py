@@ -140,6 +140,8 @@ def _with_container(seen: Info, container: Container) -> Info:
         init=spec.init,
         init_args=spec.init_args,
         init_policy=spec.init_policy.value,
+        base=spec.base,
+        scratch=spec.scratch,
         apart_by=spec.apart_by.value,
         links=spec.links,
         served=spec.served,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from virtsec.domain.records import DomainState
 from virtsec.mac.protocol import Enforcement
-from virtsec.spec import ContainerSpec, IdRange, Label, Limits, Link, Mount, Network, Served
+from virtsec.spec import Base, ContainerSpec, IdRange, Label, Limits, Link, Mount, Network, Served
 
 if TYPE_CHECKING:
     from virtsec.plan import DefinePlan
@@ -130,6 +130,8 @@ class Info:
     init: PurePosixPath | None = None
     init_args: tuple[str, ...] = ()
     init_policy: str | None = None
+    base: Base | None = None  #: what the root is a layer on
+    scratch: bool = False  #: whether what is written on it is gone at stop
     apart_by: str | None = None  #: what keeps it apart from others: its type, or categories alone
     limits: Limits | None = None
     links: tuple[Link, ...] = ()  #: what it may ask others for

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from virtsec.errors import BadInput, Refused
 from virtsec.names import MOST_INTERFACE, check_name
 from virtsec.runtime import hook
-from virtsec.spec import ApartBy, ContainerSpec, Limits, Mount, Network, NetworkKind
+from virtsec.spec import STORE, ApartBy, ContainerSpec, Limits, Mount, Network, NetworkKind
 
 Interface = IPv4Interface | IPv6Interface
 Address = IPv4Address | IPv6Address
@@ -48,6 +48,15 @@ def check_spec(spec: ContainerSpec) -> None:
             "Leave out --privileged, or --confinement category.",
         )
     _check_root(spec.rootfs)
+    if spec.base is not None:
+        check_name(spec.base.name)
+        if spec.source is not None or spec.rootfs != STORE / spec.name / "rootfs":
+            raise BadInput(
+                "What a container on a base has of its own is kept in virtsec's store.",
+                "Leave --from and --rootfs out, or --base.",
+            )
+    elif spec.scratch:
+        raise BadInput("Only what is written on a base can be scratch.", "Name one with --base.")
     if spec.source is not None:
         _check_text(spec.source, "source")
     check_limits(spec.limits)

@@ -6,6 +6,7 @@ A domain and this element in its `<metadata>` are the only database:
       <virtsec:label model="selinux" process="…" file="…" init="…"/>
       <virtsec:ids start="1048576" count="65536"/>                  (absent when privileged)
       <virtsec:root path="/var/lib/virtsec/vs1/rootfs" source="…"/> (source: where it came from)
+      <virtsec:base tree="../_bases/web/3/tree" scratch="yes"/>     (what it is a layer on)
       <virtsec:init path="/sbin/init" policy="own"/>
       <virtsec:controller path="/usr/libexec/virtsec/controller"/>
       <virtsec:limits pids="4096" swap="512" cpu="100" io="100"/>   (swap in MiB)
@@ -38,10 +39,12 @@ from virtsec.domain.document import parse
 from virtsec.domain.records import DomainRecord
 from virtsec.errors import BadInput
 from virtsec.names import check_name, check_port
+from virtsec.rootfs.bases import base_at, link_to
 from virtsec.runtime import hook
 from virtsec.spec import (
     Addition,
     ApartBy,
+    Base,
     ContainerSpec,
     Identity,
     IdRange,
@@ -59,6 +62,7 @@ from virtsec.spec import (
 #: The controller that virtsec's domains name as their `<emulator>`.
 CONTROLLER = PurePosixPath(hook.CONTROLLERS[0])
 TAG = f"{{{hook.NAMESPACE}}}container"
+BASE = f"{{{hook.NAMESPACE}}}base"
 #: Holds the definition of an adopted domain as it was.
 BEFORE = f"{{{hook.NAMESPACE}}}before"
 
@@ -118,6 +122,9 @@ def write(container: Container) -> etree._Element:
         _add(root, "ids", start=str(identity.ids.start), count=str(identity.ids.count))
     made = {} if spec.source is None else {"source": spec.source}
     _add(root, "root", path=str(spec.rootfs), **made)
+    if spec.base is not None:
+        scratch = {"scratch": "yes"} if spec.scratch else {}
+        _add(root, "base", tree=link_to(spec.base), **scratch)
     _add(root, "init", path=str(spec.init), policy=spec.init_policy.value)
     _add(root, "controller", path=str(container.controller))
     kept = {word: getattr(spec.limits, field) for field, word in _KEPT.items()}
@@ -195,6 +202,8 @@ def read(xml: str, autostart: bool = False) -> Container | None:
         name=name,
         rootfs=PurePosixPath(reader.get(root, "path")),
         source=root.get("source"),
+        base=_base(reader, ours),
+        scratch=ours.find(f"{BASE}[@scratch='yes']") is not None,
         privileged=kind == "privileged",
         limits=_limits(reader, domain, ours, name),
         network=_network(domain, name),
@@ -253,6 +262,16 @@ class _Reader:
             f"virtsec's metadata of {self._name} {how}.",
             f"Put it back with `virsh edit {self._name}`.",
         )
+
+
+def _base(reader: _Reader, ours: etree._Element) -> Base | None:
+    node = ours.find(BASE)
+    if node is None:
+        return None
+    base = base_at(reader.get(node, "tree"))
+    if base is None:
+        raise reader.broken("names a base that is none")
+    return base
 
 
 def _ids(reader: _Reader, ours: etree._Element, privileged: bool) -> IdRange | None:

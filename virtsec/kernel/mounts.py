@@ -11,7 +11,7 @@ import os
 import re
 from pathlib import Path, PurePosixPath
 
-from virtsec.kernel.syscall import syscall
+from virtsec.kernel.syscall import check, libc, syscall
 
 _SYS_OPEN_TREE = 428
 _SYS_FSOPEN = 430
@@ -27,7 +27,8 @@ _OPEN_TREE_CLOEXEC = 0o2000000
 _FSOPEN_CLOEXEC = _FSMOUNT_CLOEXEC = 0x1
 _FSCONFIG_CMD_CREATE = 6
 _MOUNT_ATTR_RDONLY = 0x1
-_MS_PRIVATE = 1 << 18
+_CLONE_NEWNS = 0x00020000
+_MS_REC, _MS_PRIVATE, _MS_SLAVE = 1 << 14, 1 << 18, 1 << 19
 
 _MOUNT_POINT_FIELD = 4
 _OCTAL = re.compile(r"\\([0-7]{3})")
@@ -62,6 +63,17 @@ def detached_tmpfs() -> int:
         os.close(context)
 
 
+def leave_mounts() -> None:
+    """Give this thread alone a mount namespace of its own, which nothing it mounts will leave."""
+    check(libc.unshare(_CLONE_NEWNS), "unshare")
+    check(libc.mount(None, b"/", None, ctypes.c_ulong(_MS_REC | _MS_SLAVE), None), "mount")
+
+
+def unmount(path: PurePosixPath) -> None:
+    """Take away what is mounted there, all of it being over when this returns."""
+    check(libc.umount2(os.fsencode(path), 0), "umount")
+
+
 def make_all_read_only() -> None:
     """Make every mount of this mount namespace private and read-only."""
     attributes = _MountAttr(_MOUNT_ATTR_RDONLY, 0, _MS_PRIVATE, 0)
@@ -88,5 +100,5 @@ def parse_mount_points(mountinfo: str) -> list[PurePosixPath]:
 
 def mounted_at_or_beneath(path: PurePosixPath) -> list[PurePosixPath]:
     """Mount points of this mount namespace that are `path` or under it; `path` without links."""
-    text = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape")
+    text = Path("/proc/thread-self/mountinfo").read_text("utf-8", "surrogateescape")
     return [point for point in parse_mount_points(text) if point.is_relative_to(path)]

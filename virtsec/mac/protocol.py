@@ -98,6 +98,9 @@ class MacModule(Protocol):
     def marks(self, label: Label) -> TreeMarks:
         """The attributes of a tree labelled `label`; pure."""
 
+    def base_marks(self) -> TreeMarks:
+        """The attributes of a tree that containers share as their base; pure."""
+
     def birth(self, marks: TreeMarks) -> Callable[[], None]:
         """What a process runs before it makes files in a directory that has `marks.directories`.
 

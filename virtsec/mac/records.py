@@ -20,13 +20,15 @@ AUDIT_LOG = Path("/var/log/audit/audit.log")
 AVC = 1400
 
 
-def records(since: datetime.datetime | None) -> list[str]:
+def records(since: datetime.datetime | None, log: Path = AUDIT_LOG) -> list[str]:
     """Records of refusals, a line each, of all time without `since`.
+
+    `log` is the newest of auditd's files; the others are beside it (audit.log.1 is the next).
 
     Raises `HostNotReady` where auditd keeps them and auparse is not there to read them, and
     `Failed` when the journal cannot be read.
     """
-    if not AUDIT_LOG.exists():
+    if not log.exists():
         return _from_journal(since)
     try:
         import auparse  # noqa: PLC0415  (Debian's python3-audit; only needed here)
@@ -35,17 +37,27 @@ def records(since: datetime.datetime | None) -> list[str]:
             "auditd keeps what was refused, and its library is not there to read it.",
             "Run `apt install python3-audit`.",
         ) from None
-    return list(_from_auditd(auparse, since))
+    return list(_from_auditd(auparse, log, since))
 
 
-def _from_auditd(auparse: Any, since: datetime.datetime | None) -> Iterator[str]:
-    parser = auparse.AuParser(auparse.AUSOURCE_LOGS)
+def _from_auditd(auparse: Any, log: Path, since: datetime.datetime | None) -> Iterator[str]:
     earliest = 0.0 if since is None else since.timestamp()
+    files = [str(each) for each in _rotated(log) if each.stat().st_mtime >= earliest]
+    if not files:
+        return
+    parser = auparse.AuParser(auparse.AUSOURCE_FILE_ARRAY, files)
     # Not by auparse's own search: what to call between two of its finds is not documented, and
     # it is easily made to pass over every second event.
     while parser.parse_next_event():
         if parser.get_timestamp().sec >= earliest:
             yield from _refusals(parser)
+
+
+def _rotated(log: Path) -> list[Path]:
+    """`log` and what it was rotated to, the oldest first."""
+    numbers = (each.suffix[1:] for each in log.parent.glob(f"{log.name}.*"))
+    older = sorted((int(each) for each in numbers if each.isdecimal()), reverse=True)
+    return [*(log.with_name(f"{log.name}.{number}") for number in older), log]
 
 
 def _refusals(parser: Any) -> Iterator[str]:

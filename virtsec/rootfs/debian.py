@@ -72,6 +72,11 @@ _LINKS = {
 }
 
 
+def default() -> str:
+    """What is built where no source is named: a Debian of the host's own release."""
+    return PREFIX + host_release()
+
+
 def host_release() -> str:
     """The host's own code name, such as 'trixie'. Raises `HostNotReady` where it has none."""
     try:

@@ -47,7 +47,7 @@ def default_source(rootfs: PurePosixPath) -> str | None:
     """
     if os.path.lexists(rootfs) and not is_unfinished(rootfs):
         return None
-    return debian.PREFIX + debian.host_release()
+    return debian.default()
 
 
 def inspect_source(

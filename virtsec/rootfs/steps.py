@@ -15,8 +15,10 @@ from pathlib import Path, PurePosixPath
 from virtsec.errors import Refused
 from virtsec.mac.protocol import TreeMarks
 from virtsec.rootfs import unfinished
+from virtsec.rootfs.bases import BASES, tree_of
 from virtsec.rootfs.fill import fill, partial_of
 from virtsec.rootfs.label import forget_origin, give_back_tree, label_tree, rest_tree, restore_tree
+from virtsec.rootfs.layers import InView, LayTree
 from virtsec.rootfs.remove import refuse_mounts, remove_tree
 from virtsec.rootfs.sources import (
     Source,
@@ -27,7 +29,7 @@ from virtsec.rootfs.sources import (
 )
 from virtsec.rootfs.trouble import explained
 from virtsec.rootfs.trust import check_parents
-from virtsec.spec import STORE, ContainerSpec, Identity, IdRange
+from virtsec.spec import STORE, Base, ContainerSpec, Identity, IdRange
 from virtsec.step import Host, Step, shown
 
 __all__ = [
@@ -69,6 +71,10 @@ def plan_root(
         steps.append(
             FillTree(spec.rootfs, spec.source, identity.ids, spec.init, spec.name, marks, members)
         )
+    if spec.base is not None:
+        steps.append(LayTree(spec.rootfs, spec.base, spec.scratch))
+        label = LabelTree(spec.rootfs, identity.ids, marks, spec.init)
+        return [*steps, InView(spec.rootfs, label)]
     there = spec.source is None
     steps.append(LabelTree(spec.rootfs, identity.ids, marks, spec.init, restore=there))
     return steps
@@ -76,7 +82,7 @@ def plan_root(
 
 def plan_keep(spec: ContainerSpec) -> list[Step]:
     """What comes after the domain is defined: the tree is the container's for good; pure."""
-    return [KeepTree(spec.rootfs, made=spec.source is not None)]
+    return [KeepTree(spec.rootfs, made=spec.source is not None or spec.base is not None)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +213,54 @@ class KeepTree:
         if self.made:
             with suppress(FileNotFoundError):
                 unfinished.begin(self.rootfs)
+
+
+@dataclass(frozen=True, slots=True)
+class MakeBase:
+    """Make the directory that a generation of a base is kept in; only root may enter it."""
+
+    base: Base
+
+    def describe(self) -> str:
+        """See `Step.describe`."""
+        return f"make {tree_of(self.base).parent}"
+
+    def apply(self, host: Host) -> None:  # noqa: ARG002 - the protocol's
+        """See `Step.apply`."""
+        place = tree_of(self.base).parent
+        with explained("make", place):
+            if not Path(STORE).is_dir():
+                Path(STORE).mkdir(_STORE_MODE)
+            check_parents(BASES)
+            for each in (BASES, place.parent, place):
+                with suppress(FileExistsError):
+                    Path(each).mkdir(0o700)
+
+    def undo(self, host: Host) -> None:  # noqa: ARG002 - the protocol's
+        """See `Step.undo`. A directory with something in it was there before, and stays."""
+        place = tree_of(self.base).parent
+        with suppress(OSError):
+            for each in (place, place.parent, BASES):
+                Path(each).rmdir()
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveBase:
+    """Remove a generation of a base; what is removed cannot be brought back."""
+
+    base: Base
+
+    def describe(self) -> str:
+        """See `Step.describe`."""
+        return f"remove {tree_of(self.base).parent}"
+
+    def apply(self, host: Host) -> None:
+        """See `Step.apply`."""
+        RemoveTree(tree_of(self.base)).apply(host)
+        MakeBase(self.base).undo(host)
+
+    def undo(self, host: Host) -> None:
+        """See `Step.undo`."""
 
 
 @dataclass(frozen=True, slots=True)

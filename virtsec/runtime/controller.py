@@ -10,6 +10,8 @@ In this order it
   - closes every descriptor that no argument names, and keeps only libvirt's own environment;
   - enters the container's own slice and makes it the top of the cgroup tree, for itself and for
     all it starts: libvirt_lxc mounts in the container what it sees of that tree;
+  - mounts the container's own layer on the base it shares with others, where it has one: in this
+    mount namespace, which nobody else sees and which is gone when the container stops;
   - under Smack takes on the container's label, which is the container's name, so that init, /dev,
     devpts and tmpfs are born with it: stock libvirt has no driver for Smack;
   - refuses, for itself and for all it starts, the system calls in `REFUSED_CALLS`;
@@ -22,6 +24,7 @@ whoever asked for the start. Standard library only.
 import ctypes
 import posix
 import sys
+import time
 
 LIBVIRT_LXC = ("/usr/lib/libvirt/libvirt_lxc", "/usr/libexec/libvirt_lxc")  # Debian, Fedora
 SETPRIV = "/usr/bin/setpriv"  # util-linux, an essential package
@@ -69,6 +72,11 @@ NAME_LETTERS = set("abcdefghijklmnopqrstuvwxyz0123456789-")  # what virtsec allo
 CGROUPS, SLICE = "/sys/fs/cgroup", "machine.slice/machine-{}.slice"  # libvirt's for /machine/NAME
 CLONE_NEWNS, CLONE_NEWCGROUP = 0x00020000, 0x02000000  # linux/sched.h
 MS_REC, MS_SLAVE, MNT_DETACH = 0x4000, 0x80000, 2  # linux/mount.h, linux/fs.h
+
+STORE, BASES = "/var/lib/virtsec", ["..", "_bases"]  # a container's `base` leads from its directory
+OVERLAY = "index=on,metacopy=on,redirect_dir=on,lowerdir={},upperdir={},workdir={}"  # overlayfs.rst
+
+EBUSY, PATIENCE = 16, 100  # errno.h; tenths of a second
 
 S_IFMT, S_IFREG, BY_OTHERS = 0o170000, 0o100000, 0o022  # stat.h
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -177,6 +185,48 @@ def enter_slice(name: str) -> None:
     call("mount", b"cgroup2", CGROUPS.encode(), b"cgroup2", ctypes.c_ulong(0), None)
 
 
+def mount_layers(own: str, scratch: bool) -> None:
+    """Mount the layer of the container that has the directory `own` in the store on its base.
+
+    With `scratch` what is written goes to memory. The kernel asks the security module for whoever
+    mounts as well: so it is done before the container's label is taken on.
+    """
+    try:
+        base = posix.readlink(f"{own}/base").split("/")
+    except FileNotFoundError:
+        return
+    sane = base[:2] == BASES and base[4:] == ["tree"] and set(base[2]) <= NAME_LETTERS
+    require(sane and base[3].isdecimal(), "its base is none of virtsec's")
+    root = f"{own}/rootfs"
+    lower, upper, work = f"{own}/base", root, f"{own}/work"
+    if scratch:
+        lower, upper, work = f"{root}:{lower}", f"{own}/scratch/own", f"{own}/scratch/work"
+        memory = f"{own}/scratch".encode()
+        call("mount", b"tmpfs", memory, b"tmpfs", ctypes.c_ulong(0), b"mode=0700")
+        posix.mkdir(work, 0o700)
+        copy_directory(root, upper)
+    options = OVERLAY.format(lower, upper, work).encode()
+    arguments = b"virtsec", root.encode(), b"overlay", ctypes.c_ulong(0), options
+    for _ in range(PATIENCE):  # the kernel may not have let go yet of what was mounted before
+        if LIBC.mount(*arguments) == 0:
+            return
+        if ctypes.get_errno() != EBUSY:
+            break
+        time.sleep(0.1)
+    raise Refused(f"its base could not be mounted ({posix.strerror(ctypes.get_errno())})")
+
+
+def copy_directory(path: str, copy: str) -> None:
+    """Make an empty directory with owner, mode and labels of another."""
+    status = posix.stat(path)
+    posix.mkdir(copy, 0o700)
+    for attribute in posix.listxattr(path):
+        if attribute.startswith("security."):
+            posix.setxattr(copy, attribute, posix.getxattr(path, attribute))
+    posix.chown(copy, status.st_uid, status.st_gid)
+    posix.chmod(copy, status.st_mode & 0o7777)
+
+
 def take_label(name: str) -> None:
     """Run under the Smack label `name` from here on; smack(7) has it that nobody can go back."""
     file = posix.open(next(filter(exists, SMACK_LABEL)), posix.O_RDWR | posix.O_CLOEXEC)
@@ -250,6 +300,8 @@ def main(arguments: list[str]) -> None:
     name = options["--name"][0]
     check_name(name)
     enter_slice(name)
+    own = f"{STORE}/{name}"
+    mount_layers(own, exists(f"{own}/scratch"))
     take_confinement(name, options["--security"][0])
     refuse_calls()
     dropped = ",".join(f"-{capability}" for capability in DROPPED)

@@ -209,6 +209,7 @@ class Start:
         self.name, self.domain, self.kind = name, domain, metadata.get("kind")
         self.init, self.init_policy = value("path", "init"), value("policy", "init")
         self.root, self.controller = value("path", "root"), value("path", "controller")
+        self.base, self.scratch = value("tree", "base"), value("scratch", "base") == "yes"
         self.module, ids = value("model", "label"), (value("start", "ids"), value("count", "ids"))
         sane(metadata.get("version") == VERSION, "version")
         sane(self.kind in KEEP_BY_KIND, "kind")
@@ -367,6 +368,20 @@ def check_mount_points(start: Start, root: int) -> None:
             raise Refused(f"{path} has a link in it or is not reached ({error.strerror})") from None
 
 
+def check_layers(start: Start) -> None:
+    """What the controller will mount the root on is what the metadata says, and only root's."""
+    own = f"{STORE}/{start.name}"
+    try:
+        base, scratch = posix.readlink(f"{own}/base"), "scratch" in posix.listdir(own)
+    except FileNotFoundError:
+        base, scratch = "", False
+    found, expected = (base, scratch), (start.base, start.scratch)
+    require(found == expected, f"the base in {own} is {found}, not {expected}; {PUT_BACK}")
+    if base:
+        require(start.root == f"{own}/rootfs", f"its root is not in {own}; {PUT_BACK}")
+        open_trusted(f"{STORE}/{base.removeprefix('../')}", S_IFDIR, TRUSTED_IDS[0])
+
+
 def label_of(start: Start, inode: str) -> str:
     """The label of a file; empty when it has none."""
     try:
@@ -467,6 +482,7 @@ def prepare(start: Start) -> None:
     load_rules(start)
     open_trusted(start.controller, S_IFREG, TRUSTED_IDS[0])
     root = open_trusted(start.root, S_IFDIR, start.owner)
+    check_layers(start)
     check_mount_points(start, root)
     if start.init_policy == "pristine":
         restore_init(start, root, find_init(start, root))

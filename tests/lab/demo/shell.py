@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib.util import find_spec
 from typing import NoReturn
 
 Result = subprocess.CompletedProcess[str]
@@ -68,6 +69,8 @@ def _import_all() -> None:
             importlib.import_module(found.name)
     for name in ("virtsec.domain.connection", "virtsec.mac.detect", "rich.console", "rich.table"):
         importlib.import_module(name)
+    if find_spec("setools") is not None:  # only where SELinux is to be tested
+        importlib.import_module("setools")
 
 
 @contextmanager

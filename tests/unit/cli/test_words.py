@@ -40,12 +40,15 @@ COMMANDS = [
         "console",
     ),
     *("set", "label", "clone", "rename", "export", "import", "adopt", "release"),
-    *("undefine", "policy"),
+    *("undefine", "base", "policy"),
 ]
 #: What they print is somebody else's.
 PASSED_THROUGH = ("logs", "exec", "shell", "console")
 #: Those that only have commands of their own.
-GROUPS = {"policy": ("show", "diff", "suggest")}
+GROUPS = {
+    "base": ("create", "refresh", "list", "info", "remove"),
+    "policy": ("show", "diff", "suggest"),
+}
 TREE = Path(__file__).parents[3]
 
 

@@ -33,6 +33,8 @@ from virtsec.step import Host, Step
 RESTORECON = "/usr/sbin/restorecon"
 #: What the tree of a container that is no longer defined carries: no container may use it.
 REST = "system_u:object_r:virtsec_store_t:s0"
+#: What a tree has that containers share.
+BASE = "system_u:object_r:virtsec_base_t:s0"
 #: What packets from containers are labelled.
 PACKETS = packets.PacketLabels(
     sent=f"system_u:object_r:{PACKET_TYPE}:s0", linked=f"system_u:object_r:{LINK_TYPE}:s0"
@@ -167,6 +169,11 @@ class SELinux:
             init={ATTRIBUTE: label.init.encode() + b"\0"},
             rest={ATTRIBUTE: REST.encode() + b"\0"},
         )
+
+    def base_marks(self) -> TreeMarks:
+        """See the protocol."""
+        mark = {ATTRIBUTE: BASE.encode() + b"\0"}
+        return TreeMarks(files=mark, directories=mark, init=mark, rest=mark)
 
     def birth(self, marks: TreeMarks) -> Callable[[], None]:
         """See the protocol. A file's type comes from its directory, the rest from who makes it."""

@@ -136,6 +136,11 @@ class Smack:
             rest={ATTRIBUTE: REST.encode(), TRANSMUTE: None},
         )
 
+    def base_marks(self) -> TreeMarks:
+        """See the protocol. That nobody may use it holds for the tree of a base as well."""
+        mark = {ATTRIBUTE: REST.encode()}
+        return TreeMarks(mark, {**mark, TRANSMUTE: b"TRUE"}, mark, mark)
+
     def birth(self, marks: TreeMarks) -> Callable[[], None]:
         """See the protocol. The directory hands its label down to what the host's root makes."""
         assert marks.directories[TRANSMUTE] == b"TRUE"

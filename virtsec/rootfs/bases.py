@@ -1,0 +1,29 @@
+"""Where the trees are that containers share as their bases, and how each leads to its own; pure."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+from virtsec.spec import STORE, Base
+
+#: No container can be called so.
+BASES = STORE / "_bases"
+
+
+def tree_of(base: Base) -> PurePosixPath:
+    """Where the tree of a generation is."""
+    return BASES / base.name / str(base.generation) / "tree"
+
+
+def link_to(base: Base) -> str:
+    """How a container's directory in the store leads there: `../_bases/NAME/3/tree`."""
+    return f"../{tree_of(base).relative_to(STORE)}"
+
+
+def base_at(link: str) -> Base | None:
+    """What such a link leads to; None for another one."""
+    parts = link.split("/")
+    if len(parts) != 5 or not parts[3].isdecimal():
+        return None
+    base = Base(parts[2], int(parts[3]))
+    return base if link_to(base) == link else None
