@@ -139,8 +139,8 @@ def test_the_label_of_a_base_is_open_to_no_container(ten: list[Small], lsm: Lsm)
     own = ten[0].info()["label"]["process"]
     if lsm is Lsm.SMACK:
         label = os.getxattr(TREE / "etc/passwd", "security.SMACK64").decode()
-        with Path("/sys/fs/smackfs/access2").open("r+b", buffering=0) as ask:
-            for access in "rwxa":
+        for access in "rwxa":
+            with Path("/sys/fs/smackfs/access2").open("r+b", buffering=0) as ask:
                 ask.write(f"{own} {label} {access}".encode())
                 assert ask.read(1) == b"0"
     else:

@@ -132,11 +132,11 @@ def test_nothing_of_the_hosts_is_open_in_it(container: Container) -> None:
 
 def test_input_output_and_exit_status_pass_through(vs1: Container) -> None:
     script = "read line; echo out $line; echo err >&2; exit 3"
-    done = run("virtsec", "exec", vs1.name, "--", "sh", "-c", script, stdin="in\n", check=False)
+    done = virtsec("exec", vs1.name, "--", "sh", "-c", script, stdin="in\n", check=False)
     assert (done.returncode, done.stdout, done.stderr) == (3, "out in\n", "err\n")
-    killed = run("virtsec", "exec", vs1.name, "--", "sh", "-c", "kill -9 $$", check=False)
+    killed = virtsec("exec", vs1.name, "--", "sh", "-c", "kill -9 $$", check=False)
     assert killed.returncode == 128 + signal.SIGKILL
-    missing = run("virtsec", "exec", vs1.name, "--", "no-such-program", check=False)
+    missing = virtsec("exec", vs1.name, "--", "no-such-program", check=False)
     assert missing.returncode == 127
     assert missing.stderr.strip() == "virtsec: cannot run no-such-program: there is no such program"
 
@@ -154,7 +154,7 @@ def test_a_user_a_directory_and_variables_can_be_chosen(vs1: Container) -> None:
     done = virtsec("exec", *options, "vs1", "--", "sh", "-c", script)
     assert done.stdout == "www-data\n/var/www\nb c\n"
     for wrong in (("--user", "nobody-known"), ("--env", "=x")):
-        refused = run("virtsec", "exec", *wrong, vs1.name, "--", "true", check=False)
+        refused = virtsec("exec", *wrong, vs1.name, "--", "true", check=False)
         assert refused.returncode in (1, 2)
         assert refused.stderr.startswith("error: ")
 
@@ -271,7 +271,7 @@ class TestCopies:
         self, container: Container, tmp_path: Path
     ) -> None:
         secret = f"{container.name}:/etc/shadow"
-        refused = run("virtsec", "cp", "--user", "www-data", secret, str(tmp_path), check=False)
+        refused = virtsec("cp", "--user", "www-data", secret, str(tmp_path), check=False)
         assert refused.returncode == 1
         assert "Permission denied" in refused.stderr
         assert list(tmp_path.iterdir()) == []
@@ -365,7 +365,7 @@ def test_where_nothing_runs_one_sentence_says_so(hostile: Container) -> None:
     """The last of the small container: a hostile one may not have come through."""
     hostile.stop()
     for name, status in ((hostile.name, 1), ("nobody-known", 2)):
-        refused = run("virtsec", "exec", name, "--", "true", check=False)
+        refused = virtsec("exec", name, "--", "true", check=False)
         assert refused.returncode == status
         assert refused.stderr.startswith("error: ")
         assert len(refused.stderr.splitlines()) == 2

@@ -185,11 +185,12 @@ def enter_slice(name: str) -> None:
     call("mount", b"cgroup2", CGROUPS.encode(), b"cgroup2", ctypes.c_ulong(0), None)
 
 
-def mount_layers(own: str, scratch: bool) -> None:
+def mount_layers(own: str, scratch: bool, root_label: str = "") -> None:
     """Mount the layer of the container that has the directory `own` in the store on its base.
 
-    With `scratch` what is written goes to memory. The kernel asks the security module for whoever
-    mounts as well: so it is done before the container's label is taken on.
+    With `scratch` what is written goes to memory. Smack has the label of a file system's root from
+    whoever mounts it, not from the disk (Smack.rst, "Mount options"). The kernel asks the security
+    module for whoever mounts as well: so it is done before the container's label is taken on.
     """
     try:
         base = posix.readlink(f"{own}/base").split("/")
@@ -205,8 +206,10 @@ def mount_layers(own: str, scratch: bool) -> None:
         call("mount", b"tmpfs", memory, b"tmpfs", ctypes.c_ulong(0), b"mode=0700")
         posix.mkdir(work, 0o700)
         copy_directory(root, upper)
-    options = OVERLAY.format(lower, upper, work).encode()
-    arguments = b"virtsec", root.encode(), b"overlay", ctypes.c_ulong(0), options
+    options = OVERLAY.format(lower, upper, work)
+    if root_label:
+        options += f",smackfstransmute={root_label}"
+    arguments = b"virtsec", root.encode(), b"overlay", ctypes.c_ulong(0), options.encode()
     for _ in range(PATIENCE):  # the kernel may not have let go yet of what was mounted before
         if LIBC.mount(*arguments) == 0:
             return
@@ -301,7 +304,7 @@ def main(arguments: list[str]) -> None:
     check_name(name)
     enter_slice(name)
     own = f"{STORE}/{name}"
-    mount_layers(own, exists(f"{own}/scratch"))
+    mount_layers(own, exists(f"{own}/scratch"), name if exists(SMACK) else "")
     take_confinement(name, options["--security"][0])
     refuse_calls()
     dropped = ",".join(f"-{capability}" for capability in DROPPED)

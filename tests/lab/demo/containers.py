@@ -1,6 +1,5 @@
 """Containers for demonstration and tests: virtsec's, and those libvirt starts without it."""
 
-import json
 import shutil
 import tarfile
 import tempfile
@@ -10,8 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from virtsec.cli.schema import info_document
 from virtsec.commands.facts import gather
 from virtsec.commands.host import open_host
+from virtsec.commands.listing import info
+from virtsec.domain.connection import DomainRecord, Libvirt
 from virtsec.plan import plan_define
 from virtsec.spec import STORE, ContainerSpec
 from virtsec.step import Silent
@@ -96,20 +98,25 @@ class Container:
 
     def define(self, *options: str) -> None:
         """Define it, unless it is there."""
-        if virsh("domuuid", self.name, check=False).returncode != 0:
+        if self.record() is None:
             virtsec("define", self.name, "--from", str(KEYED), *options)
             # Pages tell the containers apart.
             page = self.rootfs / "var/www/html/index.html"
             page.write_text(f"This is {self.name}.\n")
 
     def info(self) -> dict[str, Any]:
-        """What `virtsec info --json` says of it."""
-        found: dict[str, Any] = json.loads(virtsec("info", self.name, "--json").stdout)
-        return found
+        """What `virtsec info --json` says of it. By the library: it is asked again and again."""
+        host = open_host(Silent())
+        return info_document(host.mac.enforcement(), info(self.name, host))
+
+    def record(self) -> DomainRecord | None:
+        """What libvirt says of it, likewise; None where there is no such domain."""
+        return Libvirt.connect().domain(self.name)
 
     def running(self) -> bool:
         """Whether libvirt says that it runs."""
-        return virsh("domstate", self.name).stdout.strip() == "running"
+        record = self.record()
+        return record is not None and record.active
 
     def start(self) -> None:
         """Start it, unless it runs, and wait until it serves."""
@@ -174,12 +181,14 @@ class Container:
 
     def _login(self) -> str:
         """Where the shared login listens; another one for each start."""
-        controller = virsh("domid", self.name, check=False).stdout.strip()
-        return f"/run/ssh-{self.name}-{controller}" if controller.isdecimal() else "none"
+        record = self.record()
+        return f"/run/ssh-{self.name}-{record.pid}" if record and record.pid else "none"
 
     def init_pid(self) -> int:
         """The host's process id of its init: the child of the controller."""
-        controller = virsh("domid", self.name).stdout.strip()
+        record = self.record()
+        assert record, f"there is no {self.name}"
+        controller = record.pid
         children = Path(f"/proc/{controller}/task/{controller}/children").read_text().split()
         return int(children[0])
 
@@ -189,7 +198,7 @@ class Small(Container):
 
     def define(self, *options: str) -> None:
         """Define it, unless it is there."""
-        if virsh("domuuid", self.name, check=False).returncode != 0:
+        if self.record() is None:
             virtsec("define", self.name, "--from", str(BUSYBOX), *options)
 
     def wait(self) -> None:
