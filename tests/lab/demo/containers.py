@@ -3,6 +3,7 @@
 import shutil
 import tarfile
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ BUSYBOX = Path("/srv/images/busybox.tar")
 KEYED = Path("/srv/images/debian-with-key.tar")
 KEY = Path("/root/.ssh/demo")
 SSH_FAILED = 255
+MOMENTS = 10
 #: Where a login leads, for as long as the container runs: to ask virtsec takes seconds.
 ADDRESSES: dict[str, str] = {}
 #: Binds of what is the host's: an unprivileged container cannot bind a tree with locked mounts.
@@ -125,8 +127,15 @@ class Container:
         self.wait()
 
     def confined(self) -> bool:
-        """Whether it runs with the label it is defined with."""
-        return self.running() and self.info()["label_holds"] is True
+        """Whether it runs with the label it is defined with.
+
+        libvirt calls it started some moments before init is executed, which is when it gets it.
+        """
+        for _ in range(MOMENTS):
+            if self.running() and self.info()["label_holds"] is True:
+                return True
+            time.sleep(0.5)
+        return False
 
     def stop(self) -> None:
         """Stop it now, if it runs."""
@@ -185,12 +194,16 @@ class Container:
         return f"/run/ssh-{self.name}-{record.pid}" if record and record.pid else "none"
 
     def init_pid(self) -> int:
-        """The host's process id of its init: the child of the controller."""
+        """The host's process id of its init: the child of the controller, once there is one."""
         record = self.record()
         assert record, f"there is no {self.name}"
-        controller = record.pid
-        children = Path(f"/proc/{controller}/task/{controller}/children").read_text().split()
-        return int(children[0])
+        children = Path(f"/proc/{record.pid}/task/{record.pid}/children")
+        for _ in range(MOMENTS):
+            found = children.read_text().split()
+            if found:
+                return int(found[0])
+            time.sleep(0.5)
+        raise AssertionError(f"{self.name} has no init")
 
 
 class Small(Container):
@@ -202,7 +215,8 @@ class Small(Container):
             virtsec("define", self.name, "--from", str(BUSYBOX), *options)
 
     def wait(self) -> None:
-        """Nothing to wait for."""
+        """Wait until its init runs."""
+        assert self.confined(), f"{self.name} does not run as itself"
 
     def inside(self, script: str, stdin: str | None = None) -> Result:
         """Run a script inside as its root, by virtsec's own door."""
