@@ -33,11 +33,14 @@ from virtsec.errors import BadInput, NotFound, Refused
 from virtsec.mac.protocol import MacModule, Policy
 from virtsec.mac.steps import LoadPolicy, ReplacePolicies, SetLinks, UnloadPolicies
 from virtsec.names import check_name
-from virtsec.rootfs.layers import InView, RemoveLayers
+from virtsec.rootfs.follow import CarryChanges, RemoveBeside, TakePlace, beside
+from virtsec.rootfs.layers import InView, RemoveLayers, lay
 from virtsec.rootfs.steps import (
     AdoptTree,
     GiveTree,
+    KeepTree,
     LabelTree,
+    MakeStore,
     MoveStore,
     Owner,
     ReleaseTree,
@@ -49,6 +52,7 @@ from virtsec.rootfs.steps import (
 from virtsec.spec import (
     STORE,
     ApartBy,
+    Base,
     ContainerSpec,
     Identity,
     IdRange,
@@ -184,6 +188,35 @@ def plan_label(container: Container, record: DomainRecord, mac: MacModule) -> tu
     spec, identity = container.spec, container.identity
     marks = mac.marks(identity.label)
     return (_seen(spec, LabelTree(spec.rootfs, identity.ids, marks, spec.init)),)
+
+
+def plan_follow(
+    container: Container, record: DomainRecord, newest: Base, laid: Base | None, mac: MacModule
+) -> tuple[Step, ...]:
+    """Move a stopped container to another generation of its base, with all that is its own.
+
+    `laid` is what its layer is on already: another than its definition says, where an earlier run
+    was killed between the two. Raises `Refused`.
+    """
+    check_stopped(record, "moved")
+    spec, identity = container.spec, container.identity
+    assert spec.base is not None
+    target = beside(spec.name)
+    after = replace(container, spec=replace(spec, base=newest))
+    steps: list[Step] = []
+    if laid != newest:
+        marks = mac.marks(identity.label)
+        label = LabelTree(target, identity.ids, marks, spec.init)
+        steps += [
+            RemoveBeside(target),
+            MakeStore(target, identity.ids),
+            *lay(target, newest, label, scratch=spec.scratch),
+            CarryChanges(spec.rootfs, target, spec.base, identity.ids),
+            InView(target, label),
+            TakePlace(spec.rootfs, target, newest),
+        ]
+    steps += [SetMetadata(container, after), KeepTree(spec.rootfs, made=True), RemoveBeside(target)]
+    return tuple(steps)
 
 
 def plan_kind(

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import tarfile
 from collections.abc import Iterator
 from io import BytesIO
@@ -16,8 +17,13 @@ from complained import complained
 from demo.containers import ALIKE, BUSYBOX, Small, prepare
 from demo.shell import run, virsh, virtsec, wait_for
 from inodes import inodes
+from killed import killed
 from machine.qemu import Lsm
 from verified import broken, verified
+
+from virtsec.commands.bases import follow
+from virtsec.commands.host import open_host
+from virtsec.step import Silent, Step
 
 BASE, TREE = "shared", Path("/var/lib/virtsec/_bases/shared/1/tree")
 TEN = [f"layer-{number}" for number in range(10)]
@@ -221,6 +227,42 @@ def test_another_generation_is_for_those_to_come(base: Path, ten: list[Small]) -
     virtsec("undefine", "--storage", later.name)
     made = json.loads(virtsec("base", "refresh", BASE, "--from", str(base), "--json").stdout)
     assert (made["generation"], made["removed"]) == (3, [2])
+
+
+def killed_before(step: str, name: str) -> None:
+    """Move a container to its base's newest generation, killed before a step is taken."""
+
+    def watch(index: int, each: Step) -> None:
+        del index
+        if type(each).__name__ == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    killed(lambda: follow(name, open_host(Silent()), watch))
+
+
+def test_who_follows_keeps_what_it_changed_wherever_it_was_interrupted(ten: list[Small]) -> None:
+    each = ten[9]
+    each.inside(
+        "echo own >/srv/own; echo mine >>/etc/passwd; rm /etc/group; chmod 700 /etc/inittab;"
+        "mkdir -p /opt/a; ln -s b /opt/a/link; echo deep >/opt/a/b; mv /root /root2"
+    )
+    each.stop()
+    before = whole(TREE)
+    virtsec("base", "refresh", BASE, "--from", str(BUSYBOX))
+    for step in ("CarryChanges", "TakePlace", "SetMetadata", "KeepTree"):
+        killed_before(step, each.name)
+    virtsec("start", each.name, "--follow")
+    assert each.confined()
+    assert each.info()["base"]["generation"] > 1
+    there = each.inside("ls /srv").stdout.split()
+    assert "own" in there
+    assert "big" not in there
+    assert each.inside("tail -n 1 /etc/passwd; cat /opt/a/link").stdout == "mine\ndeep\n"
+    gone = "ls -d /etc/group /root; stat -c %a /etc/inittab"
+    assert each.inside(f"{gone}; true").stdout == "700\n"
+    assert each.inside("cat /etc/hostname").stdout == f"{each.name}\n"
+    assert not list(TREE.parents[3].glob("_layer*"))
+    assert whole(TREE) == before
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,18 @@ if TYPE_CHECKING:
 _VIRSH = "/usr/bin/virsh"
 
 
-def start(context: typer.Context, names: InactiveNames, json: Json = False) -> int:
+def start(
+    context: typer.Context,
+    names: InactiveNames,
+    follow: Annotated[
+        bool,
+        typer.Option(
+            "--follow",
+            help="First move those on a base to its newest generation; what they changed stays.",
+        ),
+    ] = False,
+    json: Json = False,
+) -> int:
     """Start containers.
 
     \b
@@ -37,7 +48,7 @@ def start(context: typer.Context, names: InactiveNames, json: Json = False) -> i
         output.say(f"Started {started.name} as {started.label}.")
         output.say(f"Next: virtsec console {started.name}, or virtsec info {started.name}")
 
-    return each(output, names, lambda name: lifecycle.start(name, host), render)
+    return each(output, names, lambda name: lifecycle.start(name, host, follow=follow), render)
 
 
 def shutdown(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from virtsec.commands.find import check_ready
+from virtsec.commands.find import check_ready, find_ours
 from virtsec.commands.lock import host_lock
 from virtsec.errors import BadInput, NotFound, Refused
 from virtsec.names import check_name
+from virtsec.plan import plan_follow
 from virtsec.rootfs.bases import BASES, tree_of
+from virtsec.rootfs.follow import beside
 from virtsec.rootfs.layers import base_of
 from virtsec.rootfs.sources import DEFAULT_INIT, check_root, inspect_source
 from virtsec.rootfs.steps import FillTree, KeepTree, MakeBase, RemoveBase
@@ -111,6 +114,26 @@ def refresh(name: str, source: str, host: Host, watch: Watcher | None = None) ->
         idle = [each for each in _generations(name)[:-1] if not _users(each)]
         execute([RemoveBase(each) for each in idle], host, watch)
     return replace(made, removed=tuple(each.generation for each in idle))
+
+
+def follow(name: str, host: Host, watch: Watcher | None = None) -> Base | None:
+    """Move stopped container `name` to the newest generation of its base; what it is on then.
+
+    None where it is on no base. What it has changed stays as it is. One that was killed is taken up
+    by the next. Raises what `find_ours` does, `Refused` while it runs, and `Failed` when a step
+    fails; what was begun is undone then.
+    """
+    with host_lock(host.progress):
+        record, container = find_ours(name, host)
+        spec = container.spec
+        if spec.base is None:
+            return None
+        base = newest(spec.base.name)
+        # Beside it is what an earlier run left that was killed at its end.
+        if base != spec.base or os.path.lexists(beside(name).parent):
+            laid = base_of(spec.rootfs)
+            execute(plan_follow(container, record, base, laid, host.mac), host, watch)
+        return base
 
 
 def describe(name: str) -> Described:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 
-from virtsec.commands import live
+from virtsec.commands import bases, live
 from virtsec.commands.find import check_ready, find_ours
 from virtsec.commands.results import Acted, Started
 from virtsec.domain.records import DomainRecord, DomainState
@@ -21,8 +21,10 @@ REBOOT_SIGNALS = {"systemd": signal.SIGRTMIN + 5, "init": int(signal.SIGTERM)}
 _INTERVAL = 0.2  # seconds between looks at a container that is to stop
 
 
-def start(name: str, host: Host) -> Started:
+def start(name: str, host: Host, *, follow: bool = False) -> Started:
     """Start container `name`; returns when its init runs.
+
+    With `follow` it is moved to the newest generation of its base before.
 
     Raises `NotFound`, `HostNotReady`, and `Refused` when it is not ours or the hook finds its
     confinement weakened.
@@ -31,6 +33,8 @@ def start(name: str, host: Host) -> Started:
     if record.active:
         raise Failed(f"{name} is running already.")
     check_ready(host)
+    if follow:
+        bases.follow(name, host)
     host.libvirt.start(name)
     return Started(
         name=name,

@@ -34,6 +34,7 @@ from virtsec.rootfs.bases import base_at, link_to
 from virtsec.rootfs.remove import remove_tree
 from virtsec.rootfs.trouble import explained
 from virtsec.rootfs.trust import check_parents
+from virtsec.rootfs.walk import directories, opened
 from virtsec.runtime import controller
 from virtsec.spec import STORE, Base
 from virtsec.step import Host, Step, shown
@@ -143,6 +144,41 @@ class LayTree:
         if os.path.lexists(self.rootfs):
             with shown(host.progress, f"remove {self.rootfs}", None) as advance:
                 remove_tree(self.rootfs, advance)
+
+
+@dataclass(frozen=True, slots=True)
+class NameAll:
+    """Have a layer, seen with its base, name all that it has.
+
+    Of an inode with several names the kernel brings up the one that it was changed by; whoever
+    looks at the layer alone, as the hook does, is to find it by each.
+    """
+
+    rootfs: PurePosixPath
+
+    def describe(self) -> str:
+        """See `Step.describe`."""
+        return f"name every file in {self.rootfs}"
+
+    def apply(self, host: Host) -> None:  # noqa: ARG002 - the protocol's
+        """See `Step.apply`."""
+        with explained("change", self.rootfs), opened(self.rootfs) as root:
+            for directory in directories(root):
+                for entry in directory.entries:
+                    found = entry.stat(follow_symlinks=False)
+                    if found.st_nlink > 1 and not entry.is_dir(follow_symlinks=False):
+                        times = (found.st_atime_ns, found.st_mtime_ns)
+                        place = directory.descriptor
+                        os.utime(entry.name, ns=times, dir_fd=place, follow_symlinks=False)
+
+    def undo(self, host: Host) -> None:
+        """See `Step.undo`: the layer goes, or is as good as before."""
+
+
+def lay(rootfs: PurePosixPath, base: Base, label: Step, *, scratch: bool) -> tuple[Step, ...]:
+    """The steps to a layer on a base; `label` gives it its owners and labels; pure."""
+    seen = (InView(rootfs, each) for each in (label, NameAll(rootfs)))
+    return (LayTree(rootfs, base, scratch), *seen)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
@@ -30,6 +31,21 @@ def remove_tree(path: PurePosixPath, advance: Callable[[int], None]) -> None:
             _refuse_mounts(root)
             _empty(root, advance)
         Path(path).rmdir()
+
+
+def remove_at(directory: int, name: str) -> None:
+    """Remove what is called `name` in an open directory, all of it. Raises `OSError`."""
+    found = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    if not stat.S_ISDIR(found.st_mode):
+        os.unlink(name, dir_fd=directory)
+        return
+    below = open_beneath(directory, name, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        while _clear(below, below, _DEPTH, lambda _: None):
+            pass
+    finally:
+        os.close(below)
+    os.rmdir(name, dir_fd=directory)
 
 
 def refuse_mounts(path: PurePosixPath) -> None:

@@ -18,7 +18,7 @@ from virtsec.rootfs import unfinished
 from virtsec.rootfs.bases import BASES, tree_of
 from virtsec.rootfs.fill import fill, partial_of
 from virtsec.rootfs.label import forget_origin, give_back_tree, label_tree, rest_tree, restore_tree
-from virtsec.rootfs.layers import InView, LayTree
+from virtsec.rootfs.layers import lay
 from virtsec.rootfs.remove import refuse_mounts, remove_tree
 from virtsec.rootfs.sources import (
     Source,
@@ -72,9 +72,8 @@ def plan_root(
             FillTree(spec.rootfs, spec.source, identity.ids, spec.init, spec.name, marks, members)
         )
     if spec.base is not None:
-        steps.append(LayTree(spec.rootfs, spec.base, spec.scratch))
         label = LabelTree(spec.rootfs, identity.ids, marks, spec.init)
-        return [*steps, InView(spec.rootfs, label)]
+        return [*steps, *lay(spec.rootfs, spec.base, label, scratch=spec.scratch)]
     there = spec.source is None
     steps.append(LabelTree(spec.rootfs, identity.ids, marks, spec.init, restore=there))
     return steps

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import PurePosixPath
 
@@ -52,8 +52,9 @@ _CREATE = (
     "--wildcards",
     *_OUT,
     "--file=-",
-    ".",
 )
+#: Instead of all: what is named, by names that end with a NUL, and nothing in it that is not.
+_NAMED = ("--no-recursion", "--null", "--verbatim-files-from", "--files-from=-")
 
 
 def unpack(
@@ -93,16 +94,27 @@ def _first(complaint: str) -> str:
 
 
 @contextmanager
-def packed(tree: int, ids: IdRange | None) -> Iterator[Feed]:
+def _names(paths: Sequence[str]) -> Iterator[int]:
+    with os.fdopen(os.memfd_create("names"), "w+b") as file:
+        file.writelines(b"./" + os.fsencode(path) + b"\0" for path in paths)
+        file.seek(0)
+        yield file.fileno()
+
+
+@contextmanager
+def packed(tree: int, ids: IdRange | None, paths: Sequence[str] | None = None) -> Iterator[Feed]:
     """The tree that descriptor `tree` holds, with owners from `ids` counted from 0, as a feed.
 
-    What is mounted in the tree is left out; /dev's entries are too.
+    With `paths`, relative to it, only those. What is mounted in the tree is left out; /dev's
+    entries are too.
     """
+    words = (*_CREATE, ".") if paths is None else (*_CREATE, *_NAMED)
     mount = detached_mount(tree)
     try:
         with (
             os.fdopen(os.memfd_create("errors"), "w+b") as errors,
-            confined(_CREATE, Place(mount, ids, READ), stderr=errors.fileno()) as tar,
+            _names(paths or ()) as names,
+            confined(words, Place(mount, ids, READ), names, errors.fileno()) as tar,
         ):
             assert tar.stdout is not None
             yield Feed(tar.stdout.fileno(), tar, errors)

@@ -75,7 +75,8 @@ class Library:
             (SetAutostart(spec.name),),
         )
 
-    def start(self, name: str, _host: Any) -> results.Started:
+    def start(self, name: str, _host: Any, *, follow: bool) -> results.Started:
+        del follow
         self._note("start", name)
         if name == "missing":
             raise NotFound("There is no container 'missing'.", "See 'virtsec list --all'.")
