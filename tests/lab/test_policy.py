@@ -9,6 +9,8 @@ import setools
 from demo.containers import Container
 from demo.shell import virtsec
 
+from virtsec.mac.selinux.context import SHARED
+
 pytestmark = pytest.mark.selinux
 
 #: Types of the host whose files a container may read and write, at most.
@@ -115,6 +117,6 @@ def test_containers_are_constrained_by_categories(vs1: Container, vs3: Container
 
 def test_the_hook_relabels_containers_files_only(vs1: Container) -> None:
     listed = json.loads(virtsec("list", "--all", "--json").stdout)["containers"]
-    names = [each["name"] for each in listed]
+    names = [each["name"] for each in listed] + [SHARED]
     assert vs1.name in names
     assert targets("virtsec_hook_t", "file", "relabelto") <= {t for n in names for t in own(n)}
