@@ -5,25 +5,26 @@ import json
 import os
 import re
 import shutil
-import signal
 import tarfile
 from collections.abc import Iterator
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from time import monotonic
 
 import pytest
+from asked import allowed
 from complained import complained
 from demo.containers import ALIKE, BUSYBOX, Small, prepare
 from demo.shell import run, virsh, virtsec, wait_for
 from inodes import inodes
-from killed import killed
+from killed import killed_before
 from machine.qemu import Lsm
 from verified import broken, verified
 
 from virtsec.commands.bases import follow
 from virtsec.commands.host import open_host
-from virtsec.step import Silent, Step
+from virtsec.step import Silent
 
 BASE, TREE = "shared", Path("/var/lib/virtsec/_bases/shared/1/tree")
 TEN = [f"layer-{number}" for number in range(10)]
@@ -152,10 +153,7 @@ def test_the_label_of_a_base_is_open_to_no_container(ten: list[Small], lsm: Lsm)
     else:
         label = os.getxattr(TREE / "etc/passwd", "security.selinux").rstrip(b"\0").decode()
         for each in ("file", "dir", "lnk_file"):
-            number = int(Path(f"/sys/fs/selinux/class/{each}/index").read_text())
-            with Path("/sys/fs/selinux/access").open("r+b", buffering=0) as ask:
-                ask.write(f"{own} {label} {number}".encode())
-                assert int(ask.read(100).split()[0], 16) == 0
+            assert allowed(own, label, each) == 0
 
 
 def test_what_is_scratch_is_gone_at_stop_and_the_rest_is_there(base: Path) -> None:
@@ -229,17 +227,6 @@ def test_another_generation_is_for_those_to_come(base: Path, ten: list[Small]) -
     assert (made["generation"], made["removed"]) == (3, [2])
 
 
-def killed_before(step: str, name: str) -> None:
-    """Move a container to its base's newest generation, killed before a step is taken."""
-
-    def watch(index: int, each: Step) -> None:
-        del index
-        if type(each).__name__ == step:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    killed(lambda: follow(name, open_host(Silent()), watch))
-
-
 def test_who_follows_keeps_what_it_changed_wherever_it_was_interrupted(ten: list[Small]) -> None:
     each = ten[9]
     each.inside(
@@ -250,7 +237,7 @@ def test_who_follows_keeps_what_it_changed_wherever_it_was_interrupted(ten: list
     before = whole(TREE)
     virtsec("base", "refresh", BASE, "--from", str(BUSYBOX))
     for step in ("CarryChanges", "TakePlace", "SetMetadata", "KeepTree"):
-        killed_before(step, each.name)
+        killed_before(step, partial(follow, each.name, open_host(Silent())))
     virtsec("start", each.name, "--follow")
     assert each.confined()
     assert each.info()["base"]["generation"] > 1

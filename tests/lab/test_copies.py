@@ -1,11 +1,10 @@
 """A container once more, elsewhere or by another name: nothing of it is lost, nothing shared."""
 
 import json
-import os
 import re
-import signal
 import tarfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,11 @@ import pytest
 from complained import complained
 from demo.containers import Small
 from demo.shell import run, virsh, virtsec
-from killed import killed
+from killed import killed_before
 
 from virtsec.commands.copies import rename
 from virtsec.commands.host import open_host
-from virtsec.step import Silent, Step
+from virtsec.step import Silent
 
 ARCHIVE = Path("/srv/small.tar")
 #: Attributes that are the host's, not the container's.
@@ -113,24 +112,13 @@ def test_what_is_exported_and_imported_is_the_same(original: Small) -> None:
     again.stop()
 
 
-def killed_before(step: str, old: str, new: str) -> None:
-    """Rename a container in a process that kills itself before it takes a step."""
-
-    def watch(index: int, each: Step) -> None:
-        del index
-        if type(each).__name__ == step:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    killed(lambda: rename(old, new, open_host(Silent()), watch))
-
-
 def test_a_renamed_one_is_the_same_wherever_it_was_interrupted(
     original: Small, twin: Small
 ) -> None:
     virtsec("link", original.name, twin.name, "--port", "80")
     before, mac = tree(twin), _mac(twin.name)
     for step in ("GiveTree", "UndefineDomain"):
-        killed_before(step, twin.name, "triplet")
+        killed_before(step, partial(rename, twin.name, "triplet", open_host(Silent())))
         assert virsh("domuuid", twin.name).returncode == 0
     virtsec("rename", twin.name, "triplet")
     triplet = Small("triplet")

@@ -12,6 +12,7 @@ import re
 from pathlib import Path, PurePosixPath
 
 from virtsec.kernel.syscall import check, libc, syscall
+from virtsec.kernel.userns import CLONE_NEWNS, unshare
 
 _SYS_OPEN_TREE = 428
 _SYS_FSOPEN = 430
@@ -27,7 +28,6 @@ _OPEN_TREE_CLOEXEC = 0o2000000
 _FSOPEN_CLOEXEC = _FSMOUNT_CLOEXEC = 0x1
 _FSCONFIG_CMD_CREATE = 6
 _MOUNT_ATTR_RDONLY = 0x1
-_CLONE_NEWNS = 0x00020000
 _MS_REC, _MS_PRIVATE, _MS_SLAVE = 1 << 14, 1 << 18, 1 << 19
 
 _MOUNT_POINT_FIELD = 4
@@ -65,7 +65,7 @@ def detached_tmpfs() -> int:
 
 def leave_mounts() -> None:
     """Give this thread alone a mount namespace of its own, which nothing it mounts will leave."""
-    check(libc.unshare(_CLONE_NEWNS), "unshare")
+    unshare(CLONE_NEWNS)
     check(libc.mount(None, b"/", None, ctypes.c_ulong(_MS_REC | _MS_SLAVE), None), "mount")
 
 

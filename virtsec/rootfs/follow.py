@@ -11,6 +11,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from virtsec.domain.pristine import KEPT
 from virtsec.errors import RootfsFailed
 from virtsec.kernel.exchange import exchange
 from virtsec.rootfs.bases import tree_of
@@ -22,9 +23,6 @@ from virtsec.rootfs.trouble import explained
 from virtsec.rootfs.walk import opened
 from virtsec.spec import STORE, Base, IdRange
 from virtsec.step import Host, shown
-
-#: What else a container has in its directory (see `virtsec.domain.pristine`).
-_KEPT = "init.pristine"
 
 
 def beside(name: str) -> PurePosixPath:
@@ -87,12 +85,12 @@ class TakePlace:
 
     def apply(self, host: Host) -> None:  # noqa: ARG002 - the protocol's
         """See `Step.apply`."""
-        kept = self.target.parent / _KEPT
+        kept = self.target.parent / KEPT
         with explained("change", self.rootfs):
             with suppress(FileNotFoundError):
                 Path(kept).unlink()
             with suppress(FileNotFoundError):
-                Path(kept).hardlink_to(self.rootfs.parent / _KEPT)
+                Path(kept).hardlink_to(self.rootfs.parent / KEPT)
             exchange(self.rootfs.parent, self.target.parent)
 
     def undo(self, host: Host) -> None:  # noqa: ARG002 - the protocol's
@@ -116,7 +114,7 @@ class RemoveBeside:
         if os.path.lexists(self.target.parent):
             RemoveLayers(self.target).apply(host)
             with suppress(FileNotFoundError):
-                Path(self.target.parent / _KEPT).unlink()
+                Path(self.target.parent / KEPT).unlink()
             RemoveTree(self.target).apply(host)
 
     def undo(self, host: Host) -> None:

@@ -29,7 +29,7 @@ def remove_tree(path: PurePosixPath, advance: Callable[[int], None]) -> None:
     with explained("remove", path):
         with opened(path) as root:
             _refuse_mounts(root)
-            _empty(root, advance)
+            _empty(root.descriptor, advance)
         Path(path).rmdir()
 
 
@@ -41,8 +41,7 @@ def remove_at(directory: int, name: str) -> None:
         return
     below = open_beneath(directory, name, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        while _clear(below, below, _DEPTH, lambda _: None):
-            pass
+        _empty(below, lambda _: None)
     finally:
         os.close(below)
     os.rmdir(name, dir_fd=directory)
@@ -61,9 +60,9 @@ def _refuse_mounts(root: Root) -> None:
         )
 
 
-def _empty(root: Root, advance: Callable[[int], None]) -> None:
+def _empty(directory: int, advance: Callable[[int], None]) -> None:
     """Remove everything in an open directory; what was moved to its top goes in the next round."""
-    while _clear(root.descriptor, root.descriptor, _DEPTH, advance):
+    while _clear(directory, directory, _DEPTH, advance):
         pass
 
 
