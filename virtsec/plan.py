@@ -13,8 +13,9 @@ from virtsec.domain.checks import check_addresses, check_spec, gateway_on
 from virtsec.domain.claims import Claims, claims
 from virtsec.domain.document import parse, serialise
 from virtsec.domain.limits import fill
-from virtsec.domain.links import links_of, with_links
-from virtsec.domain.metadata import Container
+from virtsec.domain.links import links_of, traffic_of, with_links
+from virtsec.domain.metadata import Container, port, readable
+from virtsec.domain.orders import KeepOrders, orders
 from virtsec.domain.pristine import DropInit, KeepInit
 from virtsec.domain.records import DomainRecord, NetworkState
 from virtsec.domain.rename import of_other_name, renamed, with_renamed_links
@@ -30,9 +31,10 @@ from virtsec.domain.steps import (
 )
 from virtsec.domain.xml import domain_xml, of_other_kind
 from virtsec.errors import BadInput, NotFound, Refused
+from virtsec.host.expose import Expose
 from virtsec.mac.protocol import MacModule, Policy
-from virtsec.mac.steps import LoadPolicy, ReplacePolicies, SetLinks, UnloadPolicies
-from virtsec.names import check_name
+from virtsec.mac.steps import LoadPolicy, ReplacePolicies, SetTraffic, UnloadPolicies
+from virtsec.names import check_name, port_of
 from virtsec.rootfs.follow import CarryChanges, RemoveBeside, TakePlace, beside
 from virtsec.rootfs.layers import InView, RemoveLayers, lay
 from virtsec.rootfs.steps import (
@@ -54,6 +56,7 @@ from virtsec.spec import (
     ApartBy,
     Base,
     ContainerSpec,
+    Egress,
     Identity,
     IdRange,
     InitPolicy,
@@ -113,6 +116,9 @@ def plan_define(
         mac.label_for(spec.name, taken.labels, spec.apart_by),
         None if spec.privileged else _choose_ids(spec, facts, taken),
     )
+    container = Container(spec, identity, facts.controller)
+    known = list(readable(facts.domains))
+    _check_exposed_apart(spec, known)
     policy = mac.policy_for(spec, identity.label, identity.ids)
     xml = domain_xml(spec, identity, mac.seclabel(identity.label, facts.models), facts.controller)
     steps: list[Step] = [
@@ -122,11 +128,15 @@ def plan_define(
     ]
     if spec.init_policy is InitPolicy.PRISTINE:
         steps.append(_seen(spec, KeepInit(spec.name, spec.rootfs, spec.init)))
+    steps += _set_traffic(known, [*known, container])
+    if wanted := orders(container):
+        steps.append(KeepOrders(spec.name, "", wanted))
     steps += [LimitSlice(spec.name, None, spec.limits), DefineDomain(spec.name, xml)]
+    steps += _expose(None, spec)
     if spec.autostart:
         steps.append(SetAutostart(spec.name))
     steps += plan_keep(spec)
-    return DefinePlan(Container(spec, identity, facts.controller), policy, xml, tuple(steps))
+    return DefinePlan(container, policy, xml, tuple(steps))
 
 
 def check_undefine(container: Container, record: DomainRecord, storage: bool) -> None:
@@ -151,8 +161,8 @@ def plan_undefine(
     With them go links from and to them; `containers` are all there are. Domains go last: until then
     an interrupted `undefine` can be run again. Raises as `check_undefine` does.
     """
-    names = {each.name for each, _ in leaving}
-    steps = list(plan_unlink(containers, _without(names, containers), mac))
+    left = _without({each.name for each, _ in leaving}, containers)
+    steps = list(plan_unlink(containers, left, mac))
     for container, record in leaving:
         check_undefine(container, record, storage)
         spec, identity = container.spec, container.identity
@@ -167,8 +177,12 @@ def plan_undefine(
     for container, record in leaving:
         if container.spec.init_policy is InitPolicy.PRISTINE:
             steps.append(DropInit(container.spec.name))
+        steps += _expose(container.spec, None)
+        if there := orders(container):
+            steps.append(KeepOrders(container.name, there, ""))
         steps.append(ForgetSlice(record.name, container.spec.limits))
         steps.append(UndefineDomain(record.name, record.xml, record.autostart))
+    steps += _set_traffic([*_going(containers, left), *left], left)
     return tuple(steps)
 
 
@@ -298,12 +312,16 @@ def plan_release(
     spec = container.spec
     owner = Owner(container.identity.ids, mac.marks(container.identity.label))
     everybody = [*others, container]
+    left = _without({record.name}, everybody)
     return (
-        *plan_unlink(everybody, _without({record.name}, everybody), mac),
+        *plan_unlink(everybody, left, mac),
         ReleaseTree(spec.rootfs, owner, ids_of(container.before), spec.init),
+        *_expose(spec, None),
+        *([KeepOrders(record.name, there, "")] if (there := orders(container)) else []),
         ForgetSlice(record.name, spec.limits),
         UnloadPolicies((policy_of(container, mac),)),
         RedefineDomain(record.name, record.xml, container.before),
+        *_set_traffic([*_going(everybody, left), *left], left),
     )
 
 
@@ -370,9 +388,11 @@ def plan_rename(
     limits = container.spec.limits
     xml = of_other_name(record.xml, container, after, mac.seclabel(label, facts.models))
     left = [with_renamed_links(each, old, new) for each in others if each.name != new]
+    everybody = [*others, container]
     steps: list[Step] = []
     if finished is None:
         steps += [
+            *_set_traffic(everybody, [*everybody, *with_links([after], {})]),
             LoadPolicy(policy_of(after, mac)),
             MoveStore(own, target),
             _seen(after.spec, GiveTree(after.spec.rootfs, *owners, after.spec.init)),
@@ -381,11 +401,14 @@ def plan_rename(
         ]
     if record.autostart and not (finished and finished.spec.autostart):
         steps.append(SetAutostart(new))
-    steps += plan_link([*others, container], [*left, after], mac)
+    steps += plan_link(everybody, [*left, after], mac)
     steps += [
+        *_expose(container.spec, None),
+        *_expose(None, after.spec),
         ForgetSlice(old, limits),
         UnloadPolicies((policy_of(container, mac),)),
         UndefineDomain(old, record.xml, record.autostart),
+        *_set_traffic([*with_links([container], {}), *left, after], [*left, after]),
     ]
     return tuple(steps)
 
@@ -412,13 +435,15 @@ def plan_limits(container: Container, record: DomainRecord, limits: Limits) -> t
     domain = parse(record.xml, f"The definition of {record.name}")
     fill(domain, limits)
     after = replace(container, spec=replace(container.spec, limits=limits))
+    check_spec(after.spec)
     steps: list[Step] = [
+        *_order(container, after),
         LimitSlice(record.name, before, limits),
         RedefineDomain(record.name, record.xml, serialise(domain)),
         SetMetadata(container, after),
     ]
     if record.active:
-        steps.append(LimitRunning(record.name, before, limits))
+        steps.append(LimitRunning(record.name, before, limits, not container.spec.privileged))
     return tuple(steps)
 
 
@@ -437,9 +462,72 @@ def plan_link(
     if differing:
         old, new = zip(*differing, strict=True)
         steps.append(ReplacePolicies(old, new))
-    if links_of(before) != links_of(after):
-        steps.append(SetLinks(links_of(before), links_of(after)))
-    return tuple(steps)
+    # Those that are not among the others any more are limited for as long as they are there.
+    return (*steps, *_set_traffic(before, [*_going(before, after), *after]))
+
+
+def _going(before: Sequence[Container], after: Sequence[Container]) -> list[Container]:
+    """Those of `before` that `after` lacks, with no link."""
+    stay = {each.name for each in after}
+    return with_links([each for each in before if each.name not in stay], {})
+
+
+def _set_traffic(before: Sequence[Container], after: Sequence[Container]) -> tuple[Step, ...]:
+    """Have containers' packets reach what `after` may; nothing where that is what they did."""
+    have, wanted = traffic_of(before), traffic_of(after)
+    return () if have == wanted else (SetTraffic(have, wanted),)
+
+
+def plan_reach(
+    record: DomainRecord,
+    container: Container,
+    after: Container,
+    others: Sequence[Container],
+    mac: MacModule,
+) -> tuple[Step, ...]:
+    """Have a container ask whom it may, and expose what it does, from now on, running or not.
+
+    Raises `BadInput`, and `Refused` where the packet filter would not know it.
+    """
+    check_spec(after.spec)
+    _check_exposed_apart(after.spec, others)
+    egress = after.spec.egress
+    if egress is not Egress.ALL and (wanted := port_of(record.name)) != port(record.xml):
+        raise Refused(
+            f"The interface of {record.name} has no end on the host called {wanted}.",
+            f"Stop it and put `<target dev='{wanted}'/>` into the interface with "
+            f"`virsh edit {record.name}`.",
+        )
+    plan = plan_link if egress is Egress.ALL else plan_unlink
+    steps = plan([*others, container], [*others, after], mac)
+    return (*steps, *_expose(container.spec, after.spec))
+
+
+def _order(before: Container, after: Container) -> tuple[Step, ...]:
+    """What a container's controller is to do; nothing where that is what it did."""
+    have, wanted = orders(before), orders(after)
+    return () if have == wanted else (KeepOrders(after.name, have, wanted),)
+
+
+def _expose(before: ContainerSpec | None, after: ContainerSpec | None) -> tuple[Step, ...]:
+    """What a container exposes; None where it is not, or no longer, called so."""
+    have, wanted = (spec if spec and spec.exposed else None for spec in (before, after))
+    named = wanted or have
+    if named is None or (have and wanted and have.exposed == wanted.exposed):
+        return ()
+    return (Expose(named.name, have, wanted),)
+
+
+def _check_exposed_apart(spec: ContainerSpec, others: Sequence[Container]) -> None:
+    """Raise `BadInput` where another container is exposed at the same port of the host."""
+    for exposed in spec.exposed:
+        for other in others:
+            if other.name != spec.name and any(
+                each.at == exposed.at for each in other.spec.exposed
+            ):
+                raise BadInput(
+                    f"{other.name} is exposed at port {exposed.at} already.", "Choose another."
+                )
 
 
 def plan_unlink(

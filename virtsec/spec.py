@@ -32,6 +32,14 @@ class ApartBy(StrEnum):
     CATEGORY = "category"  #: categories of their own alone: the types are the same for all of them
 
 
+class Egress(StrEnum):
+    """Whom a container may ask over the network; it may answer whoever may ask it."""
+
+    NONE = "none"  #: nobody, but for links
+    LAN = "lan"  #: who has an address that is not routed in the Internet, the host among them
+    ALL = "all"
+
+
 class NetworkKind(StrEnum):
     """How a container is attached; each has a network namespace of its own."""
 
@@ -57,6 +65,7 @@ class Mount:
     source: PurePosixPath
     target: PurePosixPath
     read_only: bool = False
+    idmap: bool = False  #: user N inside is user N of the host in it, not of the container's range
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +124,29 @@ class Served(AtPort):
     label: str = field(default="", compare=False)  #: as in `Link`
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Exposed:
+    """A port of a container that is a port of the host as well, for whoever is outside; TCP."""
+
+    at: int  #: the host's
+    port: int
+
+    def __str__(self) -> str:
+        """Both, as users write it."""
+        return f"{self.at}:{self.port}"
+
+
 #: What each container of a host may ask others for, by name; who may nothing need not be there.
 Links = Mapping[str, tuple[Link, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What the packets of all containers of a host may reach."""
+
+    links: Links = field(default_factory=dict)
+    egress: Mapping[str, Egress] = field(default_factory=dict)  #: of those that may not ask all
+    exposed: frozenset[int] = frozenset()  #: ports of the host that are those of containers
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +176,8 @@ class Limits:
     cpu_shares: int | None = None  #: against 100 of others, where processors are scarce
     io_weight: int | None = None  #: likewise of block devices
     pids: int = 4096  #: processes and threads
+    inotify: int = 64  #: instances, and 128 watches for each
+    files: int | None = None  #: that one process may have open; None: as many as libvirt's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +199,8 @@ class ContainerSpec:
     additions: tuple[Addition, ...] = ()
     links: tuple[Link, ...] = ()
     served: tuple[Served, ...] = ()
+    egress: Egress = Egress.ALL
+    exposed: tuple[Exposed, ...] = ()
     base: Base | None = None  #: what the root is a layer on; there is no source then
     scratch: bool = False  #: whether all that is written on the base is gone at stop
 

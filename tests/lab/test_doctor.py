@@ -15,7 +15,7 @@ from virtsec.step import Silent
 
 HOOK = "/etc/libvirt/hooks/lxc.d/50-virtsec"
 CONTROLLER = "/usr/libexec/virtsec/controller"
-LINKS = "/etc/virtsec/links.nft"
+LINKS = "/etc/virtsec/traffic.nft"
 OPENED = 'iifname "vs-vs1" meta secmark set "linked"'
 NAME = "patient"
 STORE = f"/var/lib/virtsec/{NAME}"
@@ -87,7 +87,8 @@ FAULTS = {
         "cp -p /tmp/packets /etc/virtsec/packets.nft", "host", "policy", True,
     ),
     "more is let through than links say": Planted(
-        f"cp -p {LINKS} /tmp/links; echo '{OPENED}' >>{LINKS}; systemctl reload virtsec-packets",
+        f"cp -p {LINKS} /tmp/links; sed -i '/hook forward/a {OPENED}' {LINKS};"
+        "systemctl reload virtsec-packets",
         f"cp -p /tmp/links {LINKS}; systemctl reload virtsec-packets", "host", "links", True,
     ),
     "there may be no user namespaces": Planted(

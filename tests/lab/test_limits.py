@@ -50,6 +50,42 @@ def test_every_limit_is_in_force(greedy: Small) -> None:
     assert kept("cpu.max") == "100000 100000"
 
 
+def test_files_are_limited_while_it_runs_and_for_good(greedy: Small) -> None:
+    """What has no group of its own is a limit of each process, which root inside cannot raise."""
+    asked = "ulimit -n; ulimit -Hn; ulimit -n 2000 2>/dev/null || echo refused"
+    init = f"/proc/{greedy.init_pid()}/limits"
+    for number in ("500", "300"):
+        virtsec("set", greedy.name, "--files", number)
+        assert f"Max open files            {number} " in Path(init).read_text()
+        assert greedy.inside(asked).stdout.split() == [number, number, "refused"]
+    assert limits(greedy.name)["files"] == 300
+    greedy.stop()
+    greedy.start()
+    assert greedy.inside(asked).stdout.split() == ["300", "300", "refused"]
+    opened = 'i=10; while exec 2>/dev/null; eval "exec $i</etc/passwd"; do i=$((i+1)); done; echo'
+    assert greedy.inside(f"({opened} $i); echo over").stdout.split()[-1] == "over"
+
+
+#: Makes inotify instances until there are no more, and says how many.
+NOTIFY = "my $n = 0; $n++ while syscall(294, 0) >= 0 and $n < 1000; print $n"
+INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances")
+
+
+def test_no_container_takes_the_inotify_of_all(vs1: Container) -> None:
+    """All that containers have is the host's root's; nobody inside may raise their share of it."""
+
+    def taken() -> int:
+        return int(virtsec("exec", vs1.name, "--", "/usr/bin/perl", "-e", NOTIFY).stdout)
+
+    assert 0 < taken() <= 64 < int(INSTANCES.read_text())
+    vs1.ssh("echo 1000 >/proc/sys/user/max_inotify_instances", check=False)
+    assert taken() <= 64
+    virtsec("set", vs1.name, "--inotify", "90")
+    assert 64 < taken() <= 90
+    virtsec("set", vs1.name, "--inotify", "64")
+    assert 0 < taken() <= 64
+
+
 def test_a_fork_bomb_ends_at_its_limit_and_others_serve_on(greedy: Small, vs2: Container) -> None:
     bomb = "b() { b | b & }; b; sleep 5"
     greedy.inside(f"({bomb}) >/dev/null 2>&1 &")
@@ -98,7 +134,7 @@ def test_limits_change_while_it_runs_and_for_good(greedy: Small) -> None:
     in_force()
     assert limits(greedy.name) == {
         "memory_mib": 128, "swap_mib": 32, "vcpus": 2, "cpu_shares": 50, "io_weight": None,
-        "pids": 80,
+        "pids": 80, "files": 300, "inotify": 64,
     }  # fmt: skip
     greedy.stop()
     greedy.start()

@@ -11,7 +11,7 @@ from demo import attacks
 from demo.containers import ALIKE, Container, Control, controls, let_controls_start
 from demo.shell import run, virsh, virtsec, wait_for
 
-pytestmark = pytest.mark.after_reboot
+pytestmark = pytest.mark.after_reset
 
 
 @pytest.fixture(scope="module")

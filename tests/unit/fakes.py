@@ -23,7 +23,7 @@ from virtsec.mac.denial import Weighed
 from virtsec.mac.protocol import Enforcement, Policy, TreeMarks
 from virtsec.mac.reach import Access, Channel
 from virtsec.runtime import hook
-from virtsec.spec import ApartBy, ContainerSpec, IdRange, Label, Limits, Links, Transport
+from virtsec.spec import ApartBy, ContainerSpec, IdRange, Label, Limits, Traffic, Transport
 from virtsec.step import Host, Step
 
 
@@ -180,7 +180,7 @@ class FakeMac:
     exposed: list[PurePosixPath] = field(default_factory=list)
     denied: list[Weighed] = field(default_factory=list)
     reaching: FakeReach = field(default_factory=FakeReach)
-    links: Links = field(default_factory=dict)
+    traffic: Traffic = field(default_factory=Traffic)
 
     def enforcement(self) -> Enforcement:
         """What the test gave."""
@@ -236,15 +236,15 @@ class FakeMac:
         """A type for each."""
         return f"{protocol}_{port}_t"
 
-    def let_through(self, links: Links) -> None:
-        """Remembers them, or fails."""
+    def let_through(self, traffic: Traffic) -> None:
+        """Remembers it, or fails."""
         if self.fails:
             raise Failed("The links were not taken.")
-        self.links = links
+        self.traffic = traffic
 
-    def lets_through(self, links: Links) -> bool:
-        """Whether they are what is remembered."""
-        return self.links == links
+    def lets_through(self, traffic: Traffic) -> bool:
+        """Whether it is what is remembered."""
+        return self.traffic == traffic
 
     def protect(self, *, check: bool) -> Sequence[PurePosixPath]:
         """What the test gave, once unless only looked at."""
@@ -290,7 +290,7 @@ class FakeMac:
             return None
         return {"type": "static", "model": self.model, "relabel": "no", "label": label.process}
 
-    def setup_steps(self) -> Sequence[Step]:
+    def setup_steps(self, traffic: Traffic) -> Sequence[Step]:
         """None."""
         return ()
 
@@ -386,6 +386,22 @@ class FakeSystemd:
     """Remembers properties by unit."""
 
     units: dict[str, dict[str, str]] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+
+    def unit_files(self, prefix: str) -> Mapping[str, str]:
+        """What is remembered."""
+        return {name: text for name, text in self.files.items() if name.startswith(prefix)}
+
+    def active(self, unit: str) -> bool:
+        """Whether it is remembered."""
+        return unit in self.files
+
+    def put_units(self, gone: Collection[str], texts: Mapping[str, str], restore: object) -> None:
+        """Remembers them."""
+        del restore
+        for unit in gone:
+            del self.files[unit]
+        self.files.update(texts)
 
     def set_properties(self, unit: str, properties: Mapping[str, str]) -> None:
         """Remembers them."""

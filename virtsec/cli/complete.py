@@ -48,6 +48,11 @@ def confinements(incomplete: str) -> list[str]:
     return [word for word in ("type", "category") if word.startswith(incomplete)]
 
 
+def egresses(incomplete: str) -> list[str]:
+    """Whom a container may ask."""
+    return [word for word in ("none", "lan", "all") if word.startswith(incomplete)]
+
+
 def init_policies(incomplete: str) -> list[str]:
     """What the hook does with init."""
     return [word for word in ("own", "pristine") if word.startswith(incomplete)]

@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from virtsec.cli.complete import bases, confinements, init_policies
+from virtsec.cli.complete import bases, confinements, egresses, init_policies
 from virtsec.cli.options import (
     CpuShares,
     DryRun,
+    Files,
+    Inotify,
     IoWeight,
     Json,
     Name,
@@ -72,6 +74,8 @@ def define(  # noqa: PLR0917  (typer makes each parameter an option)
     pids: Annotated[
         int, typer.Option(metavar="N", show_default=False, help="Processes; 4096 by default.")
     ] = 4096,
+    files: Files = None,
+    inotify: Inotify = None,
     network: NetworkName = None,
     bridge: Annotated[
         str | None, typer.Option(metavar="BR", help="A bridge of this host, instead.")
@@ -86,10 +90,30 @@ def define(  # noqa: PLR0917  (typer makes each parameter an option)
         ),
     ] = None,
     gateway: Annotated[str | None, typer.Option(metavar="A", help="The router's address.")] = None,
+    egress: Annotated[
+        str,
+        typer.Option(
+            metavar="none|lan|all",
+            show_default=False,
+            help="Whom it may ask: nobody, who has a local address, or all (the default). Whoever "
+            "may ask it gets an answer.",
+            autocompletion=egresses,
+        ),
+    ] = "all",
+    expose: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="HOSTPORT:PORT",
+            help="Have a TCP port of it be one of this host's as well, for those outside; "
+            "repeatable.",
+        ),
+    ] = None,
     mount: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="SRC:DST[:ro]", help="A directory of this host seen inside; repeatable."
+            metavar="SRC:DST[:ro|idmap]",
+            help="A directory of this host seen inside; with idmap user N inside is user N of this "
+            "host in it; repeatable.",
         ),
     ] = None,
     init: Annotated[
@@ -177,6 +201,8 @@ def define(  # noqa: PLR0917  (typer makes each parameter an option)
             cpu_shares=cpu_shares,
             io_weight=io_weight,
             pids=pids,
+            files=files,
+            inotify=Limits().inotify if inotify is None else inotify,
         ),
         network=parse.network(network, bridge, no_network, address or (), gateway),
         mounts=tuple(parse.mount(text) for text in mount or ()),
@@ -185,6 +211,8 @@ def define(  # noqa: PLR0917  (typer makes each parameter an option)
         init_policy=parse.init_policy(init_policy),
         apart_by=parse.apart_by(confinement),
         autostart=autostart,
+        egress=parse.egress(egress),
+        exposed=tuple(sorted({parse.exposed(text) for text in expose or ()})),
     )
     host = open_host(output)
     check_ready(host)
@@ -246,6 +274,8 @@ def set_(  # noqa: PLR0917  (typer makes each parameter an option)
     cpu_shares: CpuShares = None,
     io_weight: IoWeight = None,
     pids: Annotated[int | None, typer.Option(metavar="N", help="Processes.")] = None,
+    files: Files = None,
+    inotify: Inotify = None,
     privileged: Annotated[
         bool | None,
         typer.Option(
@@ -254,15 +284,34 @@ def set_(  # noqa: PLR0917  (typer makes each parameter an option)
             help="Whether root inside is root outside; of a container that does not run.",
         ),
     ] = None,
+    egress: Annotated[
+        str | None,
+        typer.Option(
+            metavar="none|lan|all",
+            help="Whom it may ask: nobody, who has a local address, or all.",
+            autocompletion=egresses,
+        ),
+    ] = None,
+    expose: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="HOSTPORT:PORT",
+            help="Have a TCP port of it be one of this host's as well; repeatable.",
+        ),
+    ] = None,
+    unexpose: Annotated[
+        list[int] | None,
+        typer.Option(metavar="HOSTPORT", help="Take that back; repeatable."),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Change a container's limits, while it runs too, or its kind.
+    """Change a container's limits, its kind, or what it reaches.
 
     \b
     Example: virtsec set vs1 --memory 1G --pids 500
     """
     from virtsec.cli import parse, render  # noqa: PLC0415  (slow imports)
-    from virtsec.commands import kinds, limiting  # noqa: PLC0415
+    from virtsec.commands import kinds, limiting, reaching  # noqa: PLC0415
     from virtsec.commands.results import as_json  # noqa: PLC0415
 
     output = output_of(context, json)
@@ -273,12 +322,27 @@ def set_(  # noqa: PLR0917  (typer makes each parameter an option)
         "cpu_shares": cpu_shares,
         "io_weight": io_weight,
         "pids": pids,
+        "files": files,
+        "inotify": inotify,
     }
     given = {field: number for field, number in wanted.items() if number is not None}
     host = open_host(output)
+    reached = egress is not None or bool(expose or unexpose)
+    if (privileged is not None) + reached + bool(given) > 1:
+        raise BadInput(
+            "A kind, limits and what it reaches are set apart.", "Run `virtsec set` once for each."
+        )
+    if reached:
+        reaches = reaching.reach(
+            name,
+            host,
+            None if egress is None else parse.egress(egress),
+            [parse.exposed(text) for text in expose or ()],
+            unexpose or (),
+        )
+        output.show(as_json(reaches), lambda: render.reaching(output, reaches))
+        return
     if privileged is not None:
-        if given:
-            raise BadInput("A kind and limits are set apart.", "Run `virtsec set` once for each.")
         shifted = kinds.shift(name, host, privileged=privileged, watch=watcher(output))
         output.show(as_json(shifted), lambda: render.shifted(output, shifted))
         return

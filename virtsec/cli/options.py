@@ -31,6 +31,14 @@ CpuShares = Annotated[
 IoWeight = Annotated[
     int | None, typer.Option("--io-weight", metavar="N", help="Likewise of block devices.")
 ]
+Inotify = Annotated[
+    int | None,
+    typer.Option("--inotify", metavar="N", help="Instances, with 128 watches each; 64 by default."),
+]
+Files = Annotated[
+    int | None,
+    typer.Option("--files", metavar="N", help="Files that one process may have open."),
+]
 NetworkName = Annotated[
     str | None,
     typer.Option(

@@ -17,7 +17,17 @@ from pathlib import PurePosixPath
 
 from virtsec.errors import BadInput
 from virtsec.names import check_name, check_port
-from virtsec.spec import ApartBy, InitPolicy, Link, Mount, Network, NetworkKind, Transport
+from virtsec.spec import (
+    ApartBy,
+    Egress,
+    Exposed,
+    InitPolicy,
+    Link,
+    Mount,
+    Network,
+    NetworkKind,
+    Transport,
+)
 
 _SIZE = re.compile(r"([0-9]+)(?:([kmgt])(?:i?b)?)?", re.IGNORECASE)
 _MIB = {"k": 1 / 1024, "m": 1, "g": 1024, "t": 1024 * 1024}
@@ -40,17 +50,22 @@ def swap(text: str) -> int:
 
 
 def mount(text: str) -> Mount:
-    """`SRC:DST`, with `:ro` for one that cannot be written through."""
+    """`SRC:DST`, with `:ro` for one that cannot be written through and `:idmap` for the host's ids.
+
+    Both are told apart by a comma.
+    """
     *ends, last = text.split(":")
-    parts = ends if len(ends) == 2 and last in {"ro", "rw"} else [*ends, last]
-    if len(parts) != 2 or not all(part.startswith("/") for part in parts):
+    words = set(last.split(",")) if len(ends) == 2 else set()
+    named = bool(words) and words <= {"ro", "rw", "idmap"}
+    parts = ends if named else [*ends, last]
+    if len(parts) != 2 or not all(part.startswith("/") for part in parts) or words >= {"ro", "rw"}:
         raise BadInput(
             f"{text!r} is not a mount.",
-            "Write SRC:DST or SRC:DST:ro with absolute paths, such as /srv/web:/var/www:ro.",
+            "Write SRC:DST, SRC:DST:ro or SRC:DST:idmap with absolute paths, such as "
+            "/srv/web:/var/www:ro.",
         )
-    return Mount(
-        PurePosixPath(parts[0]), PurePosixPath(parts[1]), read_only=len(ends) == 2 and last == "ro"
-    )
+    source, target = map(PurePosixPath, parts)
+    return Mount(source, target, read_only="ro" in words, idmap="idmap" in words)
 
 
 def address(text: str) -> IPv4Interface | IPv6Interface:
@@ -85,6 +100,27 @@ def apart_by(text: str) -> ApartBy:
             f"{text!r} is no way to confine.",
             "Use 'type' (the default) or 'category', the same types for many containers.",
         ) from None
+
+
+def egress(text: str) -> Egress:
+    """`none`, `lan` or `all`."""
+    try:
+        return Egress(text)
+    except ValueError:
+        raise BadInput(
+            f"{text!r} is nobody to ask.", "Choose 'none', 'lan' (local addresses) or 'all'."
+        ) from None
+
+
+def exposed(text: str) -> Exposed:
+    """A port of the host and one of the container: `8080:80`."""
+    at, colon, port = text.partition(":")
+    if not colon:
+        raise BadInput(
+            f"{text!r} does not say which port is to be which.",
+            "Write the host's port and the container's, such as 8080:80.",
+        )
+    return Exposed(check_port(at), check_port(port))
 
 
 def init_policy(text: str) -> InitPolicy:

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from virtsec.cli.output import Output, clean
-from virtsec.spec import Base, IdRange, Limits, Mount, Network, NetworkKind
+from virtsec.spec import Base, Egress, IdRange, Limits, Mount, Network, NetworkKind
 
 if TYPE_CHECKING:
     from virtsec.commands.kinds import Shifted
     from virtsec.commands.limiting import Limited
+    from virtsec.commands.reaching import Reaching
     from virtsec.commands.results import Defined, Info, Listed, Planned
 
 
@@ -73,6 +74,18 @@ def shifted(output: Output, found: Shifted) -> None:
     output.say(f"{found.name} is {found.kind}{was}{_as_ids(found.ids)}.")
 
 
+def reaching(output: Output, found: Reaching) -> None:
+    """One sentence on whom a container may ask, and one on its ports that are the host's."""
+    whom = {
+        Egress.NONE: "nobody",
+        Egress.LAN: "whoever has a local address, this host among them",
+        Egress.ALL: "everybody outside, and this host",
+    }[found.egress]
+    output.say(f"{found.name} may ask {whom}; it may answer whoever may ask it.")
+    for exposed in found.exposed:
+        output.say(f"Its port {exposed.port} is port {exposed.at} of this host.")
+
+
 def _base(base: Base, *, scratch: bool) -> str:
     text = f"{base.name}, generation {base.generation}"
     return f"{text}; what is written is gone at stop" if scratch else text
@@ -102,6 +115,8 @@ def _info_lines(found: Info) -> list[tuple[str, str]]:
         ("Addresses", " ".join(found.addresses) or None),
         *(("Mount", _mount(mount)) for mount in found.mounts),
         *(("May ask", f"{link.to} at {link}") for link in found.links),
+        ("Egress", found.egress),
+        ("Exposed", " ".join(map(str, found.exposed)) or None),
         ("May be asked", " ".join(map(str, found.served)) or None),
         ("Autostart", "yes" if found.autostart else "no"),
         *(("Remark", remark) for remark in found.remarks),
@@ -123,7 +138,9 @@ def _as_ids(ids: IdRange | None) -> str:
 def _limits(limits: Limits) -> str:
     shares = "" if limits.cpu_shares is None else f", {limits.cpu_shares} shares of processors"
     weight = "" if limits.io_weight is None else f", weight {limits.io_weight} for block devices"
-    return f"{limits.pids} processes, {limits.swap_mib} MiB of swap{shares}{weight}"
+    files = "" if limits.files is None else f", {limits.files} open files each"
+    inotify = f", {limits.inotify} inotify instances"
+    return f"{limits.pids} processes{files}{inotify}, {limits.swap_mib} MiB of swap{shares}{weight}"
 
 
 def _network(network: Network) -> str:
@@ -134,7 +151,8 @@ def _network(network: Network) -> str:
 
 
 def _mount(mount: Mount) -> str:
-    return f"{mount.source} at {mount.target}{', read-only' if mount.read_only else ''}"
+    with_ids = ", with the host's ids" if mount.idmap else ""
+    return f"{mount.source} at {mount.target}{', read-only' if mount.read_only else ''}{with_ids}"
 
 
 def _table(output: Output, titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

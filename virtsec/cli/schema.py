@@ -25,6 +25,7 @@ link, unlink                     `virtsec.commands.linking.Linked`
 links                            {"links": [`Linked`, …]}
 set                              `virtsec.commands.limiting.Limited`
 set --privileged|--unprivileged  `virtsec.commands.kinds.Shifted`
+set --egress, --expose           `virtsec.commands.reaching.Reaching`
 verify                           {"results": [`virtsec.commands.verifying.Verified`, …],
                                  "errors": […]}
 verify --list                    {"probes": [{"id", "group", "sentence", "promise", "see",

@@ -48,7 +48,8 @@ def clone(
     """Make container `new` of a stopped one: of its tree, its limits, its mounts and its network.
 
     Its ids and labels are its own, and so are its host name, its machine-id and, where it has
-    static ones, its `addresses`. Links and autostart are not copied. Raises as `define` does.
+    static ones, its `addresses`. Links, exposed ports and autostart are not copied. Raises as
+    `define` does.
     """
     check_ready(host)
     check_name(new)
@@ -94,8 +95,8 @@ def import_(
     """Make the container that `export` wrote, as `name` or as it was called.
 
     Labels and ids are made anew. Links are not taken along: who they lead to may be somebody else
-    here. Without `addresses` it has those it had. Raises as `define` does, and `BadInput` for what
-    `export` did not write.
+    here. Nor are ports that it exposed, which this host may need itself. Without `addresses` it has
+    those it had. Raises as `define` does, and `BadInput` for what `export` did not write.
     """
     check_ready(host)
     container = read(definition_in(path))
@@ -133,7 +134,10 @@ def _at(network: Network, addresses: Addresses) -> Network:
 
 
 def _alone(spec: ContainerSpec, name: str) -> ContainerSpec:
-    """As `name`, at the place of that name, with no link, and whole: a base is copied with it."""
+    """As `name`, at the place of that name, and whole: a base is copied with it.
+
+    With no link, and not exposed: the host has each of its ports once.
+    """
     rootfs = STORE / name / "rootfs"
     whole = replace(spec, base=None, scratch=False)
-    return replace(whole, name=name, rootfs=rootfs, links=(), served=())
+    return replace(whole, name=name, rootfs=rootfs, links=(), served=(), exposed=())

@@ -13,8 +13,10 @@ from virtsec.commands.lock import host_lock
 from virtsec.commands.results import Defined, Kind, Labelled, Undefined
 from virtsec.domain.metadata import readable
 from virtsec.errors import BadInput, NotFound, VirtsecError
+from virtsec.host.expose import check_free
 from virtsec.plan import DefinePlan, check_undefine, plan_define, plan_label, plan_undefine
 from virtsec.rootfs.layers import InView, base_of
+from virtsec.rootfs.mapped import check_mapped
 from virtsec.rootfs.renew import RenewTree
 from virtsec.rootfs.sources import default_source, inspect_source
 from virtsec.spec import ContainerSpec, Mount
@@ -115,6 +117,7 @@ def _plan(spec: ContainerSpec, host: Host, fitting: Sequence[Step] = ()) -> Defi
     plan_define(spec, facts, host.mac)
     for mount in spec.mounts:
         _check_mount(mount)
+    check_free(spec.exposed)
     if spec.base is not None:
         check_base(spec.base, spec.init)
         own = InView(spec.rootfs, RenewTree(spec.rootfs, spec.name))
@@ -132,3 +135,5 @@ def _check_mount(mount: Mount) -> None:
         raise BadInput(f"The mount source {mount.source}: {error.strerror}.") from None
     if not directory:
         raise NotFound(f"There is no directory {mount.source} to mount.", "Make it first.")
+    if mount.idmap:
+        check_mapped(mount.source)

@@ -143,6 +143,8 @@ def _with_container(seen: Info, container: Container) -> Info:
         base=spec.base,
         scratch=spec.scratch,
         apart_by=spec.apart_by.value,
+        egress=spec.egress.value,
+        exposed=spec.exposed,
         links=spec.links,
         served=spec.served,
     )

@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 from virtsec.domain.records import DomainState
 from virtsec.mac.protocol import Enforcement
-from virtsec.spec import Base, ContainerSpec, IdRange, Label, Limits, Link, Mount, Network, Served
+from virtsec.spec import (
+    Base,
+    ContainerSpec,
+    Exposed,
+    IdRange,
+    Label,
+    Limits,
+    Link,
+    Mount,
+    Network,
+    Served,
+)
 
 if TYPE_CHECKING:
     from virtsec.plan import DefinePlan
@@ -136,6 +147,8 @@ class Info:
     limits: Limits | None = None
     links: tuple[Link, ...] = ()  #: what it may ask others for
     served: tuple[Served, ...] = ()  #: ports that others may ask it at
+    egress: str | None = None  #: whom it may ask besides: "none", "lan" or "all"
+    exposed: tuple[Exposed, ...] = ()  #: its ports that are the host's as well
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

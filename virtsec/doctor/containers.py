@@ -14,10 +14,13 @@ from virtsec.doctor.check import Check, Fault
 from virtsec.domain.claims import Claims
 from virtsec.domain.limits import properties, slice_of
 from virtsec.domain.metadata import Container, read_record
+from virtsec.domain.orders import kept, orders, write_orders
 from virtsec.domain.records import DomainRecord
 from virtsec.domain.verdict import differences
 from virtsec.errors import BadInput
+from virtsec.host.expose import Expose, is_exposed
 from virtsec.plan import policy_of
+from virtsec.rootfs.mapped import is_nosuid
 from virtsec.rootfs.trust import check_parents
 from virtsec.spec import NetworkKind
 from virtsec.step import Host
@@ -68,6 +71,10 @@ def container_checks(
         Check("network", "Its network is active.", lambda: _network(container, host)),
         Check("limits", "systemd limits it as its metadata says.",
               lambda: _limited(container, host)),
+        Check("orders", "Its controller will do what its metadata says.",
+              lambda: _ordered(container)),
+        Check("exposed", "Its exposed ports are those of this host that are to be.",
+              lambda: _exposed(container, host)),
         Check("live-label", "If it runs, then with its own label.",
               lambda: _live(container, record, host)),
     ]  # fmt: skip
@@ -154,6 +161,11 @@ def _mounts(container: Container) -> Fault | None:
                 f"{mount.source}, which is mounted at {mount.target}, is not there.",
                 f"Make it, or take the mount out with `virsh edit {container.name}`.",
             )
+        if mount.idmap and not is_nosuid(mount.source):
+            return Fault(
+                f"{mount.source}, where root inside is root, is not mounted nosuid.",
+                f"Run `mount --bind -o nosuid {mount.source} {mount.source}`.",
+            )
     return None
 
 
@@ -186,6 +198,29 @@ def _limited(container: Container, host: Host) -> Fault | None:
         f"{unit} has {differing[0]}={shown.get(differing[0])}, not {wanted[differing[0]]}.",
         "Run `virtsec doctor --fix`, which sets it.",
         lambda: host.systemd.set_properties(unit, wanted),
+    )
+
+
+def _ordered(container: Container) -> Fault | None:
+    wanted, found = orders(container), kept(container.name)
+    if found == wanted:
+        return None
+    return Fault(
+        f"The orders to its controller are {found!r}, not {wanted!r}.",
+        "Run `virtsec doctor --fix`, which writes them.",
+        lambda: write_orders(container.name, wanted),
+    )
+
+
+def _exposed(container: Container, host: Host) -> Fault | None:
+    wanted = container.spec if container.spec.exposed else None
+    if is_exposed(container.name, wanted, host):
+        return None
+    ports = ", ".join(map(str, container.spec.exposed)) or "nothing"
+    return Fault(
+        f"What is exposed of it is not {ports}.",
+        "Run `virtsec doctor --fix`, which puts that in force.",
+        lambda: Expose(container.name, None, wanted).apply(host),
     )
 
 

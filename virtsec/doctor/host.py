@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from virtsec.doctor.check import Check, Fault
-from virtsec.domain.links import links_of
+from virtsec.domain.links import traffic_of
 from virtsec.domain.metadata import readable
 from virtsec.host import checks
 from virtsec.host.daemon import ReloadDaemon, running_unit
@@ -65,7 +65,7 @@ def host_checks(host: Host, places: Places) -> list[Check]:
         )
 
     def policy() -> Fault | None:
-        steps = list(host.mac.setup_steps())
+        steps = list(host.mac.setup_steps(traffic_of(list(readable(host.libvirt.domains())))))
         if not steps:
             return None
         missing = host.mac.ready() or steps[0].describe()
@@ -86,12 +86,12 @@ def host_checks(host: Host, places: Places) -> list[Check]:
         )
 
     def linked() -> Fault | None:
-        wanted = links_of(readable(host.libvirt.domains()))
+        wanted = traffic_of(list(readable(host.libvirt.domains())))
         if host.mac.lets_through(wanted):
             return None
         return Fault(
-            "What is let through between containers is not what their links say.",
-            "Run `virtsec doctor --fix`, which puts the links in force that `virtsec links` shows.",
+            "What containers' packets may reach is not what `virtsec links` and `info` say.",
+            "Run `virtsec doctor --fix`, which puts that in force.",
             lambda: host.mac.let_through(wanted),
         )
 
@@ -112,7 +112,7 @@ def host_checks(host: Host, places: Places) -> list[Check]:
         Check("libvirt", "libvirt can keep hooks for LXC.", lambda: _version(host.libvirt)),
         Check("policy", "The host's policy is loaded, and this version's.", policy),
         Check("secrets", "No container may read the host's secrets.", secrets),
-        Check("links", "Between containers, links are let through and nothing else.", linked),
+        Check("links", "What containers send reaches what it may and nothing else.", linked),
         Check("store", f"{places.store} is there, and its programs can run.", store),
         Check(
             "hook",

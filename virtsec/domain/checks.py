@@ -10,7 +10,16 @@ from pathlib import PurePosixPath
 from virtsec.errors import BadInput, Refused
 from virtsec.names import MOST_INTERFACE, check_name
 from virtsec.runtime import hook
-from virtsec.spec import STORE, ApartBy, ContainerSpec, Limits, Mount, Network, NetworkKind
+from virtsec.spec import (
+    STORE,
+    ApartBy,
+    ContainerSpec,
+    Egress,
+    Limits,
+    Mount,
+    Network,
+    NetworkKind,
+)
 
 Interface = IPv4Interface | IPv6Interface
 Address = IPv4Address | IPv6Address
@@ -19,6 +28,8 @@ LEAST_MEMORY, MOST_MEMORY = 16, 2**30  # MiB; below it no init starts, above it 
 MOST_VCPUS = 4096
 LEAST_PIDS, MOST_PIDS = 16, 2**22  # with fewer nobody gets in; PID_MAX_LIMIT of the kernel
 MOST_WEIGHT = 10_000  # cgroup-v2.rst
+LEAST_INOTIFY, MOST_INOTIFY = 8, 2**20  # systemd itself needs some
+LEAST_FILES, MOST_FILES = 64, 2**20  # systemd itself needs some; fs.nr_open of the kernel
 
 #: Trees of the host that are never a container's root, nor hold one.
 HOST_TREES = tuple(
@@ -66,7 +77,31 @@ def check_spec(spec: ContainerSpec) -> None:
     for argument in spec.init_args:
         _check_text(argument, "argument of init")
     _check_mounts(spec.mounts)
+    if spec.privileged and any(mount.idmap for mount in spec.mounts):
+        raise BadInput(
+            "A privileged container has the host's ids; there is nothing to map.",
+            "Leave out idmap.",
+        )
+    if spec.privileged and spec.limits.files is not None:
+        raise BadInput(
+            "Root in a privileged container may raise any limit on open files.",
+            "Leave out --files, or --privileged.",
+        )
     _check_network(spec.network)
+    if spec.egress is not Egress.ALL and spec.network.kind is NetworkKind.NONE:
+        raise BadInput(f"{spec.name} has no network to limit its egress on.", "Leave --egress out.")
+    _check_exposed(spec)
+
+
+def _check_exposed(spec: ContainerSpec) -> None:
+    if spec.exposed and not spec.network.addresses:
+        raise BadInput(
+            f"{spec.name} has no static address to be exposed at.",
+            "Give it one with --address, such as --address 192.168.122.10/24.",
+        )
+    ports = [each.at for each in spec.exposed]
+    if twice := [port for port in ports if ports.count(port) > 1]:
+        raise BadInput(f"Two ports would be exposed at port {twice[0]}.", "Choose another.")
 
 
 def check_limits(limits: Limits) -> None:
@@ -83,6 +118,8 @@ def check_limits(limits: Limits) -> None:
         (limits.pids, LEAST_PIDS, MOST_PIDS, "processes"),
         (limits.cpu_shares, 1, MOST_WEIGHT, "shares of processors"),
         (limits.io_weight, 1, MOST_WEIGHT, "as its weight for block devices"),
+        (limits.inotify, LEAST_INOTIFY, MOST_INOTIFY, "inotify instances"),
+        (limits.files, LEAST_FILES, MOST_FILES, "open files"),
     ):
         if number is not None and not least <= number <= most:
             raise BadInput(f"A container cannot have {number} {what}.", f"Give {least} to {most}.")
@@ -147,6 +184,10 @@ def _check_mounts(mounts: tuple[Mount, ...]) -> None:
                     f"{path} is the kernel's, or libvirt mounts there itself.",
                     f"Choose a directory outside of {', '.join(hook.LIBVIRT_MOUNTS)}.",
                 )
+        if any(each.source == mount.source and each.idmap != mount.idmap for each in mounts):
+            raise BadInput(
+                f"{mount.source} would be mounted with ids of two kinds.", "Give both idmap."
+            )
         if mount.target in seen:
             raise BadInput(f"Two directories would be mounted at {mount.target}.", "Keep one.")
         seen.add(mount.target)

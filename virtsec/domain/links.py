@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from virtsec.domain.metadata import Container
-from virtsec.spec import AtPort, Links, Served, Transport
+from virtsec.spec import AtPort, Egress, Links, Served, Traffic, Transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,16 @@ def ways(containers: Iterable[Container]) -> Iterator[Way]:
 def links_of(containers: Iterable[Container]) -> Links:
     """What those of them that may ask others for anything may ask for."""
     return {each.name: each.spec.links for each in containers if each.spec.links}
+
+
+def traffic_of(containers: Sequence[Container]) -> Traffic:
+    """What the packets of these may reach."""
+    egress = {each.name: each.spec.egress for each in containers}
+    return Traffic(
+        links_of(containers),
+        {name: reach for name, reach in egress.items() if reach is not Egress.ALL},
+        frozenset(exposed.at for each in containers for exposed in each.spec.exposed),
+    )
 
 
 def with_links(containers: Sequence[Container], links: Links) -> list[Container]:

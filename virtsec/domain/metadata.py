@@ -38,7 +38,7 @@ from lxml import etree
 from virtsec.domain.document import parse
 from virtsec.domain.records import DomainRecord
 from virtsec.errors import BadInput
-from virtsec.names import check_name, check_port
+from virtsec.names import check_name, check_port, port_of
 from virtsec.rootfs.bases import base_at, link_to
 from virtsec.runtime import hook
 from virtsec.spec import (
@@ -46,6 +46,8 @@ from virtsec.spec import (
     ApartBy,
     Base,
     ContainerSpec,
+    Egress,
+    Exposed,
     Identity,
     IdRange,
     InitPolicy,
@@ -87,7 +89,14 @@ _UNITS = {
 }
 _MIB = 2**20
 #: What of the limits libvirt has no word for, by field.
-_KEPT = {"pids": "pids", "swap_mib": "swap", "cpu_shares": "cpu", "io_weight": "io"}
+_KEPT = {
+    "pids": "pids",
+    "swap_mib": "swap",
+    "cpu_shares": "cpu",
+    "io_weight": "io",
+    "files": "files",
+    "inotify": "inotify",
+}
 #: What the words of additions and the labels of ports are made of, under either module; nothing a
 #: policy could be broken by.
 _WORD = re.compile(r"[A-Za-z0-9_.:-]*")
@@ -128,7 +137,12 @@ def write(container: Container) -> etree._Element:
     _add(root, "init", path=str(spec.init), policy=spec.init_policy.value)
     _add(root, "controller", path=str(container.controller))
     kept = {word: getattr(spec.limits, field) for field, word in _KEPT.items()}
+    if spec.limits.inotify == hook.INOTIFY:  # which the hook takes where nothing is said
+        del kept["inotify"]
     _add(root, "limits", **{word: str(each) for word, each in kept.items() if each is not None})
+    for mount in spec.mounts:
+        if mount.idmap:
+            _add(root, "idmap", source=str(mount.source))
     for each in spec.additions:
         kind = {"kind": each.kind} if each.kind else {}
         _add(root, "addition", object=each.object, **kind, access=" ".join(each.access))
@@ -136,6 +150,10 @@ def write(container: Container) -> etree._Element:
         _add(root, "link", to=link.to, **_port(link))
     for served in spec.served:
         _add(root, "served", **_port(served))
+    for exposed in spec.exposed:
+        _add(root, "exposed", at=str(exposed.at), port=str(exposed.port))
+    if spec.egress is not Egress.ALL:
+        _add(root, "egress", to=spec.egress.value, port=port_of(spec.name))
     if container.before is not None:
         etree.SubElement(root, BEFORE).text = container.before
     return root
@@ -207,7 +225,7 @@ def read(xml: str, autostart: bool = False) -> Container | None:
         privileged=kind == "privileged",
         limits=_limits(reader, domain, ours, name),
         network=_network(domain, name),
-        mounts=_mounts(domain),
+        mounts=_mounts(domain, ours),
         init=PurePosixPath(reader.get(init, "path")),
         init_args=tuple(node.text or "" for node in domain.iterfind("os/initarg")),
         init_policy=init_policy,
@@ -216,6 +234,8 @@ def read(xml: str, autostart: bool = False) -> Container | None:
         additions=tuple(_additions(reader, ours)),
         links=tuple(_links(reader, ours)),
         served=tuple(_served(reader, ours)),
+        egress=_egress(reader, ours),
+        exposed=tuple(_exposed(reader, ours)),
     )
     labels = (reader.get(label, field) for field in ("model", "process", "file", "init"))
     controller = PurePosixPath(reader.get(reader.child(ours, "controller"), "path"))
@@ -272,6 +292,24 @@ def _base(reader: _Reader, ours: etree._Element) -> Base | None:
     if base is None:
         raise reader.broken("names a base that is none")
     return base
+
+
+def _egress(reader: _Reader, ours: etree._Element) -> Egress:
+    node = ours.find(f"{{{hook.NAMESPACE}}}egress")
+    if node is None:
+        return Egress.ALL
+    try:
+        return Egress(reader.get(node, "to"))
+    except ValueError:
+        raise reader.broken(f"has the unknown egress {node.get('to')!r}") from None
+
+
+def _exposed(reader: _Reader, ours: etree._Element) -> Iterator[Exposed]:
+    for node in ours.iterfind(f"{{{hook.NAMESPACE}}}exposed"):
+        try:
+            yield Exposed(*(check_port(reader.get(node, each)) for each in ("at", "port")))
+        except BadInput:
+            raise reader.broken("exposes a port that is none") from None
 
 
 def _ids(reader: _Reader, ours: etree._Element, privileged: bool) -> IdRange | None:
@@ -388,8 +426,9 @@ def _network(domain: etree._Element, name: str) -> Network:
     return Network(kind=NetworkKind.NONE, source="")
 
 
-def _mounts(domain: etree._Element) -> tuple[Mount, ...]:
+def _mounts(domain: etree._Element, ours: etree._Element) -> tuple[Mount, ...]:
     """Bind mounts beside the root."""
+    mapped = {node.get("source") for node in ours.iterfind(f"{{{hook.NAMESPACE}}}idmap")}
     found = []
     for node in domain.iterfind("devices/filesystem[@type='mount']"):
         source, target = node.find("source"), node.find("target")
@@ -400,6 +439,7 @@ def _mounts(domain: etree._Element) -> tuple[Mount, ...]:
                 source=PurePosixPath(source.get("dir", "")),
                 target=PurePosixPath(target.get("dir", "")),
                 read_only=node.find("readonly") is not None,
+                idmap=source.get("dir") in mapped,
             )
         )
     return tuple(found)

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
+from virtsec.domain.keep import drop, keep
 from virtsec.errors import BadInput
 from virtsec.kernel.openat2 import open_in_root
 from virtsec.rootfs.trouble import explained
@@ -39,15 +38,7 @@ class KeepInit:
 
     def apply(self, host: Host) -> None:  # noqa: ARG002 - the protocol's
         """See `Step.apply`. Raises `BadInput` when init is no file the hook could put back."""
-        content = self._content()
-        directory = Path(self.store, self.name)
-        with explained("make", directory):
-            with suppress(FileExistsError):
-                directory.parent.mkdir(0o711)
-            with suppress(FileExistsError):
-                directory.mkdir(0o700)
-        with explained("write", directory / KEPT), _directory(directory) as place:
-            _write(place, content)
+        keep(self.store / self.name, KEPT, self._content())
 
     def undo(self, host: Host) -> None:
         """See `Step.undo`."""
@@ -81,32 +72,7 @@ class DropInit:
 
     def apply(self, host: Host) -> None:  # noqa: ARG002 - the protocol's
         """See `Step.apply`. The directory goes with it when nothing else is there."""
-        directory = Path(self.store, self.name)
-        with explained("remove", directory / KEPT):
-            (directory / KEPT).unlink(missing_ok=True)
-        with suppress(OSError):
-            directory.rmdir()
+        drop(self.store / self.name, KEPT)
 
     def undo(self, host: Host) -> None:
         """See `Step.undo`. A start without the copy is refused, so nothing has been weakened."""
-
-
-@contextmanager
-def _directory(path: Path) -> Iterator[int]:
-    descriptor = os.open(path, os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _write(directory: int, content: bytes) -> None:
-    """Write the copy aside and rename it, so that it is whole whenever it is there."""
-    aside = f"{KEPT}.new"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    new = os.open(aside, flags, 0o600, dir_fd=directory)
-    with os.fdopen(new, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(new)
-    os.rename(aside, KEPT, src_dir_fd=directory, dst_dir_fd=directory)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from virtsec.domain import metadata
 from virtsec.domain.limits import properties, slice_of
+from virtsec.domain.rlimits import limit_files, limit_inotify
 from virtsec.errors import BadInput
 from virtsec.spec import Limits
 from virtsec.step import Host
@@ -100,11 +101,12 @@ class RedefineDomain:
 
 @dataclass(frozen=True, slots=True)
 class LimitRunning:
-    """Change what a running container may take of memory and processors."""
+    """Change what a running container may take, but for what `LimitSlice` does."""
 
     name: str
     before: Limits
     after: Limits
+    mapped: bool  #: it has ids of its own
 
     def describe(self) -> str:
         """See `Step.describe`."""
@@ -112,11 +114,11 @@ class LimitRunning:
 
     def apply(self, host: Host) -> None:
         """See `Step.apply`."""
-        host.libvirt.limit(self.name, self.after)
+        _limit_running(host, self.name, self.after, self.mapped)
 
     def undo(self, host: Host) -> None:
         """See `Step.undo`."""
-        host.libvirt.limit(self.name, self.before)
+        _limit_running(host, self.name, self.before, self.mapped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +185,15 @@ def _limit_slice(host: Host, name: str, limits: Limits | None) -> None:
         host.systemd.forget(slice_of(name))
     else:
         host.systemd.set_properties(slice_of(name), properties(limits))
+
+
+def _limit_running(host: Host, name: str, limits: Limits, mapped: bool) -> None:
+    host.libvirt.limit(name, limits)
+    if limits.files is not None:
+        limit_files(name, limits.files)
+    record = host.libvirt.domain(name)
+    if mapped and record is not None and record.pid is not None:
+        limit_inotify(name, record.pid, limits.inotify)
 
 
 def _same(one: str, other: str) -> bool:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from virtsec.commands.lock import host_lock
-from virtsec.domain.metadata import read
+from virtsec.domain.links import traffic_of
+from virtsec.domain.metadata import read, readable
 from virtsec.errors import BadInput, Refused
 from virtsec.host import checks
 from virtsec.host.daemon import ReloadDaemon, running_unit
@@ -102,7 +103,7 @@ def plan_setup(
     checks.check_kernel(places)
     hook = _install(places, places.hook, checks.hook_content())
     controller = _install(places, places.controller, checks.controller_content())
-    steps = list(mac.setup_steps())
+    steps = list(mac.setup_steps(traffic_of(list(readable(libvirt.domains())))))
     for path, mode in _directories(places):
         steps += _directory(places, path, mode)
     if hook and hook.before is None and (found := find(places.controller)):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 
-from virtsec.mac.install import SYSTEMCTL, run
+from virtsec.mac.install import SYSTEMCTL, active, failing, read, replace, run
+
+_UNITS = Path("/etc/systemd/system")
 
 _UNSET = "[not set]"  # as systemctl shows what `KEY=` takes back
 _UNLIMITED = "infinity"
@@ -26,6 +29,41 @@ class Systemd:
         """Have a unit as it is without us, once it is started again."""
         run(SYSTEMCTL, "revert", unit)
 
+    def unit_files(self, prefix: str) -> Mapping[str, str]:
+        """The texts of the administrator's units whose names begin so."""
+        return {path.name: read(path) or "" for path in _UNITS.glob(f"{prefix}*.*")}
+
+    def active(self, unit: str) -> bool:
+        """Whether a unit is in force: a service runs, a socket is listened at."""
+        return active(unit)
+
+    def put_units(
+        self,
+        gone: Collection[str],
+        texts: Mapping[str, str],
+        restore: Callable[[Sequence[PurePosixPath]], None],
+    ) -> None:
+        """Take units away and have others, whose sockets are there from now on.
+
+        `restore` labels their files.
+        """
+        if sockets := _sockets(gone):
+            run(SYSTEMCTL, "disable", "--quiet", "--now", *sockets)
+        # What a proxy was told when it began it knows until it ends.
+        services = [unit for unit in (*gone, *texts) if unit.endswith(".service")]
+        if there := [unit for unit in services if (_UNITS / unit).exists()]:
+            run(SYSTEMCTL, "stop", *there)
+        for unit in gone:
+            with failing(_UNITS / unit):
+                (_UNITS / unit).unlink(missing_ok=True)
+        for unit, text in texts.items():
+            replace(_UNITS / unit, text)
+        restore([PurePosixPath(_UNITS / unit) for unit in texts])
+        if gone or texts:
+            run(SYSTEMCTL, "daemon-reload")
+        if sockets := _sockets(texts):
+            run(SYSTEMCTL, "enable", "--quiet", "--now", *sockets)
+
     def shown(self, unit: str, names: Collection[str]) -> Mapping[str, str]:
         """What a unit has of these now, as `set_properties` takes it."""
         words = [word for name in names for word in ("--property", _SHOWN.get(name, name))]
@@ -35,6 +73,10 @@ class Systemd:
             if shown in found:
                 found[name] = percent(found.pop(shown))
         return found
+
+
+def _sockets(units: Collection[str]) -> list[str]:
+    return [unit for unit in units if unit.endswith(".socket")]
 
 
 def percent(time: str) -> str:

@@ -28,6 +28,7 @@ _OPEN_TREE_CLOEXEC = 0o2000000
 _FSOPEN_CLOEXEC = _FSMOUNT_CLOEXEC = 0x1
 _FSCONFIG_CMD_CREATE = 6
 _MOUNT_ATTR_RDONLY = 0x1
+_MOUNT_ATTR_IDMAP = 0x00100000
 _MS_REC, _MS_PRIVATE, _MS_SLAVE = 1 << 14, 1 << 18, 1 << 19
 
 _MOUNT_POINT_FIELD = 4
@@ -77,16 +78,21 @@ def unmount(path: PurePosixPath) -> None:
 def make_all_read_only() -> None:
     """Make every mount of this mount namespace private and read-only."""
     attributes = _MountAttr(_MOUNT_ATTR_RDONLY, 0, _MS_PRIVATE, 0)
+    _set_attributes(_AT_FDCWD, b"/", _AT_RECURSIVE, attributes)
+
+
+def map_ids(mount: int, namespace: int) -> None:
+    """Have a detached mount show owners as they are in a user namespace; once for each mount.
+
+    Raises `OSError`, EINVAL where its file system cannot (mount_setattr(2), "ID-mapped mounts").
+    """
+    _set_attributes(mount, b"", _AT_EMPTY_PATH, _MountAttr(_MOUNT_ATTR_IDMAP, 0, 0, namespace))
+
+
+def _set_attributes(place: int, path: bytes, flags: int, attributes: _MountAttr) -> None:
     size = ctypes.c_size_t(ctypes.sizeof(attributes))
-    syscall(
-        _SYS_MOUNT_SETATTR,
-        "mount_setattr",
-        _AT_FDCWD,
-        b"/",
-        _AT_RECURSIVE,
-        ctypes.byref(attributes),
-        size,
-    )
+    attribute = ctypes.byref(attributes)
+    syscall(_SYS_MOUNT_SETATTR, "mount_setattr", place, path, flags, attribute, size)
 
 
 def parse_mount_points(mountinfo: str) -> list[PurePosixPath]:

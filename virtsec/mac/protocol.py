@@ -15,7 +15,7 @@ from typing import Protocol
 
 from virtsec.mac.denial import Weighed
 from virtsec.mac.reach import Reach
-from virtsec.spec import ApartBy, ContainerSpec, IdRange, Label, Links, Transport
+from virtsec.spec import ApartBy, ContainerSpec, IdRange, Label, Traffic, Transport
 from virtsec.step import Step
 
 
@@ -122,8 +122,11 @@ class MacModule(Protocol):
         `models` are the security models in libvirt's host capabilities.
         """
 
-    def setup_steps(self) -> Sequence[Step]:
-        """What makes the host ready, less what is there already (empty on a second run)."""
+    def setup_steps(self, traffic: Traffic) -> Sequence[Step]:
+        """What makes the host ready, less what is there already (empty on a second run).
+
+        `traffic` is what the packets of the containers that there are may reach.
+        """
 
     def remove_steps(self) -> Sequence[Step]:
         """What undoes `setup_steps`, less what is gone already."""
@@ -152,14 +155,14 @@ class MacModule(Protocol):
         Raises `HostNotReady` when what reads the policy is not installed.
         """
 
-    def let_through(self, links: Links) -> None:
-        """Have containers' packets arrive where a link lets them and nowhere else, from now on.
+    def let_through(self, traffic: Traffic) -> None:
+        """Have containers' packets reach what they may and nothing else, from now on.
 
         Raises `Failed`.
         """
 
-    def lets_through(self, links: Links) -> bool:
-        """Whether these links and no others are in force; raises `Failed`."""
+    def lets_through(self, traffic: Traffic) -> bool:
+        """Whether this and nothing else is in force; raises `Failed`."""
 
     def refused(
         self, label: Label, containers: Collection[str], since: datetime.datetime | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from virtsec.mac.protocol import Policy
-from virtsec.spec import Links
+from virtsec.spec import Egress, Traffic
 from virtsec.step import Host, shown
 
 
@@ -71,20 +71,26 @@ class UnloadPolicies:
 
 
 @dataclass(frozen=True, slots=True)
-class SetLinks:
-    """Let containers ask each other for what their links say, all of the host's at once."""
+class SetTraffic:
+    """Let containers' packets reach what they may, those of all containers at once."""
 
-    before: Links
-    after: Links
+    before: Traffic
+    after: Traffic
 
     def describe(self) -> str:
         """See `Step.describe`."""
         ways = (
             f"{name} to {link.to} {link}"
-            for name in sorted(self.after)
-            for link in sorted(self.after[name])
+            for name in sorted(self.after.links)
+            for link in sorted(self.after.links[name])
         )
-        return f"let through between containers: {', '.join(ways) or 'nothing'}"
+        kept = "".join(
+            f"; {name} may ask {'nobody' if reach is Egress.NONE else 'local addresses only'}"
+            for name, reach in sorted(self.after.egress.items())
+        )
+        ports = ", ".join(map(str, sorted(self.after.exposed)))
+        shut = f"; ports {ports} are for those outside" if ports else ""
+        return f"let through between containers: {', '.join(ways) or 'nothing'}{kept}{shut}"
 
     def apply(self, host: Host) -> None:
         """See `Step.apply`."""

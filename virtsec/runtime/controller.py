@@ -10,6 +10,7 @@ In this order it
   - closes every descriptor that no argument names, and keeps only libvirt's own environment;
   - enters the container's own slice and makes it the top of the cgroup tree, for itself and for
     all it starts: libvirt_lxc mounts in the container what it sees of that tree;
+  - limits open files and maps the ids of what is mounted, as the container's orders say (below);
   - mounts the container's own layer on the base it shares with others, where it has one: in this
     mount namespace, which nobody else sees and which is gone when the container stops;
   - under Smack takes on the container's label, which is the container's name, so that init, /dev,
@@ -73,8 +74,13 @@ CGROUPS, SLICE = "/sys/fs/cgroup", "machine.slice/machine-{}.slice"  # libvirt's
 CLONE_NEWNS, CLONE_NEWCGROUP = 0x00020000, 0x02000000  # linux/sched.h
 MS_REC, MS_SLAVE, MNT_DETACH = 0x4000, 0x80000, 2  # linux/mount.h, linux/fs.h
 
+ORDERS = "orders"  # in the container's directory; the hook has compared it with the definition
+MOUNT = "/usr/bin/mount"  # util-linux, as setpriv
+
 STORE, BASES = "/var/lib/virtsec", ["..", "_bases"]  # a container's `base` leads from its directory
 OVERLAY = "index=on,metacopy=on,redirect_dir=on,lowerdir={},upperdir={},workdir={}"  # overlayfs.rst
+
+ID_COUNT = 65536  # of an unprivileged container
 
 EBUSY, PATIENCE = 16, 100  # errno.h; tenths of a second
 
@@ -219,6 +225,35 @@ def mount_layers(own: str, scratch: bool, root_label: str = "") -> None:
     raise Refused(f"its base could not be mounted ({posix.strerror(ctypes.get_errno())})")
 
 
+def obey(own: str) -> None:
+    """Do what the orders in a container's directory in the store say, a line for each.
+
+    files N            no process may have more files open
+    idmap START PATH   in what is mounted from there, user 0 of the disk is START, and so on
+
+    The mount is one of this mount namespace, over the directory itself: libvirt_lxc mounts it on.
+    """
+    try:
+        file = posix.open(f"{own}/{ORDERS}", posix.O_RDONLY | posix.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    text = posix.read(file, 1 << 16).decode(errors="surrogateescape")
+    for line in text.splitlines():
+        order, _, rest = line.partition(" ")
+        if order == "files":
+            import resource  # noqa: PLC0415 - few containers need it
+
+            resource.setrlimit(resource.RLIMIT_NOFILE, (int(rest), int(rest)))
+        else:
+            start, _, path = rest.partition(" ")
+            require(order == "idmap" and path, f"there is no order {order!r}")
+            options = f"X-mount.idmap=b:0:{int(start)}:{ID_COUNT},nosuid,nodev"
+            command = [program(MOUNT), "--bind", "-o", options, "--", path, path]
+            child = posix.posix_spawn(command[0], command, {b"PATH": PATH})
+            status = posix.waitpid(child, 0)[1]
+            require(status == 0, f"the ids of {path} cannot be mapped; see what mount says above")
+
+
 def copy_directory(path: str, copy: str) -> None:
     """Make an empty directory with owner, mode and labels of another."""
     status = posix.stat(path)
@@ -304,6 +339,7 @@ def main(arguments: list[str]) -> None:
     check_name(name)
     enter_slice(name)
     own = f"{STORE}/{name}"
+    obey(own)
     mount_layers(own, exists(f"{own}/scratch"), name if exists(SMACK) else "")
     take_confinement(name, options["--security"][0])
     refuse_calls()

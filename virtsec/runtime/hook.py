@@ -5,7 +5,8 @@ libvirt runs `50-virtsec NAME OPERATION STAGE EXTRA` with the domain's XML on st
 waits for it (https://libvirt.org/hooks.html). Status 1 stops the start; the sentence on standard
 error reaches libvirt's log and whoever asked for the start. With status 0 passes at once
 
-  - everything but `prepare begin` (refusing `reconnect begin` would kill a running container);
+  - everything but `prepare begin` and `started begin` (refusing `reconnect begin` would kill a
+    running container);
   - every domain that is not virtsec's.
 
 Of virtsec's domains it refuses those
@@ -16,7 +17,8 @@ Of virtsec's domains it refuses those
 
 Then it puts init's label on the file that init is now. The container wrote that file, so the kernel
 resolves its path inside the root, and only an inode that carries a label of this very container is
-ever changed: no link, rename or mount inside the tree leads to one outside it.
+ever changed: no link, rename or mount inside the tree leads to one outside it. Once the container
+is started its share of inotify is limited, before it can have taken more.
 
 One file, standard library only, run as root for every LXC domain of the host. So imports are
 weighed: `posix` is what `os` is made of and is loaded already, and what only virtsec's own domains
@@ -62,6 +64,7 @@ LOWEST_ID, ID_COUNT = 65536, 65536  # of an unprivileged container; ids below ar
 LIBVIRT_MOUNTS = ("/proc", "/sys", "/dev", "/.oldroot")  # libvirt_lxc mounts there itself
 XML_LIMIT, DEPTH_LIMIT, CPU_LIMIT = 1 << 20, 64, 2  # bytes, nested elements, seconds
 INPUT_LIMIT = 1 << 26  # bytes; libvirt itself takes no XML that would come out as long
+INOTIFY, WATCHES = 64, 128  # instances of a container unless told otherwise, watches for each
 PACKETS = "/run/virtsec-packets"  # is there while virtsec-packets.service runs
 TEMPORARY = ".init.virtsec"  # in the tree, for as long as init is being replaced
 PUT_BACK, MEND = "put it back with 'virsh edit'", "mend the tree or unpack it anew"
@@ -71,7 +74,7 @@ S_IFMT, S_IFDIR, S_IFREG, S_IFLNK, S_ISVTX = 0o170000, 0o40000, 0o100000, 0o1200
 BY_OTHERS, EXECUTABLE = 0o022, 0o111  # stat.h: S_IWGRP|S_IWOTH, S_IXUSR|S_IXGRP|S_IXOTH
 SYS_openat2, AT_FDCWD = 437, -100  # asm-generic/unistd.h (on all architectures), fcntl.h
 NO_XDEV, NO_MAGICLINKS, NO_SYMLINKS, IN_ROOT = 0x01, 0x02, 0x04, 0x10  # openat2.h: RESOLVE_*
-EAGAIN = 11  # errno.h
+EAGAIN, CLONE_NEWUSER = 11, 0x10000000  # errno.h, linux/sched.h
 O_ENTRY = posix.O_PATH | posix.O_NOFOLLOW | posix.O_CLOEXEC  # names an inode without opening it
 
 
@@ -210,6 +213,9 @@ class Start:
         self.init, self.init_policy = value("path", "init"), value("policy", "init")
         self.root, self.controller = value("path", "root"), value("path", "controller")
         self.base, self.scratch = value("tree", "base"), value("scratch", "base") == "yes"
+        files = value("files", "limits")
+        self.orders = f"files {files}\n" if files else ""  # to the controller
+        self.port = value("port", "egress")  # what the packet filter knows it by, if need be
         self.module, ids = value("model", "label"), (value("start", "ids"), value("count", "ids"))
         sane(metadata.get("version") == VERSION, "version")
         sane(self.kind in KEEP_BY_KIND, "kind")
@@ -226,6 +232,8 @@ class Start:
         self.owner = int(ids[0]) if self.mapped else TRUSTED_IDS[0]  # of what is root's inside
         own = self.owner >= LOWEST_ID and ids == (str(self.owner), str(ID_COUNT))
         sane(own if self.mapped else ids == ("", ""), "ids")
+        for each in metadata.find(f"{NAMESPACE} idmap"):
+            self.orders += f"idmap {self.owner} {each.get('source')}\n"
         self.filesystems = [
             (each.get("type"), each.get("dir", "source"), each.get("dir", "target"))
             for each in domain.find("devices", "filesystem")
@@ -288,6 +296,9 @@ def check_network(start: Start) -> None:
     require(own, "it would share the host's network; give it an <interface> or <privnet/>")
     for kind in kinds:
         require(kind in INTERFACES, f"its interface has type {kind}; use 'network' or 'bridge'")
+    ports = [each.get("dev", "target") for each in start.domain.find("devices", "interface")]
+    limited = not start.port or ports == [start.port]
+    require(limited, f"what it may send is limited at {start.port}, not {ports}; {PUT_BACK}")
 
 
 def check_nothing_shared(start: Start) -> None:
@@ -380,6 +391,20 @@ def check_layers(start: Start) -> None:
     if base:
         require(start.root == f"{own}/rootfs", f"its root is not in {own}; {PUT_BACK}")
         open_trusted(f"{STORE}/{base.removeprefix('../')}", S_IFDIR, TRUSTED_IDS[0])
+
+
+def check_orders(start: Start) -> None:
+    """What the controller will do by itself is what the metadata says, and only root's to say."""
+    path = f"{STORE}/{start.name}/orders"
+    try:
+        posix.stat(path)
+    except FileNotFoundError:
+        found = ""
+    else:
+        entry = open_trusted(path, S_IFREG, TRUSTED_IDS[0])
+        file = posix.open(f"/proc/self/fd/{entry}", posix.O_RDONLY)
+        found = posix.read(file, XML_LIMIT).decode(errors="surrogateescape")
+    require(found == start.orders, f"{path} says {found!r}, not {start.orders!r}; {PUT_BACK}")
 
 
 def label_of(start: Start, inode: str) -> str:
@@ -483,6 +508,7 @@ def prepare(start: Start) -> None:
     open_trusted(start.controller, S_IFREG, TRUSTED_IDS[0])
     root = open_trusted(start.root, S_IFDIR, start.owner)
     check_layers(start)
+    check_orders(start)
     check_mount_points(start, root)
     if start.init_policy == "pristine":
         restore_init(start, root, find_init(start, root))
@@ -512,16 +538,47 @@ def judge(name: str, data: bytes) -> None:
         prepare(start)
 
 
+def limit_inotify(_name: str, data: bytes) -> None:
+    """Keep a container that has just started from taking what all of them share.
+
+    The kernel counts inotify instances and watches for each user namespace, and those of all
+    containers together as if they were the host's root's own (sysctl/user.rst). Nobody inside can
+    raise what is written here: no security module lets a container write these files.
+    """
+    domain = parse(data)
+    ours = domain.find("metadata", f"{NAMESPACE} container")
+    if [each.get("kind") for each in ours] != ["unprivileged"]:
+        return
+    instances = int(ours[0].get("inotify", f"{NAMESPACE} limits") or INOTIFY)
+    write_inotify(int(domain.get("id")), instances)
+
+
+def write_inotify(controller: int, instances: int) -> None:
+    """Enter the user namespace of the controller's container, for good, and limit it there."""
+    import ctypes
+
+    children = posix.open(f"/proc/{controller}/task/{controller}/children", posix.O_RDONLY)
+    init = int(posix.read(children, 4096).split()[0])
+    namespace = posix.open(f"/proc/{init}/ns/user", posix.O_RDONLY)
+    libc = ctypes.CDLL(None, use_errno=True)
+    entered = libc.setns(namespace, CLONE_NEWUSER) == 0
+    require(entered, f"its user namespace cannot be entered ({posix.strerror(ctypes.get_errno())})")
+    for what, number in (("instances", instances), ("watches", instances * WATCHES)):
+        limit = posix.open(f"/proc/sys/user/max_inotify_{what}", posix.O_WRONLY)
+        posix.write(limit, str(number).encode())
+
+
 def main(arguments: list[str], data: bytes) -> int:
     """Exit status for libvirt, which ran the hook with these arguments and gave it this XML."""
-    if arguments[2:4] != ["prepare", "begin"] or (MARK not in data and len(data) < INPUT_LIMIT):
+    work = {"prepare begin": judge, "started begin": limit_inotify}.get(" ".join(arguments[2:4]))
+    if work is None or (MARK not in data and len(data) < INPUT_LIMIT):
         return 0
     try:
         import resource
 
         resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT, CPU_LIMIT))
         require(len(data) <= XML_LIMIT, f"its XML is longer than {XML_LIMIT} bytes; shorten it")
-        judge(arguments[1], data)
+        work(arguments[1], data)
         return 0
     except Refused as refusal:
         sentence = str(refusal)

@@ -18,7 +18,7 @@ from virtsec.domain.steps import DefineDomain, SetMetadata, UndefineDomain
 from virtsec.domain.verdict import differences
 from virtsec.domain.xml import domain_xml
 from virtsec.errors import BadInput, NotFound, Refused
-from virtsec.mac.steps import LoadPolicy, SetLinks, UnloadPolicies
+from virtsec.mac.steps import LoadPolicy, SetTraffic, UnloadPolicies
 from virtsec.plan import HostFacts, plan_rename
 from virtsec.rootfs.export import check_target, definition_in
 from virtsec.rootfs.steps import GiveTree, MoveStore
@@ -97,8 +97,8 @@ def test_links_to_it_lead_to_its_new_name() -> None:
     steps = planned(ONE, "new", other)
     (changed,) = [each for each in steps if isinstance(each, SetMetadata)]
     assert changed.after.spec.links == (Link("new", 80),)
-    (opened,) = [each for each in steps if isinstance(each, SetLinks)]
-    assert opened.after[other.name] == (Link("new", 80),)
+    (opened,) = [each for each in steps if isinstance(each, SetTraffic)]
+    assert opened.after.links[other.name] == (Link("new", 80),)
 
 
 def test_a_name_that_is_taken_is_refused() -> None:

@@ -33,7 +33,7 @@ def said(host: Host) -> dict[str, tuple[Link, ...]]:
 
 
 def in_force(host: Host) -> object:
-    return cast(FakeMac, host.mac).links
+    return cast(FakeMac, host.mac).traffic.links
 
 
 def test_a_link_is_in_the_metadata_and_in_force(host: Host) -> None:

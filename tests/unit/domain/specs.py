@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from tests.unit.samples import Sample, seclabel, selinux_label
 from virtsec.spec import (
     ContainerSpec,
+    Egress,
+    Exposed,
     Identity,
     IdRange,
     InitPolicy,
@@ -26,6 +28,7 @@ TEXT = st.text(
 COMPONENT = TEXT.map(lambda text: text.replace("/", "_")).filter(lambda t: t not in {".", ".."})
 PATHS = st.lists(COMPONENT, min_size=1, max_size=4).map(lambda c: PurePosixPath("/", *c))
 NAMES = st.from_regex(r"[a-z]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
+PORTS = st.integers(1, 65535)
 INTERFACES = st.one_of(
     st.builds(
         lambda ip, prefix: IPv4Interface((ip, prefix)), st.ip_addresses(v=4), st.integers(1, 32)
@@ -75,6 +78,8 @@ def samples_of_any_kind(draw: st.DrawFn) -> Sample:
         init_args=tuple(draw(st.lists(TEXT, max_size=3))),
         init_policy=draw(st.sampled_from(InitPolicy)),
         autostart=draw(st.booleans()),
+        egress=draw(st.sampled_from(Egress)),
+        exposed=tuple(draw(st.lists(st.builds(Exposed, PORTS, PORTS), max_size=3))),
     )
     ids = None if privileged else IdRange(draw(st.integers(1, 1000)) * 65536)
     label = selinux_label(name)

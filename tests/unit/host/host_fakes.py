@@ -8,6 +8,7 @@ from typing import Any
 
 from virtsec.domain.records import DomainRecord, DomainState, NetworkState
 from virtsec.host.places import Places
+from virtsec.spec import Traffic
 from virtsec.step import Host, Step
 
 NETWORK = """<network>
@@ -93,7 +94,7 @@ class FakeMac:
     def ready(self) -> str | None:
         return None if self.loaded else "the base policy is not loaded"
 
-    def setup_steps(self) -> list[Step]:
+    def setup_steps(self, traffic: Traffic) -> list[Step]:
         return [] if self.loaded else [PolicyStep(True, self)]
 
     def remove_steps(self) -> list[Step]:

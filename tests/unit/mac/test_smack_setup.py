@@ -18,6 +18,7 @@ from virtsec.mac.smack.kernel import Smackfs
 from virtsec.mac.smack.module import Smack
 from virtsec.mac.smack.rule import Rule
 from virtsec.mac.smack.setup import Place
+from virtsec.spec import Traffic
 from virtsec.step import Host, Step, execute
 
 
@@ -61,9 +62,9 @@ def state(root: Path) -> dict[str, list[str]]:
 def test_a_second_setup_has_nothing_to_do(host: tuple[Host, Smack, Path, FakeSmackfs]) -> None:
     it, smack, root, kernel = host
     assert smack.ready() is not None
-    execute(smack.setup_steps(), it)
+    execute(smack.setup_steps(Traffic()), it)
     assert smack.ready() is None
-    assert list(smack.setup_steps()) == []
+    assert list(smack.setup_steps(Traffic())) == []
     assert kernel.allows(Rule("net", "_", "w"))
     assert kernel.hosts == ["0.0.0.0/0 @"]
     assert os.getxattr(root / "etc/shadow", "user.smack") == b"host"
@@ -74,7 +75,7 @@ def test_remove_gives_the_host_back(
 ) -> None:
     it, smack, root, kernel = host
     before = state(root)
-    execute(smack.setup_steps(), it)
+    execute(smack.setup_steps(Traffic()), it)
     execute(smack.remove_steps(), it)
     assert state(root) == before
     assert not (root / "etc/smack").exists()
@@ -88,8 +89,8 @@ def test_nothing_is_labelled_again_while_labels_are_taken_off(
     host: tuple[Host, Smack, Path, FakeSmackfs],
 ) -> None:
     it, smack, _, _ = host
-    there = [type(step) for step in smack.setup_steps()]
-    execute(smack.setup_steps(), it)
+    there = [type(step) for step in smack.setup_steps(Traffic())]
+    execute(smack.setup_steps(Traffic()), it)
     back = [type(step) for step in smack.remove_steps()]
     assert there.index(setup.ProtectHost) < there.index(setup.StartUnits)
     assert back.index(setup.StopUnits) < back.index(setup.ExposeHost)
@@ -107,7 +108,7 @@ def test_a_setup_that_fails_leaves_the_host_as_it_was(
             raise HostNotReady("The power went.")
 
     with pytest.raises(HostNotReady):
-        execute(smack.setup_steps(), it, fail)
+        execute(smack.setup_steps(Traffic()), it, fail)
     assert state(root) == before
     assert kernel.rules() == []
 
@@ -116,12 +117,12 @@ def test_what_the_administrator_adds_and_what_was_replaced_is_labelled_by_the_ne
     host: tuple[Host, Smack, Path, FakeSmackfs],
 ) -> None:
     it, smack, root, _ = host
-    execute(smack.setup_steps(), it)
+    execute(smack.setup_steps(Traffic()), it)
     (root / setup.ADDED).write_text("/etc/key mine\n")
     (root / "etc/key").write_text("x")
     (root / "etc/shadow").unlink()
     (root / "etc/shadow").write_text("y")
-    execute(smack.setup_steps(), it)
+    execute(smack.setup_steps(Traffic()), it)
     for name in ("etc/key", "etc/shadow"):
         assert os.getxattr(root / name, "user.smack") == b"host"
     (root / setup.ADDED).unlink()
@@ -131,10 +132,10 @@ def test_what_the_administrator_adds_and_what_was_replaced_is_labelled_by_the_ne
 
 def test_a_boot_that_lost_the_rules_is_seen(host: tuple[Host, Smack, Path, FakeSmackfs]) -> None:
     it, smack, _, kernel = host
-    execute(smack.setup_steps(), it)
+    execute(smack.setup_steps(Traffic()), it)
     kernel.given.clear()
     assert smack.ready() == "Smack rule 'net _ w' not loaded"
-    assert [step.describe() for step in smack.setup_steps()] == [
+    assert [step.describe() for step in smack.setup_steps(Traffic())] == [
         "load the Smack rules of the labels net, host and virtsec-rest"
     ]
 
@@ -143,7 +144,7 @@ def test_a_replaced_file_is_labelled_when_systemd_sees_it(
     host: tuple[Host, Smack, Path, FakeSmackfs],
 ) -> None:
     it, smack, root, kernel = host
-    execute(smack.setup_steps(), it)
+    execute(smack.setup_steps(Traffic()), it)
     place = Place(kernel, root)
     (root / "etc/shadow.new").write_text("y")
     (root / "etc/shadow.new").rename(root / "etc/shadow")
@@ -158,7 +159,7 @@ def test_directories_are_watched_into_which_a_file_may_be_moved(
     host: tuple[Host, Smack, Path, FakeSmackfs],
 ) -> None:
     it, smack, root, _ = host
-    execute(smack.setup_steps(), it)
+    execute(smack.setup_steps(Traffic()), it)
     watched = (root / "etc/systemd/system" / setup.CHANGES).read_text().splitlines()
     assert watched.count("PathChanged=/etc") == 1
     assert "PathChanged=/etc/ssh" in watched

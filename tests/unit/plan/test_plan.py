@@ -17,7 +17,7 @@ from virtsec.domain.records import DomainRecord, NetworkState
 from virtsec.domain.steps import SetMetadata
 from virtsec.domain.verdict import differences
 from virtsec.errors import BadInput, NotFound, Refused
-from virtsec.mac.steps import SetLinks
+from virtsec.mac.steps import SetTraffic
 from virtsec.plan import (
     HostFacts,
     plan_define,
@@ -197,7 +197,7 @@ def test_undefine_takes_the_kept_init_away() -> None:
     container = SAMPLES["full"].container
     steps = undefining(container, ours("full"), False)
     assert names(steps) == [
-        "SetLinks",
+        "SetTraffic",
         "RestTree",
         "UnloadPolicies",
         "DropInit",
@@ -216,13 +216,13 @@ def test_a_link_stands_in_the_metadata_as_long_as_it_is_open() -> None:
     more = with_links(less, {"vs1": (Link("vs2", 80),), "vs3": (Link("vs1", 80),)})
     less = with_links(less, links_of(less))
     steps = plan_link(less, more, FakeMac())
-    assert names(steps) == ["SetMetadata", "SetMetadata", "ReplacePolicies", "SetLinks"]
+    assert names(steps) == ["SetMetadata", "SetMetadata", "ReplacePolicies", "SetTraffic"]
     assert [step.after.name for step in steps[:2] if isinstance(step, SetMetadata)] == [
         "vs1",
         "vs2",
     ]
     assert names(plan_unlink(more, less, FakeMac())) == [
-        "SetLinks", "ReplacePolicies", "SetMetadata", "SetMetadata"
+        "SetTraffic", "ReplacePolicies", "SetMetadata", "SetMetadata"
     ]  # fmt: skip
     assert plan_link(more, more, FakeMac()) == ()
 
@@ -234,9 +234,9 @@ def test_links_from_and_to_a_container_go_with_it() -> None:
         [(containers[1], record("vs2", sample("vs2").xml))], containers, False, FakeMac()
     )
     first, second, *rest = steps
-    assert isinstance(first, SetLinks)
-    assert first.before.keys() == {"vs1", "vs2", "vs3"}
-    assert first.after == {"vs1": (Link("vs3", 80),), "vs3": (Link("vs1", 80),)}
+    assert isinstance(first, SetTraffic)
+    assert first.before.links.keys() == {"vs1", "vs2", "vs3"}
+    assert first.after.links == {"vs1": (Link("vs3", 80),), "vs3": (Link("vs1", 80),)}
     assert isinstance(second, SetMetadata)
     assert (second.before, second.after.spec.links) == (containers[0], (Link("vs3", 80),))
     assert names(rest) == ["RestTree", "UnloadPolicies", "ForgetSlice", "UndefineDomain"]

@@ -299,6 +299,39 @@ class TestConfinement:
             controller.take_confinement("vs1", "none")
 
 
+class TestOrders:
+    def test_without_any_nothing_is_done(self, tmp_path: Path) -> None:
+        controller.obey(str(tmp_path))
+
+    def test_open_files_are_limited_for_all_that_comes(self, tmp_path: Path) -> None:
+        (tmp_path / "orders").write_text("files 123\n")
+        asks = "import resource; print(resource.getrlimit(resource.RLIMIT_NOFILE))"
+        script = (
+            f"import runpy, subprocess, sys; runpy.run_path({controller.__file__!r})"
+            f"['obey']({str(tmp_path)!r}); subprocess.run([sys.executable, '-c', {asks!r}])"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        )
+        assert done.stdout == "(123, 123)\n"
+
+    @pytest.mark.parametrize(
+        "text", ["fils 3\n", "idmap 655360\n", "idmap x /srv\n", "\n", "files x\n"]
+    )
+    def test_what_is_no_order_starts_nothing(self, text: str, tmp_path: Path) -> None:
+        (tmp_path / "orders").write_text(text)
+        with pytest.raises((controller.Refused, ValueError)):
+            controller.obey(str(tmp_path))
+
+    def test_a_mount_that_fails_starts_nothing(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(controller, "MOUNT", "/bin/false")
+        (tmp_path / "orders").write_text("idmap 655360 /srv/with a space\n")
+        with pytest.raises(controller.Refused, match="the ids of /srv/with a space cannot"):
+            controller.obey(str(tmp_path))
+
+
 def own_filters() -> int:
     """How many seccomp filters the tests themselves run under."""
     status = Path("/proc/self/status").read_text().splitlines()

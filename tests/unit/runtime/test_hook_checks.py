@@ -200,6 +200,19 @@ def test_without_interface_and_privnet_it_would_have_the_hosts_network(judge: Ju
     assert "network" in sentence
 
 
+def test_whose_egress_is_limited_keeps_the_port_that_is_known_by(judge: Judge) -> None:
+    limited = '<virtsec:egress to="none" port="vs-vs1"/>'
+    xml = changed(good(), "<virtsec:root", f"{limited}<virtsec:root")
+    target = "<target dev='{}'/>"
+    named = changed(xml, INTERFACE, INTERFACE.replace("</", target.format("vs-vs1") + "</"))
+    assert judge(named) is None
+    other = changed(named, "dev='vs-vs1'", "dev='vnet0'")
+    twice = changed(named, "</devices>", f"{INTERFACE}</devices>")
+    for each in (xml, other, twice):
+        assert "is limited at vs-vs1" in str(judge(each))
+    assert judge(changed(changed(named, "<privnet/>", ""), limited, "")) is None
+
+
 def test_the_name_libvirt_calls_it_by_is_the_one_that_counts(judge: Judge) -> None:
     assert judge(good(), name="vs2") is not None
     for name in ("", "-vs", "Vs1", "vs1:s0", "v/s", "vs1\n", "v" * 24, "vs\u0661"):

@@ -542,6 +542,45 @@ class TestPristine:
         assert stopped.init.samefile(canary)
 
 
+class TestOrders:
+    """What the controller does by itself is what the metadata says."""
+
+    @pytest.fixture
+    def orders(self, stopped: Container) -> Path:
+        """The file, with what the metadata says."""
+        wanted = f'<virtsec:limits files="300"/><virtsec:idmap source="{stopped.base}/data"/>'
+        stopped.edit("<virtsec:root", f"{wanted}<virtsec:root")
+        path = stopped.root.parent / "orders"
+        path.write_text(f"files 300\nidmap {os.getuid()} {stopped.base}/data\n")
+        path.chmod(0o600)
+        return path
+
+    def test_what_agrees_starts(self, stopped: Container, orders: Path) -> None:
+        assert orders.exists()
+        ended = stopped.start()
+        assert (ended.status, ended.error) == (0, "")
+
+    @pytest.mark.parametrize("text", ["", "files 300\n", "files 300\nidmap 0 /etc\n", "\udcff\0"])
+    def test_what_differs_does_not(self, text: str, stopped: Container, orders: Path) -> None:
+        orders.write_text(text, errors="surrogateescape")
+        assert_refused(stopped, "orders says")
+
+    def test_none_where_there_are_to_be_some(self, stopped: Container, orders: Path) -> None:
+        orders.unlink()
+        assert_refused(stopped, "orders says ''")
+
+    def test_some_where_there_are_to_be_none(self, stopped: Container) -> None:
+        (stopped.root.parent / "orders").write_text("files 300\n")
+        assert_refused(stopped, "orders says")
+
+    def test_what_others_may_write_or_is_a_link(self, stopped: Container, orders: Path) -> None:
+        orders.chmod(0o666)
+        assert_refused(stopped, "others than root may write")
+        orders.rename(stopped.base / "elsewhere")
+        orders.symlink_to(stopped.base / "elsewhere")
+        assert_refused(stopped, "symbolic link")
+
+
 class TestWhatAStartReliesOn:
     def test_a_linked_root_is_refused(self, stopped: Container) -> None:
         stopped.root.rename(stopped.base / "elsewhere")

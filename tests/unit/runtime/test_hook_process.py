@@ -25,7 +25,6 @@ PREPARE = ["vs1", "prepare", "begin", "-"]
 FOREIGN = b"<domain type='lxc'><name>old</name></domain>"
 LIBVIRT_STAGES = [
     ("start", "begin"),
-    ("started", "begin"),
     ("stopped", "end"),
     ("release", "end"),
     ("reconnect", "begin"),
@@ -62,6 +61,17 @@ class TestWhatIsNotItsConcern:
         for data in (good().encode(), b"virtsec", b"\0virtsec", b""):
             ended = run(program, ["vs1", operation, stage, "-"], data)
             assert (ended.status, ended.error) == (0, "")
+
+    def test_a_foreign_or_privileged_domain_that_has_started_goes_on(self, program: Path) -> None:
+        for data in (FOREIGN, FOREIGN.replace(b"old", b"virtsec"), good("privileged").encode()):
+            ended = run(program, ["vs1", "started", "begin", "-"], data)
+            assert (ended.status, ended.error) == (0, "")
+
+    def test_one_of_ours_whose_share_cannot_be_limited_does_not(self, program: Path) -> None:
+        """The controller that libvirt names is not there."""
+        data = good().replace("<domain type='lxc'>", "<domain type='lxc' id='4194305'>").encode()
+        for each in (data, good().encode()):
+            assert_refused(run(program, ["vs1", "started", "begin", "-"], each))
 
     def test_a_long_foreign_domain_starts(self, program: Path) -> None:
         assert run(program, PREPARE, FOREIGN + b" " * (4 << 20)).status == 0
@@ -138,7 +148,7 @@ def test_a_closed_standard_input_is_no_way_past_it(program: Path) -> None:
 
 def test_a_loop_is_ended_by_the_kernel(tmp_path: Path) -> None:
     """Whatever is found in it one day: two seconds of CPU, then the start fails."""
-    exchange = {"    domain = parse(data)\n": "    while True: pass\n    domain = parse(data)\n"}
+    exchange = {"    domain = parse(data)\n    nodes": "    while True: pass\n    nodes"}
     ended = run(installed("hook.py", tmp_path, exchange), PREPARE, b"virtsec")
     assert ended.status != 0
     assert ended.cpu < hook.CPU_LIMIT + 1.5

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from virtsec.mac.install import SYSTEMCTL, active, failing, read, replace, run
-from virtsec.mac.packets import keeper, links
+from virtsec.mac.packets import keeper, traffic
 from virtsec.resources import resource
-from virtsec.spec import Links
+from virtsec.spec import Traffic
 from virtsec.step import Host, Step
 
 UNIT = "virtsec-packets.service"
@@ -45,7 +45,7 @@ def files(root: Path, labels: PacketLabels) -> dict[Path, tuple[str, int]]:
 def missing(root: Path, labels: PacketLabels) -> list[Path]:
     """Those of `files` that are not there as this version has them."""
     found = [path for path, (text, _) in files(root, labels).items() if read(path) != text]
-    return found if (root / links.FILE).exists() else [*found, root / links.FILE]
+    return found if (root / traffic.FILE).exists() else [*found, root / traffic.FILE]
 
 
 def in_force() -> bool:
@@ -54,19 +54,20 @@ def in_force() -> bool:
 
 
 def let_through(
-    wanted: Links, root: Path, restore: Callable[[Sequence[PurePosixPath]], None]
+    wanted: Traffic, root: Path, restore: Callable[[Sequence[PurePosixPath]], None]
 ) -> None:
-    """Put links in force, now and from each boot on; `restore` labels the file they are in.
+    """Put this in force, now and from each boot on; `restore` labels the file it is in.
 
     Raises `Failed`, and `PolicyFailed` when that file cannot be written.
     """
-    restore([PurePosixPath(links.write(wanted, root))])
+    restore([PurePosixPath(traffic.write(wanted, root))])
     run(SYSTEMCTL, "reload-or-restart", UNIT)
 
 
-def setup_steps(root: Path, labels: PacketLabels) -> list[Step]:
-    """What is left to do, so that packets are labelled."""
-    return [LabelPackets(root, labels)] if missing(root, labels) or not in_force() else []
+def setup_steps(root: Path, labels: PacketLabels, wanted: Traffic) -> list[Step]:
+    """What is left to do, so that packets are labelled and reach what is `wanted`."""
+    done = in_force() and not missing(root, labels)
+    return [] if done else [LabelPackets(root, labels, wanted)]
 
 
 def remove_steps(root: Path, labels: PacketLabels) -> list[Step]:
@@ -81,6 +82,7 @@ class LabelPackets:
 
     root: Path
     labels: PacketLabels
+    wanted: Traffic = field(default_factory=Traffic)
 
     def describe(self) -> str:
         """See `Step.describe`."""
@@ -91,8 +93,8 @@ class LabelPackets:
         for path, (text, mode) in files(self.root, self.labels).items():
             replace(path, text, mode)
             host.mac.restore([PurePosixPath(path)])
-        if not (self.root / links.FILE).exists():
-            host.mac.restore([PurePosixPath(links.write({}, self.root))])
+        # Anew, whatever is there: an earlier version may have written it otherwise.
+        host.mac.restore([PurePosixPath(traffic.write(self.wanted, self.root))])
         run(SYSTEMCTL, "daemon-reload")
         run(SYSTEMCTL, "enable", "--quiet", UNIT)
         run(SYSTEMCTL, "restart", UNIT)
@@ -102,8 +104,9 @@ class LabelPackets:
         del host
         if (self.root / _UNIT).exists():
             run(SYSTEMCTL, "disable", "--quiet", "--now", UNIT)
-            run(links.NFT, "destroy", "table", "bridge", "virtsec")
-        for path in (self.root / links.FILE, *files(self.root, self.labels)):
+            for family in ("bridge", "inet"):
+                run(traffic.NFT, "destroy", "table", family, "virtsec")
+        for path in (self.root / traffic.FILE, *files(self.root, self.labels)):
             with failing(path):
                 path.unlink(missing_ok=True)
             with suppress(OSError):  # somebody's files are in it, or it was there before

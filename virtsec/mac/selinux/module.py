@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from virtsec.errors import BadInput, Failed, HostNotReady
 from virtsec.mac.denial import Weighed
 from virtsec.mac.packets import steps as packets
-from virtsec.mac.packets.links import in_force as links_in_force
+from virtsec.mac.packets.traffic import in_force as traffic_in_force
 from virtsec.mac.protocol import Enforcement, Policy, TreeMarks
 from virtsec.mac.records import records
 from virtsec.mac.selinux import denials, kernel, policy, store
@@ -27,7 +27,7 @@ from virtsec.mac.selinux.context import (
     types_of,
 )
 from virtsec.mac.selinux.reach import LINK_TYPE, PACKET_TYPE, SELinuxReach, attributes, port_type
-from virtsec.spec import ApartBy, ContainerSpec, IdRange, Label, Links, Transport
+from virtsec.spec import ApartBy, ContainerSpec, IdRange, Label, Traffic, Transport
 from virtsec.step import Host, Step
 
 RESTORECON = "/usr/sbin/restorecon"
@@ -221,13 +221,13 @@ class SELinux:
         """See the protocol."""
         return port_type(port, protocol)
 
-    def let_through(self, links: Links) -> None:
+    def let_through(self, traffic: Traffic) -> None:
         """See the protocol."""
-        packets.let_through(links, self._root, self.restore)
+        packets.let_through(traffic, self._root, self.restore)
 
-    def lets_through(self, links: Links) -> bool:
+    def lets_through(self, traffic: Traffic) -> bool:
         """See the protocol."""
-        return links_in_force(links, self._root)
+        return traffic_in_force(traffic, self._root)
 
     def refused(
         self, label: Label, containers: Collection[str], since: datetime.datetime | None
@@ -256,14 +256,14 @@ class SELinux:
                 "Run 'virtsec setup' again.",
             )
 
-    def setup_steps(self) -> Sequence[Step]:
+    def setup_steps(self, traffic: Traffic) -> Sequence[Step]:
         """See the protocol."""
         have = store.installed("virtsec")
         wanted = {
             name: text for name, text in policy.base_modules().items() if have.get(name) != text
         }
         steps: list[Step] = [LoadBase(wanted)] if wanted else []
-        return [*steps, *packets.setup_steps(self._root, PACKETS)]
+        return [*steps, *packets.setup_steps(self._root, PACKETS, traffic)]
 
     def remove_steps(self) -> Sequence[Step]:
         """See the protocol."""

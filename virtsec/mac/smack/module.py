@@ -12,7 +12,7 @@ from virtsec.kernel import xattrs
 from virtsec.mac.denial import Weighed
 from virtsec.mac.install import failing
 from virtsec.mac.packets import steps as packets
-from virtsec.mac.packets.links import in_force as links_in_force
+from virtsec.mac.packets.traffic import in_force as traffic_in_force
 from virtsec.mac.protocol import Enforcement, Policy, TreeMarks
 from virtsec.mac.records import records
 from virtsec.mac.smack import denials, protect, setup
@@ -32,7 +32,7 @@ from virtsec.mac.smack.rule import (
 )
 from virtsec.mac.smack.setup import Place
 from virtsec.mac.smack.store import Store, kept_as
-from virtsec.spec import ApartBy, ContainerSpec, IdRange, Label, Links, Transport
+from virtsec.spec import ApartBy, ContainerSpec, IdRange, Label, Traffic, Transport
 from virtsec.step import Step
 
 _SMACKFS = Path("/sys/fs/smackfs")
@@ -185,13 +185,13 @@ class Smack:
         del port, protocol
         return ""
 
-    def let_through(self, links: Links) -> None:
+    def let_through(self, traffic: Traffic) -> None:
         """See the protocol."""
-        packets.let_through(links, self._place.root, self.restore)
+        packets.let_through(traffic, self._place.root, self.restore)
 
-    def lets_through(self, links: Links) -> bool:
+    def lets_through(self, traffic: Traffic) -> bool:
         """See the protocol."""
-        return links_in_force(links, self._place.root)
+        return traffic_in_force(traffic, self._place.root)
 
     def refused(
         self, label: Label, containers: Collection[str], since: datetime.datetime | None
@@ -213,9 +213,9 @@ class Smack:
                 with failing(Path(path)):
                     xattrs.put(str(path), ATTRIBUTE, label.encode())
 
-    def setup_steps(self) -> Sequence[Step]:
+    def setup_steps(self, traffic: Traffic) -> Sequence[Step]:
         """See the protocol."""
-        return setup.setup_steps(self._place)
+        return setup.setup_steps(self._place, traffic)
 
     def remove_steps(self) -> Sequence[Step]:
         """See the protocol."""

@@ -17,6 +17,7 @@ from virtsec.mac.smack import hostfiles, policy
 from virtsec.mac.smack.kernel import Smackfs
 from virtsec.mac.smack.rule import LINK, NET, Rule
 from virtsec.mac.smack.store import RULES
+from virtsec.spec import Traffic
 from virtsec.step import Host, Step, shown
 
 PROTECT, CHANGES = "virtsec-protect.service", "virtsec-protect.path"
@@ -92,12 +93,12 @@ def missing_files(place: Place) -> list[Path]:
     return [path for path, (text, _) in place.files().items() if read(path) != text]
 
 
-def setup_steps(place: Place) -> list[Step]:
+def setup_steps(place: Place, traffic: Traffic) -> list[Step]:
     """What is left to do."""
     steps: list[Step] = []
     if missing_files(place) or missing_rules(place):
         steps.append(LoadBase(place))
-    steps += packets.setup_steps(place.root, PACKETS)
+    steps += packets.setup_steps(place.root, PACKETS, traffic)
     wanted = [entry.line for entry in place.entries()]
     known = {entry.line for entry in place.protected()}
     if not known.issuperset(wanted) or hostfiles.unlabelled(place.entries(), place.root):

@@ -1,0 +1,57 @@
+"""set --egress, --expose and --unexpose: whom a container may ask, and who may ask it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from virtsec.commands.find import check_ready, find_ours
+from virtsec.commands.lock import host_lock
+from virtsec.domain.metadata import readable
+from virtsec.errors import NotFound
+from virtsec.host.expose import check_free
+from virtsec.plan import plan_reach
+from virtsec.spec import Egress, Exposed
+from virtsec.step import Host, execute
+
+
+@dataclass(frozen=True, slots=True)
+class Reaching:
+    """Whom one container may ask from now on, besides those it has links to, and who may ask it."""
+
+    name: str
+    egress: Egress
+    exposed: tuple[Exposed, ...]
+
+
+def reach(
+    name: str,
+    host: Host,
+    egress: Egress | None = None,
+    expose: Collection[Exposed] = (),
+    unexpose: Collection[int] = (),
+) -> Reaching:
+    """Have container `name` ask whom it may, and expose ports, from now on; it may run.
+
+    What is not given stays. Raises what `find_ours` does, `BadInput` where it has no network or no
+    static address, or a port is taken, `NotFound` for a port of the host it is not exposed at,
+    `Refused` where its interface is not called what the packet filter knows it by, and `Failed`;
+    nothing is changed then.
+    """
+    check_ready(host)
+    with host_lock(host.progress):
+        record, container = find_ours(name, host)
+        others = [each for each in readable(host.libvirt.domains()) if each.name != name]
+        spec = container.spec
+        if unknown := set(unexpose).difference(each.at for each in spec.exposed):
+            raise NotFound(
+                f"{name} is not exposed at port {min(unknown)}.", f"See `virtsec info {name}`."
+            )
+        new = {each for each in expose if each not in spec.exposed}
+        left = {each for each in spec.exposed if each.at not in unexpose}
+        exposed = tuple(sorted(new | left))
+        spec = replace(spec, egress=egress or spec.egress, exposed=exposed)
+        steps = plan_reach(record, container, replace(container, spec=spec), others, host.mac)
+        check_free([each for each in new if each.at not in unexpose])
+        execute(steps, host)
+    return Reaching(name, spec.egress, exposed)
