@@ -216,7 +216,7 @@ def test_no_descriptor_or_directory_of_the_host_is_to_be_had(container: Containe
     for number in range(3, 12):
         options = ("--workdir", f"/proc/self/fd/{number}")
         inside = ("sh", "-c", "cat ../../../../../etc/hostname")
-        done = run("virtsec", "exec", *options, container.name, "--", *inside, check=False)
+        done = virtsec("exec", *options, container.name, "--", *inside, check=False)
         assert done.returncode != 0, number
         assert done.stdout == ""
 
@@ -319,23 +319,13 @@ HOSTILE = {
 def test_a_hostile_container_gains_nothing(what: str, hostile: Container) -> None:
     canary = Path("/root/exec-canary")
     canary.write_text("as it was\n")
-    run(
-        "virtsec",
-        "exec",
-        hostile.name,
-        "--",
-        "/bin/busybox",
-        "sh",
-        "-c",
-        HOSTILE[what],
-        check=False,
-    )
+    breaks = ("/bin/busybox", "sh", "-c", HOSTILE[what])
+    virtsec("exec", hostile.name, "--", *breaks, check=False)
     for options in ((), ("-t",)):
         # Nothing that looks at what is broken itself.
         inside = ("/bin/busybox", "echo", "alive")
-        done = run(
-            "virtsec", "exec", *options, hostile.name, "--", *inside, check=False, timeout=300
-        )
+        words = ("exec", *options, hostile.name, "--", *inside)
+        done = virtsec(*words, check=False, timeout=300)
         if done.returncode == 0:
             assert done.stdout.strip() == "alive"
         else:

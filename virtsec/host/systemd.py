@@ -62,7 +62,7 @@ class Systemd:
         if gone or texts:
             run(SYSTEMCTL, "daemon-reload")
         if sockets := _sockets(texts):
-            run(SYSTEMCTL, "enable", "--quiet", "--now", *sockets)
+            run(SYSTEMCTL, "enable", "--now", *sockets)
 
     def shown(self, unit: str, names: Collection[str]) -> Mapping[str, str]:
         """What a unit has of these now, as `set_properties` takes it."""
