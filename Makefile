@@ -23,7 +23,9 @@ VENV := .venv
 # Tools whose versions agree with this tree, and the libraries that Debian 13 has. libvirt's own
 # binding has to fit the host's library: it is the host's package, see host-tools.
 TOOLS := ruff==0.17.6 mypy==2.4.1 \
-	pytest==8.3.5 hypothesis==6.130.5 lxml==5.4.0 typer==0.15.2 click==8.1.8 rich==13.9.4
+	pytest==8.3.5 hypothesis==6.130.5 lxml==5.4.0 typer==0.15.2 click==8.1.8 rich==13.9.4 \
+	pyyaml==6.0.2 jsonschema==4.19.2 \
+	types-PyYAML==6.0.12.20250516 types-jsonschema==4.23.0.20250516
 IN_VENV := $(VENV)/bin/python -m
 
 LAB := $(PYTHON) -m tests.lab.machine

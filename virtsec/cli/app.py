@@ -15,6 +15,7 @@ from virtsec.cli import (
     connect,
     copies,
     enter,
+    fleet,
     look,
     make,
     policy,
@@ -102,4 +103,5 @@ for command in (
 ):
     app.command(name=command.__name__.rstrip("_"))(interruptible(command))
 app.add_typer(bases.app, name="base")
+app.add_typer(fleet.app, name="fleet")
 app.add_typer(policy.app, name="policy")

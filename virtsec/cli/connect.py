@@ -33,12 +33,12 @@ def link(
     \b
     Example: virtsec link web db --port 5432/tcp
     """
-    from virtsec.cli import parse  # noqa: PLC0415  (slow imports)
+    from virtsec import words  # noqa: PLC0415  (slow imports)
     from virtsec.commands import linking  # noqa: PLC0415
     from virtsec.commands.results import as_json  # noqa: PLC0415
 
     output = output_of(context, json)
-    wanted = [parse.link(other, each) for each in ports]
+    wanted = [words.link(other, each) for each in ports]
     linked = linking.link(name, wanted, open_host(output))
 
     def render() -> None:
@@ -65,12 +65,12 @@ def unlink(
     \b
     Example: virtsec unlink web db
     """
-    from virtsec.cli import parse  # noqa: PLC0415  (slow imports)
+    from virtsec import words  # noqa: PLC0415  (slow imports)
     from virtsec.commands import linking  # noqa: PLC0415
     from virtsec.commands.results import as_json  # noqa: PLC0415
 
     output = output_of(context, json)
-    gone = [parse.link(other, each) for each in ports or ()]
+    gone = [words.link(other, each) for each in ports or ()]
     left = linking.unlink(name, other, gone, open_host(output))
 
     def render() -> None:

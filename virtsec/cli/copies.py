@@ -27,12 +27,13 @@ def clone(
     \b
     Example: virtsec clone vs1 vs2
     """
-    from virtsec.cli import parse, render  # noqa: PLC0415  (slow imports)
+    from virtsec import words  # noqa: PLC0415  (slow imports)
+    from virtsec.cli import render  # noqa: PLC0415  (slow imports)
     from virtsec.commands import copies  # noqa: PLC0415
     from virtsec.commands.results import as_json  # noqa: PLC0415
 
     output = output_of(context, json)
-    addresses = [parse.address(text) for text in address or ()]
+    addresses = [words.address(text) for text in address or ()]
     made = copies.clone(name, new, open_host(output), addresses, watcher(output))
     output.show(as_json(made), lambda: render.defined(output, made))
 
@@ -99,13 +100,14 @@ def import_(  # noqa: PLR0917  (typer makes each parameter an option)
     \b
     Example: virtsec import /srv/vs1.tar.zst --name vs2 --dhcp
     """
-    from virtsec.cli import parse, render  # noqa: PLC0415  (slow imports)
+    from virtsec import words  # noqa: PLC0415  (slow imports)
+    from virtsec.cli import render  # noqa: PLC0415  (slow imports)
     from virtsec.commands import copies  # noqa: PLC0415
     from virtsec.commands.results import as_json  # noqa: PLC0415
 
     output = output_of(context, json)
     if address and dhcp:
         raise BadInput("A container has static addresses or asks for one.", "Give one of both.")
-    addresses = [parse.address(text) for text in address or ()] if address or dhcp else None
+    addresses = [words.address(text) for text in address or ()] if address or dhcp else None
     made = copies.import_(path, open_host(output), name, addresses, watcher(output))
     output.show(as_json(made), lambda: render.defined(output, made))

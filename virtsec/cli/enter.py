@@ -110,9 +110,9 @@ def cp(
     """
     from pathlib import Path  # noqa: PLC0415
 
-    from virtsec.cli.parse import inside  # noqa: PLC0415
     from virtsec.commands.entering import target  # noqa: PLC0415  (slow imports)
     from virtsec.enter.copy import copy_in, copy_out  # noqa: PLC0415
+    from virtsec.words import inside  # noqa: PLC0415
 
     output = output_of(context, json)
     from_inside, to_inside = inside(source), inside(destination)

@@ -167,7 +167,8 @@ def define(  # noqa: PLR0917  (typer makes each parameter an option)
     \b
     Example: virtsec define vs1 --from /srv/images/debian.tar --memory 1G
     """
-    from virtsec.cli import parse, render  # noqa: PLC0415
+    from virtsec import words  # noqa: PLC0415
+    from virtsec.cli import render  # noqa: PLC0415
     from virtsec.commands import definition  # noqa: PLC0415  (slow imports)
     from virtsec.commands.bases import newest  # noqa: PLC0415
     from virtsec.commands.results import Planned, as_json  # noqa: PLC0415
@@ -195,8 +196,8 @@ def define(  # noqa: PLR0917  (typer makes each parameter an option)
         scratch=scratch,
         privileged=privileged,
         limits=Limits(
-            memory_mib=parse.memory(memory),
-            swap_mib=parse.swap(swap),
+            memory_mib=words.memory(memory),
+            swap_mib=words.swap(swap),
             vcpus=vcpus,
             cpu_shares=cpu_shares,
             io_weight=io_weight,
@@ -204,15 +205,15 @@ def define(  # noqa: PLR0917  (typer makes each parameter an option)
             files=files,
             inotify=Limits().inotify if inotify is None else inotify,
         ),
-        network=parse.network(network, bridge, no_network, address or (), gateway),
-        mounts=tuple(parse.mount(text) for text in mount or ()),
+        network=words.network(network, bridge, no_network, address or (), gateway),
+        mounts=tuple(words.mount(text) for text in mount or ()),
         init=PurePosixPath(init),
         init_args=tuple(init_arg or ()),
-        init_policy=parse.init_policy(init_policy),
-        apart_by=parse.apart_by(confinement),
+        init_policy=words.init_policy(init_policy),
+        apart_by=words.apart_by(confinement),
         autostart=autostart,
-        egress=parse.egress(egress),
-        exposed=tuple(sorted({parse.exposed(text) for text in expose or ()})),
+        egress=words.egress(egress),
+        exposed=tuple(sorted({words.exposed(text) for text in expose or ()})),
     )
     host = open_host(output)
     check_ready(host)
@@ -310,14 +311,15 @@ def set_(  # noqa: PLR0917  (typer makes each parameter an option)
     \b
     Example: virtsec set vs1 --memory 1G --pids 500
     """
-    from virtsec.cli import parse, render  # noqa: PLC0415  (slow imports)
+    from virtsec import words  # noqa: PLC0415  (slow imports)
+    from virtsec.cli import render  # noqa: PLC0415  (slow imports)
     from virtsec.commands import kinds, limiting, reaching  # noqa: PLC0415
     from virtsec.commands.results import as_json  # noqa: PLC0415
 
     output = output_of(context, json)
     wanted = {
-        "memory_mib": None if memory is None else parse.memory(memory),
-        "swap_mib": None if swap is None else parse.swap(swap),
+        "memory_mib": None if memory is None else words.memory(memory),
+        "swap_mib": None if swap is None else words.swap(swap),
         "vcpus": vcpus,
         "cpu_shares": cpu_shares,
         "io_weight": io_weight,
@@ -336,8 +338,8 @@ def set_(  # noqa: PLR0917  (typer makes each parameter an option)
         reaches = reaching.reach(
             name,
             host,
-            None if egress is None else parse.egress(egress),
-            [parse.exposed(text) for text in expose or ()],
+            None if egress is None else words.egress(egress),
+            [words.exposed(text) for text in expose or ()],
             unexpose or (),
         )
         output.show(as_json(reaches), lambda: render.reaching(output, reaches))

@@ -75,12 +75,13 @@ def suggest(
     \b
     Example: virtsec policy suggest vs1 --since 12:30
     """
-    from virtsec.cli import parse, suggestions  # noqa: PLC0415  (slow imports)
+    from virtsec import words  # noqa: PLC0415  (slow imports)
+    from virtsec.cli import suggestions  # noqa: PLC0415  (slow imports)
     from virtsec.commands import suggesting  # noqa: PLC0415
     from virtsec.commands.results import as_json  # noqa: PLC0415
 
     output = output_of(context, json)
-    when = None if since is None else parse.moment(since)
+    when = None if since is None else words.moment(since)
     found = suggesting.suggest(name, open_host(output), when, apply=apply)
     output.show(as_json(found), lambda: suggestions.show(output, found))
 

@@ -35,6 +35,9 @@ base create, base refresh        `virtsec.commands.bases.Made`
 base list                        {"bases": [`virtsec.commands.bases.Described`, …]}
 base info                        `virtsec.commands.bases.Described`
 base remove                      `virtsec.commands.bases.Removed`
+fleet plan                       `virtsec.commands.fleet.FleetPlan`
+fleet export                     what a fleet file says, as `virtsec fleet schema` has it
+fleet schema                     the schema
 policy show                      `virtsec.commands.policies.Shown`
 policy diff                      `virtsec.commands.policies.Compared`
 policy suggest                   `virtsec.commands.suggesting.Suggested`

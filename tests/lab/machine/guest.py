@@ -44,6 +44,8 @@ PACKAGES = (
     "python3-lxml",
     "python3-typer",
     "python3-rich",
+    "python3-yaml",
+    "python3-jsonschema",
     "python3-pip",
     "python3-pytest",
     "python3-hypothesis",

@@ -40,13 +40,14 @@ COMMANDS = [
         "console",
     ),
     *("set", "label", "clone", "rename", "export", "import", "adopt", "release"),
-    *("undefine", "base", "policy"),
+    *("undefine", "base", "fleet", "policy"),
 ]
 #: What they print is somebody else's.
 PASSED_THROUGH = ("logs", "exec", "shell", "console")
 #: Those that only have commands of their own.
 GROUPS = {
     "base": ("create", "refresh", "list", "info", "remove"),
+    "fleet": ("plan", "export", "schema"),
     "policy": ("show", "diff", "suggest"),
 }
 TREE = Path(__file__).parents[3]

@@ -79,7 +79,7 @@ def samples_of_any_kind(draw: st.DrawFn) -> Sample:
         init_policy=draw(st.sampled_from(InitPolicy)),
         autostart=draw(st.booleans()),
         egress=draw(st.sampled_from(Egress)),
-        exposed=tuple(draw(st.lists(st.builds(Exposed, PORTS, PORTS), max_size=3))),
+        exposed=tuple(sorted(draw(st.lists(st.builds(Exposed, PORTS, PORTS), max_size=3)))),
     )
     ids = None if privileged else IdRange(draw(st.integers(1, 1000)) * 65536)
     label = selinux_label(name)

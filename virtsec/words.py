@@ -1,4 +1,4 @@
-"""Words of the command line as parts of a spec. Raises `BadInput`; touches nothing."""
+"""What users write, as parts of a spec. Raises `BadInput`; touches nothing."""
 
 from __future__ import annotations
 

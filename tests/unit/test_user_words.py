@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 import pytest
 
 from tests.unit.cli.library import Library, Said
-from virtsec.cli import parse
+from virtsec import words
 from virtsec.errors import BadInput
 from virtsec.spec import (
     ContainerSpec,
@@ -28,20 +28,20 @@ from virtsec.spec import (
     [("512M", 512), ("1G", 1024), ("2GiB", 2048), ("512", 512), ("1048576k", 1024), ("1t", 2**20)],
 )
 def test_memory_is_read_in_the_units_people_write(text: str, mib: int) -> None:
-    assert parse.memory(text) == mib
+    assert words.memory(text) == mib
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1G", "1.5G", "1X", "1k", "G", "1 G 2", "٣G"])
 def test_what_is_no_amount_of_whole_mib_is_refused(text: str) -> None:
     with pytest.raises(BadInput):
-        parse.memory(text)
+        words.memory(text)
 
 
 def test_mounts() -> None:
     here, there = PurePosixPath("/srv/a"), PurePosixPath("/mnt")
-    assert parse.mount("/srv/a:/mnt") == Mount(here, there)
-    assert parse.mount("/srv/a:/mnt:rw") == Mount(here, there)
-    assert parse.mount("/srv/a:/mnt:ro") == Mount(here, there, read_only=True)
+    assert words.mount("/srv/a:/mnt") == Mount(here, there)
+    assert words.mount("/srv/a:/mnt:rw") == Mount(here, there)
+    assert words.mount("/srv/a:/mnt:ro") == Mount(here, there, read_only=True)
 
 
 @pytest.mark.parametrize(
@@ -49,14 +49,14 @@ def test_mounts() -> None:
 )
 def test_what_is_no_mount_is_refused(text: str) -> None:
     with pytest.raises(BadInput):
-        parse.mount(text)
+        words.mount(text)
 
 
 def test_one_way_to_the_network() -> None:
-    assert parse.network(None, None, False, (), None) == Network()
-    assert parse.network(None, None, True, (), None).kind is NetworkKind.NONE
-    assert parse.network(None, "br0", False, (), None) == Network(NetworkKind.BRIDGE, "br0")
-    assert parse.network("lan", None, False, ["fd00::2/64"], "fd00::1") == Network(
+    assert words.network(None, None, False, (), None) == Network()
+    assert words.network(None, None, True, (), None).kind is NetworkKind.NONE
+    assert words.network(None, "br0", False, (), None) == Network(NetworkKind.BRIDGE, "br0")
+    assert words.network("lan", None, False, ["fd00::2/64"], "fd00::1") == Network(
         NetworkKind.NETWORK, "lan", (ip_interface("fd00::2/64"),), ip_address("fd00::1")
     )
 
@@ -109,7 +109,7 @@ def test_every_option_of_define_reaches_the_spec(
     ],
 )
 def test_a_port_of_a_link_is_tcp_unless_it_says_udp(text: str, link: Link) -> None:
-    assert parse.link("db", text) == link
+    assert words.link("db", text) == link
 
 
 @pytest.mark.parametrize(
@@ -117,4 +117,4 @@ def test_a_port_of_a_link_is_tcp_unless_it_says_udp(text: str, link: Link) -> No
 )
 def test_what_is_no_port_is_refused(text: str) -> None:
     with pytest.raises(BadInput):
-        parse.link("db", text)
+        words.link("db", text)

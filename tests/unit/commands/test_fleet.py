@@ -1,0 +1,39 @@
+"""fleet plan and export, of a host's containers."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from tests.unit.fakes import fake_host, foreign, record
+from tests.unit.samples import SAMPLES
+from virtsec.commands import bases, fleet
+from virtsec.fleet.difference import Action
+from virtsec.fleet.export import as_text
+from virtsec.step import Host
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    """A host with containers of several kinds and a domain of somebody else's."""
+    monkeypatch.setattr(bases, "BASES", PurePosixPath(tmp_path / "bases"))
+    ours = [record(each.spec.name, each.xml) for each in SAMPLES.values()]
+    return fake_host(*{each.name: each for each in ours}.values(), foreign("theirs"))
+
+
+def test_of_what_is_exported_there_is_nothing_to_do(host: Host, tmp_path: Path) -> None:
+    path = tmp_path / "fleet.yaml"
+    path.write_text(as_text(fleet.export(host)))
+    assert "theirs" not in path.read_text()
+    assert fleet.plan(path, host, prune=True).differences == ()
+
+
+def test_what_somebody_else_made_is_never_to_go(host: Host, tmp_path: Path) -> None:
+    path = tmp_path / "fleet.yaml"
+    path.write_text("version: 1\ncontainers: []\n")
+    assert fleet.plan(path, host).differences == ()
+    gone = fleet.plan(path, host, prune=True).differences
+    assert {each.action for each in gone} == {Action.REMOVE}
+    assert "theirs" not in {each.name for each in gone}
+    assert {each.name for each in gone} == {each.spec.name for each in SAMPLES.values()}

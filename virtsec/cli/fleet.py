@@ -1,0 +1,84 @@
+"""`virtsec fleet plan`, `export` and `schema`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from virtsec.cli.interrupt import interruptible
+from virtsec.cli.options import Json, output_of
+from virtsec.cli.session import open_host
+
+app = typer.Typer(
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="""All containers of a host from one file.
+
+    \b
+    Example: virtsec fleet plan fleet.yaml
+    """,
+)
+
+_CHANGES = 2
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="A fleet file, YAML.")]
+
+
+def plan(
+    context: typer.Context,
+    file: File,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Containers that are not in it are to go.")
+    ] = False,
+    detailed: Annotated[
+        bool,
+        typer.Option("--detailed-exitcode", help="Exit with 2 where there is something to do."),
+    ] = False,
+    json: Json = False,
+) -> int:
+    """Show what would make this host's containers those that a file asks for.
+
+    Nothing is changed. Domains that are not virtsec's are never part of it.
+
+    \b
+    Example: virtsec fleet plan fleet.yaml
+    """
+    from virtsec.cli import fleets  # noqa: PLC0415
+    from virtsec.commands import fleet  # noqa: PLC0415  (slow imports)
+    from virtsec.commands.results import as_json  # noqa: PLC0415
+
+    output = output_of(context, json)
+    found = fleet.plan(file, open_host(output), prune=prune)
+    output.show(as_json(found), lambda: fleets.planned(output, found))
+    return _CHANGES if detailed and found.differences else 0
+
+
+def export(context: typer.Context, json: Json = False) -> None:
+    """Print the file that would make the containers there are: its plan is empty.
+
+    \b
+    Example: virtsec fleet export >fleet.yaml
+    """
+    from virtsec.commands import fleet  # noqa: PLC0415  (slow imports)
+    from virtsec.fleet.export import as_text  # noqa: PLC0415
+
+    output = output_of(context, json)
+    found = fleet.export(open_host(output))
+    output.show(found, lambda: output.pass_on(as_text(found)))
+
+
+def schema(context: typer.Context, json: Json = False) -> None:
+    """Print the JSON schema of fleet files.
+
+    \b
+    Example: virtsec fleet schema >fleet.schema.json
+    """
+    from virtsec.fleet.schema import as_text, schema  # noqa: PLC0415  (slow imports)
+
+    output = output_of(context, json)
+    found = schema()
+    output.show(found, lambda: output.pass_on(as_text(found)))
+
+
+for command in (plan, export, schema):
+    app.command(name=command.__name__)(interruptible(command))

@@ -1,0 +1,48 @@
+"""Fleets for people: what there is to do, and when it is in force."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from virtsec.commands.results import as_json
+from virtsec.fleet.difference import Action
+
+if TYPE_CHECKING:
+    from virtsec.cli.output import Output
+    from virtsec.commands.fleet import FleetPlan
+    from virtsec.fleet.difference import Change
+
+_SIGNS = {Action.MAKE: "+", Action.CHANGE: "~", Action.REMOVE: "-"}
+
+
+def planned(output: Output, plan: FleetPlan) -> None:
+    """A line for each container, and one for each of its changes."""
+    for each in plan.differences:
+        kind = "" if each.kind == "container" else f" the {each.kind}"
+        output.say(f"{_SIGNS[each.action]} {each.action}{kind} {each.name}")
+        for change in each.changes:
+            output.say(f"    {_change(change)}")
+    counts = Counter(each.action for each in plan.differences)
+    if not counts:
+        output.say("Nothing to do.")
+        return
+    said = ", ".join(f"{counts[action]} to {action}" for action in Action if counts[action])
+    output.say(f"{said}.")
+
+
+def _change(change: Change) -> str:
+    before, after = (_shown(each) for each in (change.before, change.after))
+    return f"{change.field}: {before} -> {after} ({change.when})"
+
+
+def _shown(value: object) -> str:
+    said = as_json(value)
+    if isinstance(said, list):
+        return f"[{', '.join(map(_shown, said))}]"
+    if isinstance(said, dict):
+        pairs = (
+            f"{key} {_shown(item)}" for key, item in said.items() if item not in (None, [], "")
+        )
+        return f"({', '.join(pairs)})"
+    return "none" if said in (None, "") else str(said)

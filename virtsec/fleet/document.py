@@ -1,0 +1,131 @@
+"""A fleet file as data, with the line each part stands on.
+
+YAML, of which less is understood than there is: no anchors and tags, so that what is read is no
+longer than what is written; and a plain word is a number only where it is decimal, so that a pair
+of ports is not one in base 60 (yaml.org/type/int.html).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+
+from virtsec.errors import BadInput
+
+MOST_BYTES, MOST_DEPTH = 1 << 20, 8
+#: Where something is: keys and indices from the top.
+Place = tuple[str | int, ...]
+
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
+_WORDS: Mapping[str, Any] = {"true": True, "false": False, "null": None, "~": None, "": None}
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a file says."""
+
+    path: Path
+    data: Any
+    lines: Mapping[Place, int] = field(repr=False)  #: counted from 1
+
+    def wrong(self, place: Place, sentence: str, remedy: str = "") -> BadInput:
+        """What to raise for something at `place`, which is told by its file and line."""
+        known = next(at for at in _upwards(place) if at in self.lines)
+        return _wrong(self.path, self.lines[known], sentence, remedy)
+
+
+def load(path: Path) -> Document:
+    """Read a file. Raises `BadInput` with file and line for what makes no sense as YAML."""
+    try:
+        size = path.stat().st_size
+        if size > MOST_BYTES:
+            raise BadInput(f"{path} has {size} bytes; a fleet file has {MOST_BYTES} at most.")
+        text = path.read_text("utf-8")
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path} cannot be read: {error}.") from None
+    return parse(text, path)
+
+
+def parse(text: str, path: Path) -> Document:
+    """What a file at `path` with this text says. Raises as `load` does."""
+    lines: dict[Place, int] = {(): 1}
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        raise _wrong(path, line, f"This is no YAML: {error.problem or error}.") from None
+    except yaml.YAMLError as error:
+        raise _wrong(path, 1, f"This is no YAML: {str(error).splitlines()[0]}.") from None
+    data = None if node is None else _Builder(path, lines).build(node, ())
+    return Document(path, data, lines)
+
+
+class _Loader(yaml.SafeLoader):
+    """Composes nodes without anchors, and not endlessly deep."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            self._refuse("anchors and aliases are not understood; use profiles", event)
+        if getattr(event, "tag", None):
+            self._refuse("tags are not understood", event)
+        if self.depth > MOST_DEPTH:
+            self._refuse(f"it nests more than {MOST_DEPTH} deep", event)
+        self.depth += 1
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    @staticmethod
+    def _refuse(problem: str, event: yaml.Event) -> NoReturn:
+        raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+
+
+class _Builder:
+    """Makes data of nodes, and notes their lines."""
+
+    def __init__(self, path: Path, lines: dict[Place, int]) -> None:
+        self._path, self._lines = path, lines
+
+    def build(self, node: yaml.Node, place: Place) -> Any:
+        self._lines[place] = node.start_mark.line + 1
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, place)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.build(each, (*place, at)) for at, each in enumerate(node.value)]
+        text: str = node.value
+        if isinstance(node, yaml.ScalarNode) and node.style:  # quoted, or a block
+            return text
+        if _NUMBER.fullmatch(text):
+            return int(text)
+        return _WORDS.get(text, text)
+
+    def _mapping(self, node: yaml.MappingNode, place: Place) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                raise _wrong(self._path, line, "A key is a word.")
+            name = str(key.value)
+            if name in found:
+                raise _wrong(self._path, line, f"{name} is there twice.")
+            found[name] = self.build(value, (*place, name))
+            self._lines[*place, name] = line
+        return found
+
+
+def _upwards(place: Place) -> list[Place]:
+    return [place[:length] for length in range(len(place), -1, -1)]
+
+
+def _wrong(path: Path, line: int, sentence: str, remedy: str = "") -> BadInput:
+    return BadInput(f"{path}:{line}: {sentence}", remedy)

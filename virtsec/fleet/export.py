@@ -1,0 +1,112 @@
+"""The file that would make the containers there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from virtsec.domain.links import ways
+from virtsec.domain.metadata import Container
+from virtsec.spec import (
+    STORE,
+    ApartBy,
+    ContainerSpec,
+    Egress,
+    InitPolicy,
+    Limits,
+    Mount,
+    Network,
+    NetworkKind,
+)
+
+_LIMITS = {
+    "memory_mib": "memory",
+    "swap_mib": "swap",
+    "vcpus": "vcpus",
+    "cpu_shares": "cpu-shares",
+    "io_weight": "io-weight",
+    "pids": "pids",
+    "files": "files",
+    "inotify": "inotify",
+}
+
+
+def exported(containers: Sequence[Container], sources: Mapping[str, str]) -> dict[str, Any]:
+    """What a fleet file says: of it and these containers there is no difference; pure.
+
+    `sources` says of bases what to make them from where they are not; what nobody knows is left for
+    whoever moves the file to another host.
+    """
+    ordered = sorted(containers, key=lambda each: each.name)
+    bases = sorted({each.spec.base.name for each in ordered if each.spec.base is not None})
+    document: dict[str, Any] = {"version": 1}
+    known = {name: {"from": sources[name]} for name in bases if name in sources}
+    if known:
+        document["bases"] = known
+    document["containers"] = [dict(_settings(each.spec)) for each in ordered]
+    links = [{"from": way.source, "to": way.target, "port": str(way)} for way in ways(ordered)]
+    if links:
+        document["links"] = links
+    return document
+
+
+def as_text(document: Mapping[str, Any]) -> str:
+    """The file, as YAML."""
+    return str(yaml.dump(dict(document), Dumper=_Plain, sort_keys=False, allow_unicode=True))
+
+
+class _Plain(yaml.SafeDumper):
+    """No anchors, which a fleet file may not have."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's
+        return True
+
+
+def _settings(spec: ContainerSpec) -> Iterator[tuple[str, Any]]:
+    """What differs from what `define` takes unless told otherwise."""
+    for word, value, usual in (
+        ("name", spec.name, ""),
+        ("from", spec.source if spec.base is None else None, None),
+        ("base", None if spec.base is None else spec.base.name, None),
+        ("scratch", spec.scratch, False),
+        ("rootfs", str(spec.rootfs), str(STORE / spec.name / "rootfs")),
+        ("privileged", spec.privileged, False),
+        *_limits(spec.limits),
+        *_network(spec.network),
+        ("egress", spec.egress.value, Egress.ALL.value),
+        ("expose", [str(each) for each in spec.exposed], []),
+        ("mount", [_mount(each) for each in spec.mounts], []),
+        ("init", str(spec.init), "/sbin/init"),
+        ("init-args", list(spec.init_args), []),
+        ("init-policy", spec.init_policy.value, InitPolicy.OWN.value),
+        ("confinement", spec.apart_by.value, ApartBy.TYPE.value),
+        ("autostart", spec.autostart, False),
+    ):
+        if value != usual:
+            yield word, value
+
+
+def _limits(limits: Limits) -> Iterator[tuple[str, Any, Any]]:
+    usual = Limits()
+    for field, word in _LIMITS.items():
+        number, ordinary = getattr(limits, field), getattr(usual, field)
+        megabytes = field.endswith("_mib") and number
+        yield word, f"{number}M" if megabytes and number != ordinary else number, ordinary
+
+
+def _network(network: Network) -> Iterator[tuple[str, Any, Any]]:
+    kind, source = network.kind, network.source
+    if kind is NetworkKind.BRIDGE:
+        yield "bridge", source, None
+    else:
+        yield "network", source if kind is NetworkKind.NETWORK else "none", "default"
+    yield "address", [str(each) for each in network.addresses], []
+    yield "gateway", None if network.gateway is None else str(network.gateway), None
+
+
+def _mount(mount: Mount) -> str:
+    options = [word for word, given in (("ro", mount.read_only), ("idmap", mount.idmap)) if given]
+    ends = [str(mount.source), str(mount.target)]
+    return ":".join([*ends, ",".join(options)] if options else ends)
