@@ -180,7 +180,7 @@ def test_a_stranger_in_anothers_name_is_not_heard(
         spoof("in-anothers-name")
         for address in addresses(vs2):
             vs1.ssh(f"perl -e 'use IO::Socket::IP; IO::Socket::IP->new(PeerHost => q({address}), "
-                    "PeerPort => 5300, Proto => q(udp))->send(q(linked))'")  # fmt: skip
+                    "PeerPort => 53, Proto => q(udp))->send(q(linked))'")  # fmt: skip
         wait_for("what vs1 sends", lambda: heard(vs2).count("linked") == 2)
         assert "in-anothers-name" not in heard(vs2)
         with unlabelled(lsm):  # so it is the label, and packets that are otherwise good
