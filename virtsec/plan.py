@@ -29,7 +29,7 @@ from virtsec.domain.steps import (
     SetMetadata,
     UndefineDomain,
 )
-from virtsec.domain.xml import domain_xml, of_other_kind
+from virtsec.domain.xml import domain_xml, of_other_kind, of_other_parts
 from virtsec.errors import BadInput, NotFound, Refused
 from virtsec.host.expose import Expose
 from virtsec.mac.protocol import MacModule, Policy
@@ -107,28 +107,55 @@ def plan_define(
     is interrupted leaves no domain: that comes last, and to define again takes up what is there.
     Raises `BadInput`, `NotFound` or `Refused` for what cannot be.
     """
+    known = list(readable(facts.domains))
+    container = identified(spec, facts, mac, claims(facts.domains))
+    check_exposed_apart(container.spec, known)
+    policy = policy_of(container, mac)
+    making = plan_making(container, facts, mac, source, fitting)
+    before = (LoadPolicy(policy), *set_traffic(known, [*known, container]))
+    return DefinePlan(container, policy, making.xml, (*before, *making.steps))
+
+
+def identified(spec: ContainerSpec, facts: HostFacts, mac: MacModule, taken: Claims) -> Container:
+    """What `spec` becomes on this host: with a label and ids that nobody has of `taken`.
+
+    Raises `BadInput`, `NotFound` or `Refused` for what cannot be.
+    """
     check_spec(spec)
     _check_name_is_free(spec.name, facts)
-    taken = claims(facts.domains)
     _check_root_is_free(spec.rootfs, taken)
     spec = _on_network(spec, facts, taken)
     identity = Identity(
         mac.label_for(spec.name, taken.labels, spec.apart_by),
         None if spec.privileged else _choose_ids(spec, facts, taken),
     )
-    container = Container(spec, identity, facts.controller)
-    known = list(readable(facts.domains))
-    _check_exposed_apart(spec, known)
-    policy = mac.policy_for(spec, identity.label, identity.ids)
+    return Container(spec, identity, facts.controller)
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """How one container comes to be once its policy is loaded."""
+
+    xml: str
+    steps: tuple[Step, ...]
+
+
+def plan_making(
+    container: Container,
+    facts: HostFacts,
+    mac: MacModule,
+    source: Source | None = None,
+    fitting: Sequence[Step] = (),
+) -> Making:
+    """Plan what is one container's alone; `source` and `fitting` are as for `plan_define`."""
+    spec, identity = container.spec, container.identity
     xml = domain_xml(spec, identity, mac.seclabel(identity.label, facts.models), facts.controller)
     steps: list[Step] = [
-        LoadPolicy(policy),
         *plan_root(spec, identity, mac.marks(identity.label), source),
         *fitting,
     ]
     if spec.init_policy is InitPolicy.PRISTINE:
         steps.append(_seen(spec, KeepInit(spec.name, spec.rootfs, spec.init)))
-    steps += _set_traffic(known, [*known, container])
     if wanted := orders(container):
         steps.append(KeepOrders(spec.name, "", wanted))
     steps += [LimitSlice(spec.name, None, spec.limits), DefineDomain(spec.name, xml)]
@@ -136,7 +163,7 @@ def plan_define(
     if spec.autostart:
         steps.append(SetAutostart(spec.name))
     steps += plan_keep(spec)
-    return DefinePlan(container, policy, xml, tuple(steps))
+    return Making(xml, tuple(steps))
 
 
 def check_undefine(container: Container, record: DomainRecord, storage: bool) -> None:
@@ -182,7 +209,7 @@ def plan_undefine(
             steps.append(KeepOrders(container.name, there, ""))
         steps.append(ForgetSlice(record.name, container.spec.limits))
         steps.append(UndefineDomain(record.name, record.xml, record.autostart))
-    steps += _set_traffic([*_going(containers, left), *left], left)
+    steps += set_traffic([*_going(containers, left), *left], left)
     return tuple(steps)
 
 
@@ -321,7 +348,7 @@ def plan_release(
         ForgetSlice(record.name, spec.limits),
         UnloadPolicies((policy_of(container, mac),)),
         RedefineDomain(record.name, record.xml, container.before),
-        *_set_traffic([*_going(everybody, left), *left], left),
+        *set_traffic([*_going(everybody, left), *left], left),
     )
 
 
@@ -392,7 +419,7 @@ def plan_rename(
     steps: list[Step] = []
     if finished is None:
         steps += [
-            *_set_traffic(everybody, [*everybody, *with_links([after], {})]),
+            *set_traffic(everybody, [*everybody, *with_links([after], {})]),
             LoadPolicy(policy_of(after, mac)),
             MoveStore(own, target),
             _seen(after.spec, GiveTree(after.spec.rootfs, *owners, after.spec.init)),
@@ -408,7 +435,7 @@ def plan_rename(
         ForgetSlice(old, limits),
         UnloadPolicies((policy_of(container, mac),)),
         UndefineDomain(old, record.xml, record.autostart),
-        *_set_traffic([*with_links([container], {}), *left, after], [*left, after]),
+        *set_traffic([*with_links([container], {}), *left, after], [*left, after]),
     ]
     return tuple(steps)
 
@@ -447,6 +474,28 @@ def plan_limits(container: Container, record: DomainRecord, limits: Limits) -> t
     return tuple(steps)
 
 
+def plan_parts(
+    container: Container, record: DomainRecord, wanted: ContainerSpec, facts: HostFacts
+) -> tuple[Container, tuple[Step, ...]]:
+    """Have a container another network, other mounts or another init from its next start on.
+
+    Raises `BadInput` or `NotFound` for what cannot be.
+    """
+    spec = replace(
+        container.spec,
+        network=wanted.network,
+        mounts=wanted.mounts,
+        init=wanted.init,
+        init_args=wanted.init_args,
+    )
+    check_spec(spec)
+    others = claims(each for each in facts.domains if each.name != record.name)
+    after = replace(container, spec=_on_network(spec, facts, others))
+    xml = of_other_parts(record.xml, container, after)
+    steps = (*_order(container, after), RedefineDomain(record.name, record.xml, xml))
+    return after, steps
+
+
 def plan_link(
     before: Sequence[Container], after: Sequence[Container], mac: MacModule
 ) -> tuple[Step, ...]:
@@ -463,7 +512,7 @@ def plan_link(
         old, new = zip(*differing, strict=True)
         steps.append(ReplacePolicies(old, new))
     # Those that are not among the others any more are limited for as long as they are there.
-    return (*steps, *_set_traffic(before, [*_going(before, after), *after]))
+    return (*steps, *set_traffic(before, [*_going(before, after), *after]))
 
 
 def _going(before: Sequence[Container], after: Sequence[Container]) -> list[Container]:
@@ -472,7 +521,7 @@ def _going(before: Sequence[Container], after: Sequence[Container]) -> list[Cont
     return with_links([each for each in before if each.name not in stay], {})
 
 
-def _set_traffic(before: Sequence[Container], after: Sequence[Container]) -> tuple[Step, ...]:
+def set_traffic(before: Sequence[Container], after: Sequence[Container]) -> tuple[Step, ...]:
     """Have containers' packets reach what `after` may; nothing where that is what they did."""
     have, wanted = traffic_of(before), traffic_of(after)
     return () if have == wanted else (SetTraffic(have, wanted),)
@@ -490,7 +539,7 @@ def plan_reach(
     Raises `BadInput`, and `Refused` where the packet filter would not know it.
     """
     check_spec(after.spec)
-    _check_exposed_apart(after.spec, others)
+    check_exposed_apart(after.spec, others)
     egress = after.spec.egress
     if egress is not Egress.ALL and (wanted := port_of(record.name)) != port(record.xml):
         raise Refused(
@@ -518,7 +567,7 @@ def _expose(before: ContainerSpec | None, after: ContainerSpec | None) -> tuple[
     return (Expose(named.name, have, wanted),)
 
 
-def _check_exposed_apart(spec: ContainerSpec, others: Sequence[Container]) -> None:
+def check_exposed_apart(spec: ContainerSpec, others: Sequence[Container]) -> None:
     """Raise `BadInput` where another container is exposed at the same port of the host."""
     for exposed in spec.exposed:
         for other in others:

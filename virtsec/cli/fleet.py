@@ -1,4 +1,4 @@
-"""`virtsec fleet plan`, `export` and `schema`."""
+"""`virtsec fleet plan`, `apply`, `destroy`, `export` and `schema`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +7,7 @@ import typer
 
 from virtsec.cli.interrupt import interruptible
 from virtsec.cli.options import Json, output_of
-from virtsec.cli.session import open_host
+from virtsec.cli.session import open_host, watcher
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -53,6 +53,51 @@ def plan(
     return _CHANGES if detailed and found.differences else 0
 
 
+def apply(
+    context: typer.Context,
+    file: File,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Undefine containers that are not in it.")
+    ] = False,
+    parallel: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Trees at a time; as many as processors otherwise."),
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Make this host's containers those that a file asks for.
+
+    What is there already stays; run again, or after it was interrupted, it goes on. Where one
+    container fails the others are made all the same.
+
+    \b
+    Example: virtsec fleet apply fleet.yaml
+    """
+    from virtsec.cli import fleets  # noqa: PLC0415
+    from virtsec.commands import fleet  # noqa: PLC0415  (slow imports)
+
+    output = output_of(context, json)
+    done = fleet.apply(
+        file, open_host(output), prune=prune, parallel=parallel, watch=watcher(output)
+    )
+    return fleets.done(output, done)
+
+
+def destroy(context: typer.Context, file: File, json: Json = False) -> int:
+    """Undefine the containers of a file, with the trees that virtsec made; bases stay.
+
+    Those that run stay as well.
+
+    \b
+    Example: virtsec fleet destroy fleet.yaml
+    """
+    from virtsec.cli import fleets  # noqa: PLC0415
+    from virtsec.commands import fleet  # noqa: PLC0415  (slow imports)
+
+    output = output_of(context, json)
+    return fleets.done(output, fleet.destroy(file, open_host(output), watcher(output)))
+
+
 def export(context: typer.Context, json: Json = False) -> None:
     """Print the file that would make the containers there are: its plan is empty.
 
@@ -80,5 +125,5 @@ def schema(context: typer.Context, json: Json = False) -> None:
     output.show(found, lambda: output.pass_on(as_text(found)))
 
 
-for command in (plan, export, schema):
+for command in (plan, apply, destroy, export, schema):
     app.command(name=command.__name__)(interruptible(command))

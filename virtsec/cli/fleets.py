@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from virtsec.cli.session import tell
 from virtsec.commands.results import as_json
 from virtsec.fleet.difference import Action
 
 if TYPE_CHECKING:
     from virtsec.cli.output import Output
     from virtsec.commands.fleet import FleetPlan
+    from virtsec.commands.rollout import Done, Outcomes
     from virtsec.fleet.difference import Change
 
+_PAST = {Action.MAKE: "Made", Action.CHANGE: "Changed", Action.REMOVE: "Removed"}
 _SIGNS = {Action.MAKE: "+", Action.CHANGE: "~", Action.REMOVE: "-"}
 
 
@@ -29,6 +32,19 @@ def planned(output: Output, plan: FleetPlan) -> None:
         return
     said = ", ".join(f"{counts[action]} to {action}" for action in Action if counts[action])
     output.say(f"{said}.")
+
+
+def done(output: Output, outcomes: Outcomes) -> int:
+    """What came of each; the status of the worst."""
+
+    def render(one: Done) -> None:
+        kind = "" if one.kind == "container" else f"the {one.kind} "
+        output.say(f"{_PAST[one.action]} {kind}{one.name}.")
+
+    status = tell(output, outcomes.items(), render)
+    if not outcomes:
+        output.say("Nothing to do.")
+    return status
 
 
 def _change(change: Change) -> str:

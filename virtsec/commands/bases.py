@@ -102,6 +102,11 @@ def create(name: str, source: str, host: Host, watch: Watcher | None = None) -> 
         return _make(Base(name), source, host, watch)
 
 
+def make_first(name: str, source: str, host: Host, watch: Watcher | None = None) -> Made:
+    """`create` for who holds the host's lock, of one that is not there."""
+    return _make(Base(check_name(name)), source, host, watch)
+
+
 def refresh(name: str, source: str, host: Host, watch: Watcher | None = None) -> Made:
     """Make another generation of a base; containers on earlier ones stay on them.
 

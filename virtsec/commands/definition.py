@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from virtsec.commands.bases import check_base
@@ -18,7 +18,7 @@ from virtsec.plan import DefinePlan, check_undefine, plan_define, plan_label, pl
 from virtsec.rootfs.layers import InView, base_of
 from virtsec.rootfs.mapped import check_mapped
 from virtsec.rootfs.renew import RenewTree
-from virtsec.rootfs.sources import default_source, inspect_source
+from virtsec.rootfs.sources import Source, default_source, inspect_source
 from virtsec.spec import ContainerSpec, Mount
 from virtsec.step import Host, Step, Watcher, execute
 
@@ -110,22 +110,41 @@ def label(name: str, host: Host, watch: Watcher | None = None) -> Labelled:
 
 def _plan(spec: ContainerSpec, host: Host, fitting: Sequence[Step] = ()) -> DefinePlan:
     facts = gather(host)
-    if spec.base is None and spec.source is None:
-        # What an earlier definition left is a layer still, and nothing without its base.
-        spec = replace(spec, base=base_of(spec.rootfs))
     # Once without the source: a bad name is told before an archive is read.
     plan_define(spec, facts, host.mac)
+    ready = prepared(spec)
+    return plan_define(
+        ready.spec, facts, host.mac, ready.source, fitting=[*ready.fitting, *fitting]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A spec that goes with what is on the disk, and what its tree comes from."""
+
+    spec: ContainerSpec
+    source: Source | None = None  #: None for one on a base
+    fitting: tuple[Step, ...] = ()  #: what is done in the tree
+
+
+def prepared(spec: ContainerSpec) -> Prepared:
+    """Look at what a spec names on the host; changes nothing.
+
+    Raises `BadInput`, `NotFound` or `Refused` for what is not there or not as it must be.
+    """
     for mount in spec.mounts:
         _check_mount(mount)
     check_free(spec.exposed)
+    if spec.base is None and spec.source is None:
+        # What an earlier definition left is a layer still, and nothing without its base.
+        spec = replace(spec, base=base_of(spec.rootfs))
     if spec.base is not None:
         check_base(spec.base, spec.init)
         own = InView(spec.rootfs, RenewTree(spec.rootfs, spec.name))
-        return plan_define(spec, facts, host.mac, fitting=[own, *fitting])
+        return Prepared(spec, fitting=(own,))
     if spec.source is None:
         spec = replace(spec, source=default_source(spec.rootfs))
-    source = inspect_source(spec.source, spec.rootfs, spec.init)
-    return plan_define(spec, facts, host.mac, source, fitting)
+    return Prepared(spec, inspect_source(spec.source, spec.rootfs, spec.init))
 
 
 def _check_mount(mount: Mount) -> None:

@@ -1,18 +1,22 @@
-"""fleet plan, diff, export: a host's containers and what a fleet file asks for."""
+"""fleet plan, apply, destroy, export: a host's containers and what a fleet file asks for."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from virtsec.commands import bases
+from virtsec.commands.find import check_ready
+from virtsec.commands.lock import host_lock
+from virtsec.commands.rollout import Outcomes, Rollout
 from virtsec.domain.metadata import Container, readable
-from virtsec.fleet.difference import Difference, differences
+from virtsec.fleet.difference import Action, Difference, differences
 from virtsec.fleet.document import load
 from virtsec.fleet.export import exported
 from virtsec.fleet.wanted import wanted
-from virtsec.step import Host
+from virtsec.step import Host, Watcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,47 @@ def plan(path: Path, host: Host, *, prune: bool = False) -> FleetPlan:
     return FleetPlan(path, differences(_containers(host), bases.names(), fleet, prune=prune))
 
 
+def apply(
+    path: Path,
+    host: Host,
+    *,
+    prune: bool = False,
+    parallel: int | None = None,
+    watch: Watcher | None = None,
+) -> Outcomes:
+    """Have the containers that a fleet file asks for, whatever there is of them already.
+
+    One change of the policy for all of them; trees are made `parallel` at a time. It goes on after
+    one has failed: instead of what was done that has its error. Raises `BadInput` with file and
+    line, and what fails for all at once; nothing is changed then.
+    """
+    check_ready(host)
+    fleet = wanted(load(path))
+    with host_lock(host.progress):
+        found = differences(_containers(host), bases.names(), fleet, prune=prune)
+        work = Rollout(host, watch, parallel)
+        work.make_bases(_of(found, Action.MAKE, "base"))
+        work.remove([each.name for each in _of(found, Action.REMOVE)])
+        work.make([each.spec for each in _of(found, Action.MAKE) if each.spec is not None])
+        work.change(_of(found, Action.CHANGE))
+        work.link(fleet)
+        return work.outcomes
+
+
+def destroy(path: Path, host: Host, watch: Watcher | None = None) -> Outcomes:
+    """Undefine the containers that a fleet file asks for, with the trees that virtsec made.
+
+    Bases stay, and so do containers that run: these have an error. Raises as `apply` does.
+    """
+    check_ready(host)
+    fleet = wanted(load(path))
+    with host_lock(host.progress):
+        there = {each.name for each in _containers(host)}
+        work = Rollout(host, watch)
+        work.remove([spec.name for spec in fleet.containers if spec.name in there])
+        return work.outcomes
+
+
 def export(host: Host) -> dict[str, Any]:
     """What a fleet file says that would make the containers there are: its plan is empty."""
     return exported(_containers(host), {})
@@ -40,3 +85,7 @@ def export(host: Host) -> dict[str, Any]:
 
 def _containers(host: Host) -> list[Container]:
     return list(readable(host.libvirt.domains()))
+
+
+def _of(found: Sequence[Difference], action: Action, kind: str = "container") -> list[Difference]:
+    return [each for each in found if (each.action, each.kind) == (action, kind)]

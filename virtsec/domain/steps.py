@@ -180,6 +180,26 @@ class SetAutostart:
         """See `Step.undo`. Nothing is left: libvirt forgets it together with the definition."""
 
 
+@dataclass(frozen=True, slots=True)
+class ChangeAutostart:
+    """Have a domain start with the host, or not."""
+
+    name: str
+    on: bool
+
+    def describe(self) -> str:
+        """See `Step.describe`."""
+        return f"{'start' if self.on else 'no longer start'} {self.name} with the host"
+
+    def apply(self, host: Host) -> None:
+        """See `Step.apply`."""
+        host.libvirt.set_autostart(self.name, self.on)
+
+    def undo(self, host: Host) -> None:
+        """See `Step.undo`."""
+        host.libvirt.set_autostart(self.name, not self.on)
+
+
 def _limit_slice(host: Host, name: str, limits: Limits | None) -> None:
     if limits is None:
         host.systemd.forget(slice_of(name))

@@ -71,6 +71,58 @@ def of_other_kind(xml: str, container: metadata.Container) -> str:
     return serialise(domain)
 
 
+def of_other_parts(xml: str, before: metadata.Container, after: metadata.Container) -> str:
+    """A definition with the network, the mounts and the init that the container now has.
+
+    What else is in it stays: mounts and interfaces that somebody added, the MAC address of its own.
+    """
+    domain = parse(xml, f"The definition of {after.name}")
+    metadata.put(domain, after)
+    os_ = one(domain, "os")
+    for node in os_.findall("initarg"):
+        os_.remove(node)
+    _fill_init(os_, after.spec)
+    devices = one(domain, "devices")
+    ours = {(str(each.source), str(each.target)) for each in before.spec.mounts}
+    root = None
+    for node in devices.findall("filesystem"):
+        ends = _end(node, "source"), _end(node, "target")
+        if ends[1] == "/":
+            root = node
+        elif ends in ours:
+            devices.remove(node)
+    if root is not None:
+        _add_mounts(root, after.spec)
+    if before.spec.network != after.spec.network:
+        _replace_interface(devices, before.spec, after.spec)
+    return serialise(domain)
+
+
+def _end(node: etree._Element, which: str) -> str:
+    found = node.find(which)
+    return "" if found is None else found.get("dir", "")
+
+
+def _replace_interface(
+    devices: etree._Element, before: ContainerSpec, after: ContainerSpec
+) -> None:
+    """Put another interface in the place of the one that `before` is about."""
+    fresh = one(template(resource("xml_templates", "container.xml")), "devices")
+    _fill_interface(fresh, after)
+    new = fresh.find("interface")
+    old = devices.find(f"interface[@type='{before.network.kind}']")
+    if old is None:
+        if new is not None:
+            devices.append(new)
+        return
+    address = old.find("mac")
+    if new is not None:
+        if address is not None:
+            new.insert(0, address)
+        old.addnext(new)
+    devices.remove(old)
+
+
 def partition(name: str) -> str:
     """The place of container `name` in the cgroup tree: systemd's slice machine-NAME.slice."""
     return f"/machine/{name}"
@@ -100,6 +152,10 @@ def fill_capabilities(node: etree._Element, privileged: bool) -> None:
 
 def _fill_filesystems(root: etree._Element, spec: ContainerSpec) -> None:
     one(root, "source").set("dir", str(spec.rootfs))
+    _add_mounts(root, spec)
+
+
+def _add_mounts(root: etree._Element, spec: ContainerSpec) -> None:
     after = root
     for mount in spec.mounts:
         node = _filesystem(mount)

@@ -30,6 +30,26 @@ class LoadPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadPolicies:
+    """Load the policies of containers that are new, in one transaction."""
+
+    policies: tuple[Policy, ...]
+
+    def describe(self) -> str:
+        """See `Step.describe`."""
+        return f"load the policies of {len(self.policies)} containers"
+
+    def apply(self, host: Host) -> None:
+        """See `Step.apply`."""
+        with shown(host.progress, self.describe()):
+            host.mac.load(self.policies)
+
+    def undo(self, host: Host) -> None:
+        """See `Step.undo`."""
+        host.mac.unload([each.name for each in self.policies])
+
+
+@dataclass(frozen=True, slots=True)
 class ReplacePolicies:
     """Load containers' policies in the place of their earlier ones, in one transaction."""
 

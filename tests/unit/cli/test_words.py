@@ -47,7 +47,7 @@ PASSED_THROUGH = ("logs", "exec", "shell", "console")
 #: Those that only have commands of their own.
 GROUPS = {
     "base": ("create", "refresh", "list", "info", "remove"),
-    "fleet": ("plan", "export", "schema"),
+    "fleet": ("plan", "apply", "destroy", "export", "schema"),
     "policy": ("show", "diff", "suggest"),
 }
 TREE = Path(__file__).parents[3]

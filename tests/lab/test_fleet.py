@@ -1,0 +1,191 @@
+"""Fleets: what a file asks for is made, once, wherever it was interrupted; nothing else changes."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from complained import complained
+from demo.containers import BUSYBOX, Small, prepare
+from demo.shell import run, virsh, virtsec
+from killed import killed_before
+from machine.qemu import Lsm
+
+from virtsec.commands import fleet
+from virtsec.commands.host import open_host
+from virtsec.step import Silent
+
+NAMES = ["web-1", "web-2", "web-3", "db"]
+FILE = f"""\
+version: 1
+defaults: {{memory: 64M, confinement: category, from: {BUSYBOX}}}
+pools:
+  front: 192.168.122.71-192.168.122.79/24
+bases:
+  fleet: {{from: {BUSYBOX}}}
+containers:
+  - {{name: "web-{{n}}", count: 3, base: fleet, pool: front}}
+  - {{name: db, confinement: type, address: [192.168.122.70/24], expose: ["5432:22"]}}
+links:
+  - {{from: "web-*", to: db, port: 22/tcp}}
+"""
+FOREIGN = """<domain type='lxc'><name>theirs</name><memory>65536</memory>
+<os><type>exe</type><init>/bin/sh</init></os></domain>"""
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The fleet's file; all of it is gone in the end."""
+    prepare()
+    path = tmp_path_factory.mktemp("fleet") / "fleet.yaml"
+    path.write_text(FILE)
+    yield path
+    for name in NAMES:
+        Small(name).stop()
+    path.write_text(FILE)
+    virtsec("fleet", "destroy", str(path))
+    virtsec("base", "remove", "fleet")
+    assert not set(NAMES) & set(virsh("list", "--all", "--name").stdout.split())
+    assert not list(Path("/etc/systemd/system").glob("virtsec-expose-db*"))
+
+
+def plan(path: Path, *words: str) -> list[dict[str, Any]]:
+    """What there is to do; the exit status says whether there is any."""
+    done = virtsec("fleet", "plan", str(path), "--detailed-exitcode", "--json", *words, check=False)
+    found: list[dict[str, Any]] = json.loads(done.stdout)["differences"]
+    assert done.returncode == (2 if found else 0)
+    return found
+
+
+def apply(path: Path, *words: str) -> set[tuple[str, str]]:
+    """What was done, with whom."""
+    done = json.loads(virtsec("fleet", "apply", str(path), "--json", *words).stdout)
+    assert done["errors"] == []
+    return {(each["action"], each["name"]) for each in done["results"]}
+
+
+def seen() -> dict[str, object]:
+    """All that there is of the fleet: what each is, its tree with all labels, and the links."""
+    found: dict[str, object] = {}
+    for name in NAMES:
+        told = Small(name).info()
+        del told["uuid"]
+        tree = ("ls", "-lRZn", "--time-style=+", f"/var/lib/virtsec/{name}/rootfs")
+        found[name] = told, run(*tree).stdout
+    found["links"] = virtsec("links", "--json").stdout
+    return found
+
+
+def test_made_of_nothing_there_is_nothing_more_to_do(file: Path) -> None:
+    planned = [(each["action"], each["kind"], each["name"]) for each in plan(file)]
+    assert planned == [("make", "base", "fleet"), *(("make", "container", each) for each in NAMES)]
+    assert apply(file) == {("make", each) for each in ("fleet", *NAMES)}
+    assert plan(file) == []
+    assert apply(file) == set()
+    for name in NAMES:
+        each = Small(name)
+        each.start()
+        assert each.confined()
+    assert [link["to"] for link in Small("web-1").info()["links"]] == ["db"]
+    assert Small("db").info()["exposed"] == [{"at": 5432, "port": 22}]
+
+
+def test_the_file_that_is_exported_asks_for_what_there_is(file: Path, tmp_path: Path) -> None:
+    assert file.exists()
+    path = tmp_path / "exported.yaml"
+    path.write_text(virtsec("fleet", "export").stdout)
+    assert plan(path, "--prune") == []
+
+
+def test_what_is_changed_is_changed_when_it_can_be(file: Path) -> None:
+    file.write_text(FILE.replace("64M", "80M").replace("122.70/24", "122.69/24"))
+    found = {
+        (each["name"], change["field"], change["when"])
+        for each in plan(file)
+        for change in each["changes"]
+    }
+    live = {(name, "memory_mib", "live") for name in NAMES}
+    assert found == {*live, ("db", "network", "next start")}
+    assert apply(file) == {("change", name) for name in NAMES}
+    assert plan(file) == []
+    limit = Path("/sys/fs/cgroup/machine.slice/machine-db.slice/memory.max")
+    assert limit.read_text() == f"{80 << 20}\n"
+    database = Small("db")
+    database.stop()
+    database.start()
+    assert "192.168.122.69/24" in database.inside("ip address show dev eth0").stdout
+    assert database.confined()
+    file.write_text(FILE)
+    apply(file)
+    assert plan(file) == []
+
+
+def test_what_would_lose_a_tree_is_left_and_the_rest_is_done(file: Path) -> None:
+    file.write_text(FILE.replace("name: db, confinement: type", "name: db").replace("64M", "72M"))
+    done = virtsec("fleet", "apply", str(file), "--json", check=False)
+    told = json.loads(done.stdout)
+    assert done.returncode == 3
+    assert [each["name"] for each in told["errors"]] == ["db"]
+    assert {each["name"] for each in told["results"]} == {"web-1", "web-2", "web-3"}
+    file.write_text(FILE)
+    apply(file)
+
+
+def test_others_go_only_when_asked_to_and_foreign_ones_never(file: Path) -> None:
+    virsh("define", "/dev/stdin", stdin=FOREIGN)
+    try:
+        file.write_text(FILE.replace("count: 3", "count: 2"))
+        assert plan(file) == []
+        gone = [each["name"] for each in plan(file, "--prune")]
+        assert "web-3" in gone
+        assert not {"theirs", "web-1", "web-2", "db"} & set(gone)
+    finally:
+        virsh("undefine", "theirs")
+        file.write_text(FILE)
+
+
+def test_killed_in_the_middle_and_applied_again_it_is_the_same(file: Path) -> None:
+    for name in NAMES:
+        Small(name).stop()
+    before = seen()
+    for step in ("LabelTree", "DefineDomain", "SetMetadata"):
+        virtsec("fleet", "destroy", str(file))
+        host = open_host(Silent())
+        killed_before(step, lambda watch: fleet.apply(file, host, parallel=1, watch=watch))  # noqa: B023
+        virtsec("fleet", "apply", str(file))
+        assert plan(file) == []
+        assert seen() == before
+
+
+def test_two_at_once_are_as_good_as_one(file: Path) -> None:
+    before = seen()
+    virtsec("fleet", "destroy", str(file))
+    words = ("virtsec", "fleet", "apply", str(file))
+    both = [subprocess.Popen(words, stdout=subprocess.DEVNULL) for _ in range(2)]
+    assert [each.wait() for each in both] == [0, 0]
+    assert plan(file) == []
+    assert seen() == before
+
+
+def test_no_policy_is_loaded_for_those_that_share_one(file: Path, lsm: Lsm) -> None:
+    assert file.exists()
+    if lsm is Lsm.SELINUX:
+        loaded = set(run("semodule", "-l").stdout.split())
+        assert {name for name in NAMES if f"virtsec-{name}" in loaded} == {"db"}
+
+
+def test_a_file_that_makes_no_sense_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.yaml"
+    for text, sentence in (
+        (FILE.replace("count: 3", "cuont: 3"), f"{path}:8: containers.0: "),
+        (FILE.replace("count: 3", "count: many"), f"{path}:8: containers.0.count: "),
+        (FILE.replace("name: db", "name: Db"), f"{path}:9: 'Db' is not a container name."),
+        (FILE.replace("122.70/24", "122.72/24"), f"{path}:9: web-2 and db would both have"),
+        ("a: &a [x]\nb: [*a, *a]\n", f"{path}:1: This is no YAML: anchors"),
+        ("\n" * (10 << 20), f"{path} has 10485760 bytes"),
+    ):
+        path.write_text(text)
+        for command in ("plan", "apply", "destroy"):
+            complained(("fleet", command, str(path)), 2, sentence)

@@ -1,0 +1,217 @@
+"""The work of `virtsec fleet apply`: many containers, and one change of the policy for all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+
+from virtsec.commands import bases
+from virtsec.commands.definition import prepared
+from virtsec.commands.facts import gather
+from virtsec.commands.find import find_ours
+from virtsec.domain.claims import claims, with_container
+from virtsec.domain.links import links_of, with_links
+from virtsec.domain.metadata import Container, readable
+from virtsec.domain.records import DomainRecord
+from virtsec.domain.steps import ChangeAutostart
+from virtsec.errors import Refused, VirtsecError
+from virtsec.fleet.difference import Action, Difference, When, as_defined
+from virtsec.fleet.wanted import Fleet
+from virtsec.host.expose import check_free
+from virtsec.mac.steps import LoadPolicies
+from virtsec.plan import (
+    HostFacts,
+    check_exposed_apart,
+    check_undefine,
+    identified,
+    owns_tree,
+    plan_limits,
+    plan_link,
+    plan_making,
+    plan_parts,
+    plan_reach,
+    plan_undefine,
+    plan_unlink,
+    policy_of,
+    set_traffic,
+)
+from virtsec.spec import ContainerSpec, Links
+from virtsec.step import Host, Step, Watcher, execute
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What was done with one container, or one base."""
+
+    action: Action
+    kind: str
+    name: str
+
+
+#: By name: what was done, or why it could not be.
+Outcomes = dict[str, Done | VirtsecError]
+
+
+class Rollout:
+    """Does what differs, part by part, and goes on after one container's failure.
+
+    The host's lock is held by whoever asks. `outcomes` is what came of it.
+    """
+
+    def __init__(self, host: Host, watch: Watcher | None, parallel: int | None = None) -> None:
+        self.outcomes: Outcomes = {}
+        self._host, self._watch = host, watch
+        self._parallel = parallel or os.cpu_count() or 1
+
+    def make_bases(self, wanted: Sequence[Difference]) -> None:
+        """Make bases that are not there."""
+        for each in wanted:
+            self._attempt(
+                each,
+                partial(bases.make_first, each.name, each.source or "", self._host, self._watch),
+            )
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Undefine containers, with the trees that virtsec made."""
+        for storage in (True, False):
+            leaving = []
+            for name in names:
+                try:
+                    record, container = find_ours(name, self._host)
+                    if owns_tree(container.spec) is storage:
+                        check_undefine(container, record, storage)
+                        leaving.append((container, record))
+                except VirtsecError as error:
+                    self.outcomes[name] = error
+            if leaving:
+                self._remove_all(leaving, storage)
+
+    def make(self, specs: Sequence[ContainerSpec]) -> None:
+        """Define containers: their policies in one transaction, their trees in parallel."""
+        facts = gather(self._host)
+        known, taken = list(readable(facts.domains)), claims(facts.domains)
+        making: list[tuple[Container, tuple[Step, ...]]] = []
+        for spec in specs:
+            try:
+                check_exposed_apart(spec, known)
+                ready = prepared(self._newest(spec))
+                container = identified(ready.spec, facts, self._host.mac, taken)
+                plan = plan_making(container, facts, self._host.mac, ready.source, ready.fitting)
+            except VirtsecError as error:
+                self.outcomes[spec.name] = error
+            else:
+                taken = with_container(taken, container)
+                making.append((container, plan.steps))
+        if not making:
+            return
+        news = [container for container, _ in making]
+        policies = [policy_of(each, self._host.mac) for each in news]
+        traffic = set_traffic(known, [*known, *news])
+        execute((LoadPolicies(tuple(policies)), *traffic), self._host, self._watch)
+        with ThreadPoolExecutor(self._parallel) as pool:
+            list(pool.map(self._make_one, making))
+        failed = [each for each in news if isinstance(self.outcomes[each.name], VirtsecError)]
+        if failed:  # nothing of theirs stays
+            there = [each for each in news if each not in failed]
+            names = [each.name for each in failed]
+            self._host.mac.unload(names)
+            execute(set_traffic([*known, *news], [*known, *there]), self._host, self._watch)
+
+    def change(self, wanted: Sequence[Difference]) -> None:
+        """Change containers, but for their links."""
+        facts = gather(self._host)
+        for each in wanted:
+            self._attempt(each, partial(self._change_one, each, facts))
+
+    def link(self, fleet: Fleet) -> None:
+        """Have the fleet's containers linked as the file asks, those that are there."""
+        before = list(readable(self._host.libvirt.domains()))
+        there = {each.name for each in before}
+        have = links_of(before)
+        asked = {
+            spec.name: tuple(link for link in spec.links if link.to in there)
+            for spec in fleet.containers
+            if spec.name in there
+        }
+        wanted: Links = {**have, **asked}
+        more = {name: tuple({*have.get(name, ()), *wanted[name]}) for name in wanted}
+        between = with_links(before, self._labelled(more))
+        after = with_links(before, self._labelled(wanted))
+        mac = self._host.mac
+        opened = plan_link(before, between, mac)
+        execute((*opened, *plan_unlink(between, after, mac)), self._host, self._watch)
+
+    def _labelled(self, links: Links) -> Links:
+        """The links with the policy's names for their ports."""
+        label = self._host.mac.port_label
+        return {
+            name: tuple(
+                each if each.label else replace(each, label=label(each.port, each.protocol))
+                for each in asked
+            )
+            for name, asked in links.items()
+        }
+
+    def _newest(self, spec: ContainerSpec) -> ContainerSpec:
+        return spec if spec.base is None else replace(spec, base=bases.newest(spec.base.name))
+
+    def _make_one(self, making: tuple[Container, tuple[Step, ...]]) -> None:
+        container, steps = making
+        done = Difference(Action.MAKE, "container", container.name)
+        self._attempt(done, lambda: execute(steps, self._host, self._watch))
+
+    def _change_one(self, wanted: Difference, facts: HostFacts) -> None:
+        if rebuilt := [each.field for each in wanted.changes if each.when is When.REBUILD]:
+            raise Refused(
+                f"{wanted.name} would have to be made anew for another {', '.join(rebuilt)}.",
+                f"Run `virtsec undefine {wanted.name} --storage` and apply again, if what is in it "
+                "may be lost.",
+            )
+        assert wanted.spec is not None
+        changed = {each.field for each in wanted.changes}
+        record, container = find_ours(wanted.name, self._host)
+        spec = as_defined(wanted.spec, container.spec)
+        mac = self._host.mac
+        if spec.limits != container.spec.limits:
+            record, container = self._do(plan_limits(container, record, spec.limits), record.name)
+        if changed & {"network", "mounts", "init", "init_args"}:
+            _, steps = plan_parts(container, record, spec, facts)
+            record, container = self._do(steps, record.name)
+        if changed & {"egress", "exposed"}:
+            others = [each for each in readable(facts.domains) if each.name != record.name]
+            after = replace(
+                container, spec=replace(container.spec, egress=spec.egress, exposed=spec.exposed)
+            )
+            steps = plan_reach(record, container, after, others, mac)
+            check_free([each for each in spec.exposed if each not in container.spec.exposed])
+            record, container = self._do(steps, record.name)
+        if "autostart" in changed:
+            self._do((ChangeAutostart(record.name, spec.autostart),), record.name)
+
+    def _do(self, steps: Sequence[Step], name: str) -> tuple[DomainRecord, Container]:
+        """Do that, and look at the container anew."""
+        execute(steps, self._host, self._watch)
+        return find_ours(name, self._host)
+
+    def _remove_all(self, leaving: Sequence[tuple[Container, DomainRecord]], storage: bool) -> None:
+        containers = list(readable(self._host.libvirt.domains()))
+        steps = plan_undefine(leaving, containers, storage, self._host.mac)
+        try:
+            execute(steps, self._host, self._watch)
+        except VirtsecError as error:
+            self.outcomes |= {each.name: error for each, _ in leaving}
+        else:
+            self.outcomes |= {
+                each.name: Done(Action.REMOVE, "container", each.name) for each, _ in leaving
+            }
+
+    def _attempt(self, each: Difference, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except VirtsecError as error:
+            self.outcomes[each.name] = error
+        else:
+            self.outcomes[each.name] = Done(each.action, each.kind, each.name)
