@@ -16,7 +16,7 @@ from virtsec.domain.metadata import readable
 from virtsec.domain.records import DomainRecord
 from virtsec.host.places import Places
 from virtsec.mac.protocol import Enforcement
-from virtsec.plan import policy_of
+from virtsec.plan.host import policy_of
 from virtsec.step import Host
 
 #: Those of doctor's checks that say who may reach whom.

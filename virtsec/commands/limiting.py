@@ -9,7 +9,7 @@ from virtsec.commands.find import check_ready, find_ours
 from virtsec.commands.lock import host_lock
 from virtsec.domain.checks import check_limits
 from virtsec.errors import BadInput
-from virtsec.plan import plan_limits
+from virtsec.plan.change import plan_limits
 from virtsec.spec import Limits
 from virtsec.step import Host, execute
 

@@ -13,7 +13,7 @@ from virtsec.domain.records import DomainRecord
 from virtsec.errors import BadInput, NotFound, Refused
 from virtsec.mac.protocol import MacModule
 from virtsec.names import port_of
-from virtsec.plan import plan_link, plan_unlink
+from virtsec.plan.reach import plan_link, plan_unlink
 from virtsec.spec import Link, NetworkKind
 from virtsec.step import Host, Step, execute
 

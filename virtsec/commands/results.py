@@ -27,7 +27,7 @@ from virtsec.spec import (
 )
 
 if TYPE_CHECKING:
-    from virtsec.plan import DefinePlan
+    from virtsec.plan.define import DefinePlan
 
 
 class Kind(StrEnum):

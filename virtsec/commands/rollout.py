@@ -22,22 +22,11 @@ from virtsec.fleet.difference import Action, Difference, When, as_defined
 from virtsec.fleet.wanted import Fleet
 from virtsec.host.expose import check_free
 from virtsec.mac.steps import LoadPolicies
-from virtsec.plan import (
-    HostFacts,
-    check_exposed_apart,
-    check_undefine,
-    identified,
-    owns_tree,
-    plan_limits,
-    plan_link,
-    plan_making,
-    plan_parts,
-    plan_reach,
-    plan_undefine,
-    plan_unlink,
-    policy_of,
-    set_traffic,
-)
+from virtsec.plan.change import plan_limits, plan_parts
+from virtsec.plan.define import identified, plan_making
+from virtsec.plan.host import HostFacts, owns_tree, policy_of
+from virtsec.plan.reach import check_exposed_apart, plan_link, plan_reach, plan_unlink, set_traffic
+from virtsec.plan.undefine import check_undefine, plan_undefine
 from virtsec.spec import ContainerSpec, Links
 from virtsec.step import Host, Step, Watcher, execute
 

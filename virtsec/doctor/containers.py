@@ -19,7 +19,7 @@ from virtsec.domain.records import DomainRecord
 from virtsec.domain.verdict import differences
 from virtsec.errors import BadInput
 from virtsec.host.expose import Expose, is_exposed
-from virtsec.plan import policy_of
+from virtsec.plan.host import policy_of
 from virtsec.rootfs.mapped import is_nosuid
 from virtsec.rootfs.trust import check_parents
 from virtsec.spec import NetworkKind

@@ -18,14 +18,11 @@ from virtsec.domain.steps import SetMetadata
 from virtsec.domain.verdict import differences
 from virtsec.errors import BadInput, NotFound, Refused
 from virtsec.mac.steps import SetTraffic
-from virtsec.plan import (
-    HostFacts,
-    plan_define,
-    plan_label,
-    plan_link,
-    plan_undefine,
-    plan_unlink,
-)
+from virtsec.plan.define import plan_define
+from virtsec.plan.host import HostFacts
+from virtsec.plan.reach import plan_link, plan_unlink
+from virtsec.plan.tree import plan_label
+from virtsec.plan.undefine import plan_undefine
 from virtsec.spec import ContainerSpec, IdRange, InitPolicy, Link, Network, NetworkKind
 from virtsec.step import Step
 

@@ -1,0 +1,101 @@
+"""Domains that somebody else made: confined, and given back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from virtsec.domain.adopt import adopted, ids_of
+from virtsec.domain.checks import check_spec
+from virtsec.domain.claims import claims
+from virtsec.domain.metadata import Container
+from virtsec.domain.orders import KeepOrders, orders
+from virtsec.domain.records import DomainRecord
+from virtsec.domain.steps import (
+    ForgetSlice,
+    LimitSlice,
+    RedefineDomain,
+)
+from virtsec.errors import Refused
+from virtsec.mac.protocol import MacModule
+from virtsec.mac.steps import LoadPolicy, UnloadPolicies
+from virtsec.names import check_name
+from virtsec.rootfs.steps import (
+    AdoptTree,
+    Owner,
+    ReleaseTree,
+)
+from virtsec.spec import (
+    ApartBy,
+)
+from virtsec.step import Step
+
+if TYPE_CHECKING:
+    pass
+from virtsec.plan.host import HostFacts, check_root_is_free, check_stopped, policy_of
+from virtsec.plan.reach import expose, going, plan_unlink, set_traffic
+from virtsec.plan.undefine import without
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptPlan:
+    """What `adopt` will do, and what comes of it."""
+
+    container: Container
+    before: str  #: the definition it has
+    after: str  #: and will have
+    steps: tuple[Step, ...]
+
+
+def plan_adopt(record: DomainRecord, facts: HostFacts, mac: MacModule) -> AdoptPlan:
+    """Confine a stopped domain that somebody else made; its definition changes last.
+
+    Until then it is somebody else's still, and an interrupted `adopt` can be run again. Raises
+    `BadInput` or `Refused` for one that cannot be.
+    """
+    check_stopped(record, "adopted")
+    check_name(record.name)
+    others = claims(each for each in facts.domains if each.name != record.name)
+    label = mac.label_for(record.name, others.labels, ApartBy.TYPE)
+    seclabel = mac.seclabel(label, facts.models)
+    container, after = adopted(record.xml, label, seclabel, facts.controller, remember=True)
+    check_spec(container.spec)
+    check_root_is_free(container.spec.rootfs, others)
+    owner = Owner(container.identity.ids, mac.marks(label))
+    spec = container.spec
+    steps: tuple[Step, ...] = (
+        LoadPolicy(policy_of(container, mac)),
+        AdoptTree(spec.rootfs, owner, spec.init),
+        LimitSlice(spec.name, None, spec.limits),
+        RedefineDomain(record.name, record.xml, after),
+    )
+    return AdoptPlan(container, record.xml, after, steps)
+
+
+def plan_release(
+    container: Container, record: DomainRecord, others: Sequence[Container], mac: MacModule
+) -> tuple[Step, ...]:
+    """Give an adopted domain back as it was, links to and from it gone; its definition goes last.
+
+    Raises `Refused`, and `BadInput` when what it was makes no sense.
+    """
+    if container.before is None:
+        raise Refused(
+            f"{record.name} was made by virtsec, not adopted.", "Undefine it, or leave it confined."
+        )
+    check_stopped(record, "released")
+    spec = container.spec
+    owner = Owner(container.identity.ids, mac.marks(container.identity.label))
+    everybody = [*others, container]
+    left = without({record.name}, everybody)
+    return (
+        *plan_unlink(everybody, left, mac),
+        ReleaseTree(spec.rootfs, owner, ids_of(container.before), spec.init),
+        *expose(spec, None),
+        *([KeepOrders(record.name, there, "")] if (there := orders(container)) else []),
+        ForgetSlice(record.name, spec.limits),
+        UnloadPolicies((policy_of(container, mac),)),
+        RedefineDomain(record.name, record.xml, container.before),
+        *set_traffic([*going(everybody, left), *left], left),
+    )

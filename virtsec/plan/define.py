@@ -1,0 +1,158 @@
+"""A container that is new: what it gets, and the steps to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from virtsec.domain.adopt import adopted, described
+from virtsec.domain.checks import check_spec
+from virtsec.domain.claims import Claims, claims
+from virtsec.domain.metadata import Container, readable
+from virtsec.domain.orders import KeepOrders, orders
+from virtsec.domain.pristine import KeepInit
+from virtsec.domain.steps import (
+    DefineDomain,
+    LimitSlice,
+    SetAutostart,
+)
+from virtsec.domain.xml import domain_xml
+from virtsec.errors import BadInput
+from virtsec.mac.protocol import MacModule, Policy
+from virtsec.mac.steps import LoadPolicy
+from virtsec.names import check_name
+from virtsec.rootfs.steps import (
+    plan_keep,
+    plan_root,
+)
+from virtsec.spec import (
+    ApartBy,
+    ContainerSpec,
+    Identity,
+    InitPolicy,
+)
+from virtsec.step import Step
+
+if TYPE_CHECKING:
+    from virtsec.rootfs.sources import Source
+from virtsec.plan.host import (
+    HostFacts,
+    check_name_is_free,
+    check_root_is_free,
+    choose_ids,
+    on_network,
+    policy_of,
+    seen,
+)
+from virtsec.plan.reach import check_exposed_apart, expose, set_traffic
+
+
+@dataclass(frozen=True, slots=True)
+class DefinePlan:
+    """What `define` will do, and what comes of it."""
+
+    container: Container
+    policy: Policy
+    xml: str
+    steps: tuple[Step, ...]
+
+
+def plan_define(
+    spec: ContainerSpec,
+    facts: HostFacts,
+    mac: MacModule,
+    source: Source | None = None,
+    fitting: Sequence[Step] = (),
+) -> DefinePlan:
+    """Give `spec` what nobody else has and plan its definition.
+
+    `source` is what `inspect_source` found, `fitting` what is done in the tree. A definition that
+    is interrupted leaves no domain: that comes last, and to define again takes up what is there.
+    Raises `BadInput`, `NotFound` or `Refused` for what cannot be.
+    """
+    known = list(readable(facts.domains))
+    container = identified(spec, facts, mac, claims(facts.domains))
+    check_exposed_apart(container.spec, known)
+    policy = policy_of(container, mac)
+    making = plan_making(container, facts, mac, source, fitting)
+    before = (LoadPolicy(policy), *set_traffic(known, [*known, container]))
+    return DefinePlan(container, policy, making.xml, (*before, *making.steps))
+
+
+def identified(spec: ContainerSpec, facts: HostFacts, mac: MacModule, taken: Claims) -> Container:
+    """What `spec` becomes on this host: with a label and ids that nobody has of `taken`.
+
+    Raises `BadInput`, `NotFound` or `Refused` for what cannot be.
+    """
+    check_spec(spec)
+    check_name_is_free(spec.name, facts)
+    check_root_is_free(spec.rootfs, taken)
+    spec = on_network(spec, facts, taken)
+    identity = Identity(
+        mac.label_for(spec.name, taken.labels, spec.apart_by),
+        None if spec.privileged else choose_ids(spec, facts, taken),
+    )
+    return Container(spec, identity, facts.controller)
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """How one container comes to be once its policy is loaded."""
+
+    xml: str
+    steps: tuple[Step, ...]
+
+
+def plan_making(
+    container: Container,
+    facts: HostFacts,
+    mac: MacModule,
+    source: Source | None = None,
+    fitting: Sequence[Step] = (),
+) -> Making:
+    """Plan what is one container's alone; `source` and `fitting` are as for `plan_define`."""
+    spec, identity = container.spec, container.identity
+    xml = domain_xml(spec, identity, mac.seclabel(identity.label, facts.models), facts.controller)
+    steps: list[Step] = [
+        *plan_root(spec, identity, mac.marks(identity.label), source),
+        *fitting,
+    ]
+    if spec.init_policy is InitPolicy.PRISTINE:
+        steps.append(seen(spec, KeepInit(spec.name, spec.rootfs, spec.init)))
+    if wanted := orders(container):
+        steps.append(KeepOrders(spec.name, "", wanted))
+    steps += [LimitSlice(spec.name, None, spec.limits), DefineDomain(spec.name, xml)]
+    steps += expose(None, spec)
+    if spec.autostart:
+        steps.append(SetAutostart(spec.name))
+    steps += plan_keep(spec)
+    return Making(xml, tuple(steps))
+
+
+def plan_from_xml(xml: str, facts: HostFacts, mac: MacModule) -> DefinePlan:
+    """Confine what a definition describes that libvirt does not know; its tree is there.
+
+    Raises `BadInput` or `Refused` for one that cannot be.
+    """
+    name = check_name(described(xml).name)
+    check_name_is_free(name, facts)
+    taken = claims(facts.domains)
+    label = mac.label_for(name, taken.labels, ApartBy.TYPE)
+    seclabel = mac.seclabel(label, facts.models)
+    container, after = adopted(xml, label, seclabel, facts.controller, remember=False)
+    spec = container.spec
+    check_spec(spec)
+    check_root_is_free(spec.rootfs, taken)
+    ids = container.identity.ids
+    if ids is not None and any(ids.overlaps(each) for each in taken.ids):
+        raise BadInput(f"{name} would have ids that another domain has.", "Give it others.")
+    policy = policy_of(container, mac)
+    steps: tuple[Step, ...] = (
+        LoadPolicy(policy),
+        *plan_root(spec, container.identity, mac.marks(label)),
+        LimitSlice(name, None, spec.limits),
+        DefineDomain(name, after),
+        *plan_keep(spec),
+    )
+    return DefinePlan(container, policy, after, steps)

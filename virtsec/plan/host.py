@@ -1,0 +1,118 @@
+"""What planning must know of the host, and what every plan asks first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from virtsec.domain import idrange
+from virtsec.domain.checks import check_addresses, gateway_on
+from virtsec.domain.claims import Claims
+from virtsec.domain.metadata import Container
+from virtsec.domain.records import DomainRecord, NetworkState
+from virtsec.errors import BadInput, NotFound, Refused
+from virtsec.mac.protocol import MacModule, Policy
+from virtsec.rootfs.layers import InView
+from virtsec.spec import (
+    STORE,
+    ContainerSpec,
+    IdRange,
+    NetworkKind,
+)
+from virtsec.step import Step
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """What planning must know of the host, gathered once."""
+
+    domains: tuple[DomainRecord, ...]
+    subordinate: tuple[IdRange, ...]  #: of /etc/subuid and /etc/subgid
+    networks: Mapping[str, NetworkState]
+    models: frozenset[str]  #: security modules libvirt handles itself
+    controller: PurePosixPath
+    accounts: tuple[IdRange, ...] = ()  #: the ids of /etc/passwd and /etc/group
+    bridges: frozenset[str] = field(default_factory=frozenset)  #: of the host
+    #: Owners of the trees in the store, which outlive an `undefine`, by their paths.
+    trees: Mapping[PurePosixPath, IdRange] = field(default_factory=dict)
+
+
+def check_name_is_free(name: str, facts: HostFacts) -> None:
+    if any(record.name == name for record in facts.domains):
+        raise BadInput(
+            f"libvirt has a domain {name} already.",
+            f"Choose another name, or see `virtsec info {name}`.",
+        )
+
+
+def check_root_is_free(rootfs: PurePosixPath, taken: Claims) -> None:
+    for root, name in taken.roots.items():
+        # A foreign domain may have the host's root as its own; everything is beneath that.
+        if root != PurePosixPath("/") and (
+            rootfs.is_relative_to(root) or root.is_relative_to(rootfs)
+        ):
+            raise Refused(
+                f"{rootfs} and the root of {name}, {root}, lie in each other.",
+                "Choose another --rootfs.",
+            )
+
+
+def choose_ids(spec: ContainerSpec, facts: HostFacts, taken: Claims) -> IdRange:
+    left = (ids for path, ids in facts.trees.items() if path != spec.rootfs)
+    return idrange.choose((*taken.ids, *facts.subordinate, *facts.accounts, *left))
+
+
+def on_network(spec: ContainerSpec, facts: HostFacts, taken: Claims) -> ContainerSpec:
+    """`spec` with the network's own address as gateway, where it has static addresses only."""
+    network = spec.network
+    if network.kind is NetworkKind.NONE:
+        return spec
+    for address in network.addresses:
+        owner = taken.addresses.get((network.kind.value, network.source, address.ip))
+        if owner is not None:
+            raise BadInput(f"{owner} has the address {address.ip} already.", "Choose another.")
+    if network.kind is NetworkKind.BRIDGE:
+        if network.source not in facts.bridges:
+            raise NotFound(
+                f"There is no bridge {network.source} on this host.",
+                "See `ip link show type bridge`.",
+            )
+        return spec
+    state = facts.networks.get(network.source)
+    if state is None:
+        raise NotFound(
+            f"libvirt has no network {network.source}.",
+            "Run `virtsec setup` for the network 'default', or see `virsh net-list --all`.",
+        )
+    check_addresses(network, state.addresses, f"network {network.source}")
+    gateway = network.gateway or gateway_on(network.addresses, state.addresses)
+    return replace(spec, network=replace(network, gateway=gateway))
+
+
+def policy_of(container: Container, mac: MacModule) -> Policy:
+    """The policy of this version for a container."""
+    return mac.policy_for(container.spec, container.identity.label, container.identity.ids)
+
+
+def check_stopped(record: DomainRecord, what: str) -> None:
+    """Raise `Refused` while a container runs; `what` it cannot be meanwhile."""
+    if record.active:
+        raise Refused(
+            f"{record.name} is running, and cannot be {what} meanwhile.",
+            f"Run `virtsec shutdown {record.name}`, or `virtsec destroy {record.name}`.",
+        )
+
+
+def seen(spec: ContainerSpec, step: Step) -> Step:
+    """A step about a container's tree, done where all of the tree is seen."""
+    return step if spec.base is None else InView(spec.rootfs, step)
+
+
+def owns_tree(spec: ContainerSpec) -> bool:
+    """Whether virtsec made the tree: from a source, or (an earlier one left it) in its store."""
+    return spec.source is not None or spec.rootfs.is_relative_to(STORE)
