@@ -1,4 +1,4 @@
-"""`virtsec fleet plan`, `apply`, `destroy`, `export` and `schema`."""
+"""`virtsec fleet plan`, `apply`, `destroy`, `diff`, `export` and `schema`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -98,6 +98,21 @@ def destroy(context: typer.Context, file: File, json: Json = False) -> int:
     return fleets.done(output, fleet.destroy(file, open_host(output), watcher(output)))
 
 
+def diff(context: typer.Context, file: File, json: Json = False) -> None:
+    """Show how this host differs from what a file asks for, as diff(1) has it.
+
+    Left out are containers that the file does not name; nothing is shown where there is nothing.
+
+    \b
+    Example: virtsec fleet diff fleet.yaml
+    """
+    from virtsec.commands import fleet  # noqa: PLC0415  (slow imports)
+
+    output = output_of(context, json)
+    found = fleet.diff(file, open_host(output))
+    output.show({"diff": found}, lambda: output.pass_on(found))
+
+
 def export(context: typer.Context, json: Json = False) -> None:
     """Print the file that would make the containers there are: its plan is empty.
 
@@ -125,5 +140,5 @@ def schema(context: typer.Context, json: Json = False) -> None:
     output.show(found, lambda: output.pass_on(as_text(found)))
 
 
-for command in (plan, apply, destroy, export, schema):
+for command in (plan, apply, destroy, diff, export, schema):
     app.command(name=command.__name__)(interruptible(command))

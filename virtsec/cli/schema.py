@@ -37,6 +37,7 @@ base info                        `virtsec.commands.bases.Described`
 base remove                      `virtsec.commands.bases.Removed`
 fleet plan                       `virtsec.commands.fleet.FleetPlan`
 fleet apply, fleet destroy       {"results": [`virtsec.commands.rollout.Done`, …], "errors": […]}
+fleet diff                       {"diff": TEXT}
 fleet export                     what a fleet file says, as `virtsec fleet schema` has it
 fleet schema                     the schema
 policy show                      `virtsec.commands.policies.Shown`

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import unified_diff
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ from virtsec.commands.find import check_ready
 from virtsec.commands.lock import host_lock
 from virtsec.commands.rollout import Outcomes, Rollout
 from virtsec.domain.metadata import Container, readable
-from virtsec.fleet.difference import Action, Difference, differences
+from virtsec.fleet.difference import Action, Difference, as_defined, differences
 from virtsec.fleet.document import load
-from virtsec.fleet.export import exported
+from virtsec.fleet.export import as_text, exported
 from virtsec.fleet.wanted import wanted
 from virtsec.step import Host, Watcher
 
@@ -80,7 +81,26 @@ def destroy(path: Path, host: Host, watch: Watcher | None = None) -> Outcomes:
 
 def export(host: Host) -> dict[str, Any]:
     """What a fleet file says that would make the containers there are: its plan is empty."""
-    return exported(_containers(host), {})
+    return exported([each.spec for each in _containers(host)], {})
+
+
+def diff(path: Path, host: Host) -> str:
+    """How this host differs from what a fleet file asks for, as diff(1) has two of `export`.
+
+    Empty where it does not; containers that the file does not name are left out. Raises as `plan`
+    does.
+    """
+    fleet = wanted(load(path))
+    there = {each.name: each.spec for each in _containers(host)}
+    asked = [
+        as_defined(spec, there[spec.name]) if spec.name in there else spec
+        for spec in fleet.containers
+    ]
+    have = [there[spec.name] for spec in fleet.containers if spec.name in there]
+    one, other = (
+        as_text(exported(specs, fleet.bases)).splitlines(keepends=True) for specs in (have, asked)
+    )
+    return "".join(unified_diff(one, other, "this host", str(path)))
 
 
 def _containers(host: Host) -> list[Container]:

@@ -7,8 +7,6 @@ from typing import Any
 
 import yaml
 
-from virtsec.domain.links import ways
-from virtsec.domain.metadata import Container
 from virtsec.spec import (
     STORE,
     ApartBy,
@@ -33,20 +31,24 @@ _LIMITS = {
 }
 
 
-def exported(containers: Sequence[Container], sources: Mapping[str, str]) -> dict[str, Any]:
+def exported(specs: Sequence[ContainerSpec], sources: Mapping[str, str]) -> dict[str, Any]:
     """What a fleet file says: of it and these containers there is no difference; pure.
 
     `sources` says of bases what to make them from where they are not; what nobody knows is left for
     whoever moves the file to another host.
     """
-    ordered = sorted(containers, key=lambda each: each.name)
-    bases = sorted({each.spec.base.name for each in ordered if each.spec.base is not None})
+    ordered = sorted(specs, key=lambda each: each.name)
+    bases = sorted({each.base.name for each in ordered if each.base is not None})
     document: dict[str, Any] = {"version": 1}
     known = {name: {"from": sources[name]} for name in bases if name in sources}
     if known:
         document["bases"] = known
-    document["containers"] = [dict(_settings(each.spec)) for each in ordered]
-    links = [{"from": way.source, "to": way.target, "port": str(way)} for way in ways(ordered)]
+    document["containers"] = [dict(_settings(each)) for each in ordered]
+    links = [
+        {"from": each.name, "to": link.to, "port": str(link)}
+        for each in ordered
+        for link in each.links
+    ]
     if links:
         document["links"] = links
     return document

@@ -47,7 +47,7 @@ PASSED_THROUGH = ("logs", "exec", "shell", "console")
 #: Those that only have commands of their own.
 GROUPS = {
     "base": ("create", "refresh", "list", "info", "remove"),
-    "fleet": ("plan", "apply", "destroy", "export", "schema"),
+    "fleet": ("plan", "apply", "destroy", "diff", "export", "schema"),
     "policy": ("show", "diff", "suggest"),
 }
 TREE = Path(__file__).parents[3]

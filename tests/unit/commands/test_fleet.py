@@ -27,6 +27,16 @@ def test_of_what_is_exported_there_is_nothing_to_do(host: Host, tmp_path: Path) 
     path.write_text(as_text(fleet.export(host)))
     assert "theirs" not in path.read_text()
     assert fleet.plan(path, host, prune=True).differences == ()
+    assert fleet.diff(path, host) == ""
+
+
+def test_a_diff_shows_what_would_be_otherwise(host: Host, tmp_path: Path) -> None:
+    path = tmp_path / "fleet.yaml"
+    text = as_text(fleet.export(host))
+    path.write_text(text.replace("name: vs1\n", "name: vs1\n  pids: 77\n", 1))
+    assert path.read_text() != text
+    changed = [line for line in fleet.diff(path, host).splitlines() if line[0] in "+-"][2:]
+    assert changed == ["+  pids: 77"]
 
 
 def test_what_somebody_else_made_is_never_to_go(host: Host, tmp_path: Path) -> None:

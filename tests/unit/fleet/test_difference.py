@@ -75,7 +75,7 @@ def test_others_are_left_alone_unless_pruned() -> None:
 
 def test_what_is_exported_asks_for_what_there_is() -> None:
     there = made(WHOLE)
-    text = as_text(exported(there, {"web": "/srv/debian.tar"}))
+    text = as_text(exported([each.spec for each in there], {"web": "/srv/debian.tar"}))
     assert differences(there, ["web"], fleet(text), prune=True) == ()
     assert fleet(text).bases == {"web": "/srv/debian.tar"}
 
@@ -84,7 +84,7 @@ def test_what_is_exported_asks_for_what_there_is() -> None:
 def test_so_it_is_of_any_container(sample: Sample) -> None:
     """Whatever `define` would take."""
     there = [Container(sample.spec, sample.identity)]
-    text = as_text(exported(there, {}))
+    text = as_text(exported([sample.spec], {}))
     try:
         found = wanted(parse(text, Path("fleet.yaml")))
     except VirtsecError:
