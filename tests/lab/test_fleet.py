@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ from complained import complained
 from demo.containers import BUSYBOX, Small, prepare
 from demo.shell import run, virsh, virtsec
 from killed import killed_before
-from machine.qemu import Lsm
 
 from virtsec.commands import fleet
 from virtsec.commands.host import open_host
@@ -27,7 +26,7 @@ bases:
   fleet: {{from: {BUSYBOX}}}
 containers:
   - {{name: "web-{{n}}", count: 3, base: fleet, pool: front}}
-  - {{name: db, confinement: type, address: [192.168.122.70/24], expose: ["5432:22"]}}
+  - {{name: db, address: [192.168.122.70/24], expose: ["5432:22"]}}
 links:
   - {{from: "web-*", to: db, port: 22/tcp}}
 """
@@ -123,7 +122,9 @@ def test_what_is_changed_is_changed_when_it_can_be(file: Path) -> None:
 
 
 def test_what_would_lose_a_tree_is_left_and_the_rest_is_done(file: Path) -> None:
-    file.write_text(FILE.replace("name: db, confinement: type", "name: db").replace("64M", "72M"))
+    file.write_text(
+        FILE.replace("name: db,", "name: db, init-policy: pristine,").replace("64M", "72M")
+    )
     done = virtsec("fleet", "apply", str(file), "--json", check=False)
     told = json.loads(done.stdout)
     assert done.returncode == 3
@@ -169,11 +170,35 @@ def test_two_at_once_are_as_good_as_one(file: Path) -> None:
     assert seen() == before
 
 
-def test_no_policy_is_loaded_for_those_that_share_one(file: Path, lsm: Lsm) -> None:
-    assert file.exists()
-    if lsm is Lsm.SELINUX:
-        loaded = set(run("semodule", "-l").stdout.split())
-        assert {name for name in NAMES if f"virtsec-{name}" in loaded} == {"db"}
+def test_policies_of_all_are_one_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of those that have any: the others share one that is there."""
+    prepare()
+    path = tmp_path / "own.yaml"
+    path.write_text(
+        f"version: 1\ndefaults: {{from: {BUSYBOX}}}\n"
+        'containers: [{name: "own-{n}", count: 2}, {name: shared, confinement: category}]\n'
+    )
+    host = open_host(Silent())
+    loaded: list[object] = []
+    monkeypatch.setattr(type(host.mac), "load", _noting(type(host.mac).load, loaded))
+    assert set(fleet.apply(path, host)) == {"own-1", "own-2", "shared"}
+    assert len(loaded) == 1
+    for name in ("own-1", "shared"):
+        each = Small(name)
+        each.start()
+        assert each.confined()
+        each.stop()
+    virtsec("fleet", "destroy", str(path))
+
+
+def _noting(load: Callable[..., None], loaded: list[object]) -> Callable[..., None]:
+    """The same, noting each time."""
+
+    def noting(*arguments: Any) -> None:
+        loaded.append(arguments)
+        load(*arguments)
+
+    return noting
 
 
 def test_a_file_that_makes_no_sense_changes_nothing(tmp_path: Path) -> None:

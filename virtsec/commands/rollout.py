@@ -65,18 +65,19 @@ class Rollout:
 
     def remove(self, names: Sequence[str]) -> None:
         """Undefine containers, with the trees that virtsec made."""
+        leaving = []
+        for name in names:
+            try:
+                record, container = find_ours(name, self._host)
+                check_undefine(container, record, owns_tree(container.spec))
+            except VirtsecError as error:
+                self.outcomes[name] = error
+            else:
+                leaving.append((container, record))
         for storage in (True, False):
-            leaving = []
-            for name in names:
-                try:
-                    record, container = find_ours(name, self._host)
-                    if owns_tree(container.spec) is storage:
-                        check_undefine(container, record, storage)
-                        leaving.append((container, record))
-                except VirtsecError as error:
-                    self.outcomes[name] = error
-            if leaving:
-                self._remove_all(leaving, storage)
+            alike = [each for each in leaving if owns_tree(each[0].spec) is storage]
+            if alike:
+                self._remove_all(alike, storage)
 
     def make(self, specs: Sequence[ContainerSpec]) -> None:
         """Define containers: their policies in one transaction, their trees in parallel."""
