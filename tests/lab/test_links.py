@@ -172,15 +172,15 @@ def test_a_stranger_in_anothers_name_is_not_heard(
     def spoof(text: str) -> None:
         for source, target in zip(addresses(vs1), addresses(vs2), strict=True):
             strange(vs3, "send", f"{text}-{version(source)}", mac(vs1), mac(vs2),
-                    source, "40000", target, "53")  # fmt: skip
+                    source, "40000", target, "5300")  # fmt: skip
             # Else the bridge goes on to take vs3 for vs1.
             strange(vs1, "send", "here", mac(vs1), NOBODY, source, "9", target, "9")
 
-    with linked(vs1, vs2, "53/udp"), listening(vs2, 53):
+    with linked(vs1, vs2, "5300/udp"), listening(vs2, 5300):
         spoof("in-anothers-name")
         for address in addresses(vs2):
             vs1.ssh(f"perl -e 'use IO::Socket::IP; IO::Socket::IP->new(PeerHost => q({address}), "
-                    "PeerPort => 53, Proto => q(udp))->send(q(linked))'")  # fmt: skip
+                    "PeerPort => 5300, Proto => q(udp))->send(q(linked))'")  # fmt: skip
         wait_for("what vs1 sends", lambda: heard(vs2).count("linked") == 2)
         assert "in-anothers-name" not in heard(vs2)
         with unlabelled(lsm):  # so it is the label, and packets that are otherwise good
@@ -197,11 +197,11 @@ def test_who_answers_can_ask_for_nothing_even_with_made_up_questions(
     def answer(text: str) -> None:
         for one, other in pairs:
             strange(vs2, "send", f"{text}-{version(one)}", mac(vs2), mac(vs1),
-                    other, "53", one, "40000")  # fmt: skip
+                    other, "5300", one, "40000")  # fmt: skip
 
-    with listening(vs1, 40000), linked(vs1, vs2, "53/udp"):
+    with listening(vs1, 40000), linked(vs1, vs2, "5300/udp"):
         for one, other in pairs:
-            question = (one, "40000", other, "53")
+            question = (one, "40000", other, "5300")
             strange(vs2, "send", "question", NOBODY, NOBODY, *question)
             strange(vs3, "send", "question", NOBODY, mac(vs2), *question)
         answer("unasked")
@@ -209,7 +209,7 @@ def test_who_answers_can_ask_for_nothing_even_with_made_up_questions(
             answer("unlabelled")
             wait_for("both", lambda: all(f"unlabelled-{v}" in heard(vs1) for v in (4, 6)))
         for one, other in pairs:
-            strange(vs1, "send", "question", mac(vs1), mac(vs2), one, "40000", other, "53")
+            strange(vs1, "send", "question", mac(vs1), mac(vs2), one, "40000", other, "5300")
         answer("asked")
         wait_for("answers", lambda: all(f"asked-{v}" in heard(vs1) for v in (4, 6)))
         assert "unasked" not in heard(vs1)
