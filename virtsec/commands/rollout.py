@@ -21,6 +21,7 @@ from virtsec.errors import Refused, VirtsecError
 from virtsec.fleet.difference import Action, Difference, When, as_defined
 from virtsec.fleet.wanted import Fleet
 from virtsec.host.expose import check_free
+from virtsec.mac.protocol import Policy
 from virtsec.mac.steps import LoadPolicies
 from virtsec.plan.change import plan_limits, plan_parts
 from virtsec.plan.define import identified, plan_making
@@ -80,16 +81,21 @@ class Rollout:
                 self._remove_all(alike, storage)
 
     def make(self, specs: Sequence[ContainerSpec]) -> None:
-        """Define containers: their policies in one transaction, their trees in parallel."""
+        """Define containers: their policies in one transaction, their trees in parallel.
+
+        They have no links yet: `link` gives them, when all are there.
+        """
         facts = gather(self._host)
         known, taken = list(readable(facts.domains)), claims(facts.domains)
         making: list[tuple[Container, tuple[Step, ...]]] = []
+        policies: list[Policy] = []
         for spec in specs:
             try:
                 check_exposed_apart(spec, known)
-                ready = prepared(self._newest(spec))
+                ready = prepared(self._newest(replace(spec, links=())))
                 container = identified(ready.spec, facts, self._host.mac, taken)
                 plan = plan_making(container, facts, self._host.mac, ready.source, ready.fitting)
+                policies.append(policy_of(container, self._host.mac))
             except VirtsecError as error:
                 self.outcomes[spec.name] = error
             else:
@@ -98,7 +104,6 @@ class Rollout:
         if not making:
             return
         news = [container for container, _ in making]
-        policies = [policy_of(each, self._host.mac) for each in news]
         traffic = set_traffic(known, [*known, *news])
         execute((LoadPolicies(tuple(policies)), *traffic), self._host, self._watch)
         with ThreadPoolExecutor(self._parallel) as pool:
