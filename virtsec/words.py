@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Sequence
+from enum import StrEnum
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -14,6 +15,7 @@ from ipaddress import (
     ip_interface,
 )
 from pathlib import PurePosixPath
+from typing import TypeVar
 
 from virtsec.errors import BadInput
 from virtsec.names import check_name, check_port
@@ -28,6 +30,8 @@ from virtsec.spec import (
     NetworkKind,
     Transport,
 )
+
+Word = TypeVar("Word", bound=StrEnum)
 
 _SIZE = re.compile(r"([0-9]+)(?:([kmgt])(?:i?b)?)?", re.IGNORECASE)
 _MIB = {"k": 1 / 1024, "m": 1, "g": 1024, "t": 1024 * 1024}
@@ -91,25 +95,24 @@ def gateway(text: str) -> IPv4Address | IPv6Address:
         ) from None
 
 
+def _one_of(words: type[Word], text: str, what: str, remedy: str) -> Word:
+    """The word of an enumeration that `text` is; `what` it is otherwise."""
+    try:
+        return words(text)
+    except ValueError:
+        raise BadInput(f"{text!r} is {what}.", remedy) from None
+
+
 def apart_by(text: str) -> ApartBy:
     """`type` or `category`."""
-    try:
-        return ApartBy(text)
-    except ValueError:
-        raise BadInput(
-            f"{text!r} is no way to confine.",
-            "Use 'type' (the default) or 'category', the same types for many containers.",
-        ) from None
+    remedy = "Use 'type' (the default) or 'category', the same types for many containers."
+    return _one_of(ApartBy, text, "no way to confine", remedy)
 
 
 def egress(text: str) -> Egress:
     """`none`, `lan` or `all`."""
-    try:
-        return Egress(text)
-    except ValueError:
-        raise BadInput(
-            f"{text!r} is nobody to ask.", "Choose 'none', 'lan' (local addresses) or 'all'."
-        ) from None
+    remedy = "Choose 'none', 'lan' (local addresses) or 'all'."
+    return _one_of(Egress, text, "nobody to ask", remedy)
 
 
 def exposed(text: str) -> Exposed:
@@ -125,10 +128,7 @@ def exposed(text: str) -> Exposed:
 
 def init_policy(text: str) -> InitPolicy:
     """`own` or `pristine`."""
-    try:
-        return InitPolicy(text)
-    except ValueError:
-        raise BadInput(f"{text!r} is not an init policy.", "Choose 'own' or 'pristine'.") from None
+    return _one_of(InitPolicy, text, "not an init policy", "Choose 'own' or 'pristine'.")
 
 
 def network(

@@ -43,8 +43,16 @@ def unlabelled(lsm: Lsm) -> Iterator[None]:
         with rule("net vs2 w"), rule("net vs1 w"):
             yield
         return
+    with unfiltered():
+        yield
+
+
+@contextmanager
+def unfiltered() -> Iterator[None]:
+    """Have nothing keep containers' packets from anywhere."""
     run("systemctl", "stop", "virtsec-packets")
-    run("nft", "destroy", "table", "bridge", "virtsec")
+    for family in ("bridge", "inet"):
+        run("nft", "destroy", "table", family, "virtsec")
     try:
         yield
     finally:

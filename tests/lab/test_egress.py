@@ -3,7 +3,6 @@
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from demo.containers import ALIKE, Small, prepare
 from demo.shell import run, virsh, virtsec, wait_for
 from ipv6 import ROUTER
 from outside import INTERNET, INTERNET6, LAN, NAMESPACE, PORT, beside, outside
+from rules import unfiltered
 
 HOST = "192.168.122.1"
 ADDRESS, ADDRESS6 = "192.168.122.60", "fd00:5ec::60"
@@ -137,18 +137,6 @@ def send(container: Small, text: str) -> None:
     """Have it send a text outside by all that it may send."""
     within(container, sys.executable, "-c", ADVERTISE, INTERNET6, text)
     within(container, sys.executable, "-c", DATAGRAM, text)
-
-
-@contextmanager
-def unfiltered() -> Iterator[None]:
-    """Have nothing keep containers' packets from anywhere."""
-    run("systemctl", "stop", "virtsec-packets")
-    for family in ("bridge", "inet"):
-        run("nft", "destroy", "table", family, "virtsec")
-    try:
-        yield
-    finally:
-        run("systemctl", "start", "virtsec-packets")
 
 
 def link_address(interface: str) -> str:

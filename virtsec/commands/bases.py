@@ -99,7 +99,7 @@ def create(name: str, source: str, host: Host, watch: Watcher | None = None) -> 
             raise BadInput(
                 f"There is a base {name} already.", f"See `virtsec base refresh {name}`."
             )
-        return _make(Base(name), source, host, watch)
+        return make_first(name, source, host, watch)
 
 
 def make_first(name: str, source: str, host: Host, watch: Watcher | None = None) -> Made:

@@ -112,6 +112,7 @@ def label(name: str, host: Host, watch: Watcher | None = None) -> Labelled:
 
 def _plan(spec: ContainerSpec, host: Host, fitting: Sequence[Step] = ()) -> DefinePlan:
     facts = gather(host)
+    spec = on_its_base(spec)
     # Once without the source: a bad name is told before an archive is read.
     plan_define(spec, facts, host.mac)
     ready = prepared(spec)
@@ -129,6 +130,13 @@ class Prepared:
     fitting: tuple[Step, ...] = ()  #: what is done in the tree
 
 
+def on_its_base(spec: ContainerSpec) -> ContainerSpec:
+    """`spec` on the base of what an earlier definition left: a layer still, and nothing without."""
+    if spec.base is None and spec.source is None:
+        return replace(spec, base=base_of(spec.rootfs))
+    return spec
+
+
 def prepared(spec: ContainerSpec) -> Prepared:
     """Look at what a spec names on the host; changes nothing.
 
@@ -137,9 +145,6 @@ def prepared(spec: ContainerSpec) -> Prepared:
     for mount in spec.mounts:
         _check_mount(mount)
     check_free(spec.exposed)
-    if spec.base is None and spec.source is None:
-        # What an earlier definition left is a layer still, and nothing without its base.
-        spec = replace(spec, base=base_of(spec.rootfs))
     if spec.base is not None:
         check_base(spec.base, spec.init)
         own = InView(spec.rootfs, RenewTree(spec.rootfs, spec.name))

@@ -1,4 +1,4 @@
-"""fleet plan, apply, destroy, export: a host's containers and what a fleet file asks for."""
+"""fleet plan, apply, destroy, diff, export: a host's containers and what a fleet file asks for."""
 
 from __future__ import annotations
 

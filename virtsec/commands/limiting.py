@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 from virtsec.commands.find import check_ready, find_ours
 from virtsec.commands.lock import host_lock
-from virtsec.domain.checks import check_limits
 from virtsec.errors import BadInput
 from virtsec.plan.change import plan_limits
 from virtsec.spec import Limits
@@ -34,6 +33,5 @@ def limit(name: str, wanted: Mapping[str, int], host: Host) -> Limited:
     with host_lock(host.progress):
         record, container = find_ours(name, host)
         limits = replace(container.spec.limits, **wanted)
-        check_limits(limits)
         execute(plan_limits(container, record, limits), host)
     return Limited(name, limits)

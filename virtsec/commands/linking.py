@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 from virtsec.commands.find import check_ready, find_ours
 from virtsec.commands.lock import host_lock
 from virtsec.domain.links import links_of, with_links
-from virtsec.domain.metadata import Container, port, readable
+from virtsec.domain.metadata import Container, readable
 from virtsec.domain.records import DomainRecord
 from virtsec.errors import BadInput, NotFound, Refused
 from virtsec.mac.protocol import MacModule
-from virtsec.names import port_of
-from virtsec.plan.reach import plan_link, plan_unlink
+from virtsec.plan.reach import check_port, plan_link, plan_unlink
 from virtsec.spec import Link, NetworkKind
 from virtsec.step import Host, Step, execute
 
@@ -41,10 +40,13 @@ def link(name: str, wanted: Sequence[Link], host: Host) -> Linked:
             _check_linkable(ours, find_ours(to, host))
         have = ours[1].spec.links
         news = {each for each in wanted if each not in have}
-        labelled = [
-            replace(each, label=host.mac.port_label(each.port, each.protocol)) for each in news
-        ]
-        return _change(name, (*have, *labelled), plan_link, host)
+        new = (labelled(each, host.mac) for each in news)
+        return _change(name, (*have, *new), plan_link, host)
+
+
+def labelled(link: Link, mac: MacModule) -> Link:
+    """A link with the policy's name for its port."""
+    return replace(link, label=mac.port_label(link.port, link.protocol))
 
 
 def unlink(name: str, to: str, ports: Iterable[Link], host: Host) -> Linked:
@@ -98,12 +100,5 @@ def _check_linkable(
         raise Refused(
             f"{names}: they are on different networks, {sources}.", "Define both on one network."
         )
-    for record, container in (one, other):
-        wanted = port_of(container.name)
-        if port(record.xml) != wanted:
-            raise Refused(
-                f"{names}: the interface of {container.name} has no end on the host called "
-                f"{wanted}.",
-                f"Stop it and put `<target dev='{wanted}'/>` into the interface with "
-                f"`virsh edit {container.name}`.",
-            )
+    for record, _ in (one, other):
+        check_port(record, f"{names}: the interface")

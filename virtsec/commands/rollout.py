@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 
 from virtsec.commands import bases
-from virtsec.commands.definition import prepared
+from virtsec.commands.definition import on_its_base, prepared
 from virtsec.commands.facts import gather
 from virtsec.commands.find import find_ours
+from virtsec.commands.linking import labelled
 from virtsec.domain.claims import claims, with_container
 from virtsec.domain.links import links_of, with_links
 from virtsec.domain.metadata import Container, readable
@@ -28,7 +29,7 @@ from virtsec.plan.define import identified, plan_making
 from virtsec.plan.host import HostFacts, owns_tree, policy_of
 from virtsec.plan.reach import check_exposed_apart, plan_link, plan_reach, plan_unlink, set_traffic
 from virtsec.plan.undefine import check_undefine, plan_undefine
-from virtsec.spec import ContainerSpec, Links
+from virtsec.spec import ContainerSpec, Link, Links
 from virtsec.step import Host, Step, Watcher, execute
 
 
@@ -92,7 +93,7 @@ class Rollout:
         for spec in specs:
             try:
                 check_exposed_apart(spec, known)
-                ready = prepared(self._newest(replace(spec, links=())))
+                ready = prepared(on_its_base(self._newest(replace(spec, links=()))))
                 container = identified(ready.spec, facts, self._host.mac, taken)
                 plan = plan_making(container, facts, self._host.mac, ready.source, ready.fitting)
                 policies.append(policy_of(container, self._host.mac))
@@ -127,28 +128,26 @@ class Rollout:
         there = {each.name for each in before}
         have = links_of(before)
         asked = {
-            spec.name: tuple(link for link in spec.links if link.to in there)
+            spec.name: self._labelled(have.get(spec.name, ()), spec.links, there)
             for spec in fleet.containers
             if spec.name in there
         }
         wanted: Links = {**have, **asked}
         more = {name: tuple({*have.get(name, ()), *wanted[name]}) for name in wanted}
-        between = with_links(before, self._labelled(more))
-        after = with_links(before, self._labelled(wanted))
+        between = with_links(before, more)
+        after = with_links(before, wanted)
         mac = self._host.mac
         opened = plan_link(before, between, mac)
         execute((*opened, *plan_unlink(between, after, mac)), self._host, self._watch)
 
-    def _labelled(self, links: Links) -> Links:
-        """The links with the policy's names for their ports."""
-        label = self._host.mac.port_label
-        return {
-            name: tuple(
-                each if each.label else replace(each, label=label(each.port, each.protocol))
-                for each in asked
-            )
-            for name, asked in links.items()
-        }
+    def _labelled(
+        self, have: Sequence[Link], asked: Sequence[Link], there: Collection[str]
+    ) -> tuple[Link, ...]:
+        """The links that are asked for, to who is there: those that are new with their labels."""
+        known = {link: link for link in have}
+        return tuple(
+            known.get(link) or labelled(link, self._host.mac) for link in asked if link.to in there
+        )
 
     def _newest(self, spec: ContainerSpec) -> ContainerSpec:
         return spec if spec.base is None else replace(spec, base=bases.newest(spec.base.name))

@@ -9,7 +9,7 @@ from typing import Any
 
 from virtsec.domain.metadata import Container
 from virtsec.fleet.wanted import Fleet
-from virtsec.spec import ContainerSpec, Limits, Link
+from virtsec.spec import ContainerSpec, Limits
 
 
 class Action(StrEnum):
@@ -126,13 +126,6 @@ def as_defined(wanted: ContainerSpec, have: ContainerSpec) -> ContainerSpec:
         network=network,
         base=base,
         source=have.source,
-        links=tuple(sorted(_labelled(wanted, have))),
         served=have.served,
         additions=have.additions,
     )
-
-
-def _labelled(wanted: ContainerSpec, have: ContainerSpec) -> Iterator[Link]:
-    """Links with the names that the policy has for their ports, which do not count."""
-    known = {link: link for link in have.links}
-    return (known.get(link, link) for link in wanted.links)

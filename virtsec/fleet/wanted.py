@@ -211,15 +211,8 @@ def _pool(text: str) -> Iterator[Interface]:
         ) from None
     return (
         ip_interface((ip_address(number), network.prefixlen))
-        for number in _numbers(int(one), int(other))
+        for number in range(int(one), int(other) + 1)
     )
-
-
-def _numbers(first: int, last: int) -> Iterator[int]:
-    number = first
-    while number <= last:  # IPv6 has ranges that `range` in C cannot hold
-        yield number
-        number += 1
 
 
 def _at(document: Document, place: Place, work: Any, *arguments: Any) -> Any:

@@ -77,6 +77,11 @@ def installed(name: str, host: Host) -> Mapping[str, str]:
     }
 
 
+def _socket_of(unit: str) -> str:
+    """The socket that goes with either unit of a port."""
+    return f"{unit.rpartition('.')[0]}.socket"
+
+
 def check_free(ports: Collection[Exposed]) -> None:
     """Raise `BadInput` for a port of the host that something listens on already."""
     for exposed in ports:
@@ -127,6 +132,6 @@ class Expose:
         new = {
             unit: text
             for unit, text in wanted.items()
-            if found.get(unit) != text or not host.systemd.active(unit.replace("service", "socket"))
+            if found.get(unit) != text or not host.systemd.active(_socket_of(unit))
         }
         host.systemd.put_units(gone, new, host.mac.restore)

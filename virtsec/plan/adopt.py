@@ -4,38 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from virtsec.domain.adopt import adopted, ids_of
 from virtsec.domain.checks import check_spec
 from virtsec.domain.claims import claims
 from virtsec.domain.metadata import Container
-from virtsec.domain.orders import KeepOrders, orders
 from virtsec.domain.records import DomainRecord
-from virtsec.domain.steps import (
-    ForgetSlice,
-    LimitSlice,
-    RedefineDomain,
-)
+from virtsec.domain.steps import ForgetSlice, LimitSlice, RedefineDomain
 from virtsec.errors import Refused
 from virtsec.mac.protocol import MacModule
 from virtsec.mac.steps import LoadPolicy, UnloadPolicies
 from virtsec.names import check_name
-from virtsec.rootfs.steps import (
-    AdoptTree,
-    Owner,
-    ReleaseTree,
-)
-from virtsec.spec import (
-    ApartBy,
-)
-from virtsec.step import Step
-
-if TYPE_CHECKING:
-    pass
-from virtsec.plan.host import HostFacts, check_root_is_free, check_stopped, policy_of
+from virtsec.plan.host import HostFacts, check_root_is_free, check_stopped, order, policy_of
 from virtsec.plan.reach import expose, going, plan_unlink, set_traffic
 from virtsec.plan.undefine import without
+from virtsec.rootfs.steps import AdoptTree, Owner, ReleaseTree
+from virtsec.spec import ApartBy
+from virtsec.step import Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +78,7 @@ def plan_release(
         *plan_unlink(everybody, left, mac),
         ReleaseTree(spec.rootfs, owner, ids_of(container.before), spec.init),
         *expose(spec, None),
-        *([KeepOrders(record.name, there, "")] if (there := orders(container)) else []),
+        *order(record.name, container, None),
         ForgetSlice(record.name, spec.limits),
         UnloadPolicies((policy_of(container, mac),)),
         RedefineDomain(record.name, record.xml, container.before),

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from virtsec.domain.checks import check_spec
 from virtsec.domain.claims import claims
 from virtsec.domain.document import parse, serialise
 from virtsec.domain.limits import fill
 from virtsec.domain.metadata import Container
-from virtsec.domain.orders import KeepOrders, orders
 from virtsec.domain.records import DomainRecord
 from virtsec.domain.steps import (
     LimitRunning,
@@ -19,15 +17,9 @@ from virtsec.domain.steps import (
     SetMetadata,
 )
 from virtsec.domain.xml import of_other_parts
-from virtsec.spec import (
-    ContainerSpec,
-    Limits,
-)
+from virtsec.plan.host import HostFacts, on_network, order
+from virtsec.spec import ContainerSpec, Limits
 from virtsec.step import Step
-
-if TYPE_CHECKING:
-    pass
-from virtsec.plan.host import HostFacts, on_network
 
 
 def plan_limits(container: Container, record: DomainRecord, limits: Limits) -> tuple[Step, ...]:
@@ -38,7 +30,7 @@ def plan_limits(container: Container, record: DomainRecord, limits: Limits) -> t
     after = replace(container, spec=replace(container.spec, limits=limits))
     check_spec(after.spec)
     steps: list[Step] = [
-        *_order(container, after),
+        *order(record.name, container, after),
         LimitSlice(record.name, before, limits),
         RedefineDomain(record.name, record.xml, serialise(domain)),
         SetMetadata(container, after),
@@ -66,11 +58,5 @@ def plan_parts(
     others = claims(each for each in facts.domains if each.name != record.name)
     after = replace(container, spec=on_network(spec, facts, others))
     xml = of_other_parts(record.xml, container, after)
-    steps = (*_order(container, after), RedefineDomain(record.name, record.xml, xml))
+    steps = (*order(record.name, container, after), RedefineDomain(record.name, record.xml, xml))
     return after, steps
-
-
-def _order(before: Container, after: Container) -> tuple[Step, ...]:
-    """What a container's controller is to do; nothing where that is what it did."""
-    have, wanted = orders(before), orders(after)
-    return () if have == wanted else (KeepOrders(after.name, have, wanted),)

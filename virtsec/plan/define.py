@@ -10,22 +10,25 @@ from virtsec.domain.adopt import adopted, described
 from virtsec.domain.checks import check_spec
 from virtsec.domain.claims import Claims, claims
 from virtsec.domain.metadata import Container, readable
-from virtsec.domain.orders import KeepOrders, orders
 from virtsec.domain.pristine import KeepInit
-from virtsec.domain.steps import (
-    DefineDomain,
-    LimitSlice,
-    SetAutostart,
-)
+from virtsec.domain.steps import DefineDomain, LimitSlice, SetAutostart
 from virtsec.domain.xml import domain_xml
 from virtsec.errors import BadInput
 from virtsec.mac.protocol import MacModule, Policy
 from virtsec.mac.steps import LoadPolicy
 from virtsec.names import check_name
-from virtsec.rootfs.steps import (
-    plan_keep,
-    plan_root,
+from virtsec.plan.host import (
+    HostFacts,
+    check_name_is_free,
+    check_root_is_free,
+    choose_ids,
+    on_network,
+    order,
+    policy_of,
+    seen,
 )
+from virtsec.plan.reach import check_exposed_apart, expose, set_traffic
+from virtsec.rootfs.steps import plan_keep, plan_root
 from virtsec.spec import (
     ApartBy,
     ContainerSpec,
@@ -36,16 +39,6 @@ from virtsec.step import Step
 
 if TYPE_CHECKING:
     from virtsec.rootfs.sources import Source
-from virtsec.plan.host import (
-    HostFacts,
-    check_name_is_free,
-    check_root_is_free,
-    choose_ids,
-    on_network,
-    policy_of,
-    seen,
-)
-from virtsec.plan.reach import check_exposed_apart, expose, set_traffic
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +113,7 @@ def plan_making(
     ]
     if spec.init_policy is InitPolicy.PRISTINE:
         steps.append(seen(spec, KeepInit(spec.name, spec.rootfs, spec.init)))
-    if wanted := orders(container):
-        steps.append(KeepOrders(spec.name, "", wanted))
+    steps += order(spec.name, None, container)
     steps += [LimitSlice(spec.name, None, spec.limits), DefineDomain(spec.name, xml)]
     steps += expose(None, spec)
     if spec.autostart:

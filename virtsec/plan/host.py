@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
 
 from virtsec.domain import idrange
 from virtsec.domain.checks import check_addresses, gateway_on
 from virtsec.domain.claims import Claims
 from virtsec.domain.metadata import Container
+from virtsec.domain.orders import KeepOrders, orders
 from virtsec.domain.records import DomainRecord, NetworkState
 from virtsec.errors import BadInput, NotFound, Refused
 from virtsec.mac.protocol import MacModule, Policy
@@ -22,9 +22,6 @@ from virtsec.spec import (
     NetworkKind,
 )
 from virtsec.step import Step
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,3 +113,12 @@ def seen(spec: ContainerSpec, step: Step) -> Step:
 def owns_tree(spec: ContainerSpec) -> bool:
     """Whether virtsec made the tree: from a source, or (an earlier one left it) in its store."""
     return spec.source is not None or spec.rootfs.is_relative_to(STORE)
+
+
+def order(name: str, before: Container | None, after: Container | None) -> tuple[Step, ...]:
+    """What container `name`'s controller is to do, None where it is not, or no longer, there.
+
+    Nothing where that is what it did.
+    """
+    have, wanted = ("" if each is None else orders(each) for each in (before, after))
+    return () if have == wanted else (KeepOrders(name, have, wanted),)

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from virtsec.domain.checks import check_spec
 from virtsec.domain.links import traffic_of, with_links
 from virtsec.domain.metadata import Container, port
 from virtsec.domain.records import DomainRecord
-from virtsec.domain.steps import (
-    SetMetadata,
-)
+from virtsec.domain.steps import SetMetadata
 from virtsec.errors import BadInput, Refused
 from virtsec.host.expose import Expose
 from virtsec.mac.protocol import MacModule
 from virtsec.mac.steps import ReplacePolicies, SetTraffic
 from virtsec.names import port_of
-from virtsec.spec import (
-    ContainerSpec,
-    Egress,
-)
-from virtsec.step import Step
-
-if TYPE_CHECKING:
-    pass
 from virtsec.plan.host import policy_of
+from virtsec.spec import ContainerSpec, Egress
+from virtsec.step import Step
 
 
 def plan_link(
@@ -80,15 +71,25 @@ def plan_reach(
     check_spec(after.spec)
     check_exposed_apart(after.spec, others)
     egress = after.spec.egress
-    if egress is not Egress.ALL and (wanted := port_of(record.name)) != port(record.xml):
-        raise Refused(
-            f"The interface of {record.name} has no end on the host called {wanted}.",
-            f"Stop it and put `<target dev='{wanted}'/>` into the interface with "
-            f"`virsh edit {record.name}`.",
-        )
+    if egress is not Egress.ALL:
+        check_port(record, "The interface")
     plan = plan_link if egress is Egress.ALL else plan_unlink
     steps = plan([*others, container], [*others, after], mac)
     return (*steps, *expose(container.spec, after.spec))
+
+
+def check_port(record: DomainRecord, sentence: str) -> None:
+    """Raise `Refused` unless its interface is called on the host as rules call it.
+
+    `sentence` is how that begins, up to whose it is.
+    """
+    wanted = port_of(record.name)
+    if port(record.xml) != wanted:
+        raise Refused(
+            f"{sentence} of {record.name} has no end on the host called {wanted}.",
+            f"Stop it and put `<target dev='{wanted}'/>` into the interface with "
+            f"`virsh edit {record.name}`.",
+        )
 
 
 def expose(before: ContainerSpec | None, after: ContainerSpec | None) -> tuple[Step, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from virtsec.domain.claims import claims
 from virtsec.domain.links import with_links
@@ -21,20 +20,11 @@ from virtsec.domain.steps import (
 from virtsec.mac.protocol import MacModule
 from virtsec.mac.steps import LoadPolicy, UnloadPolicies
 from virtsec.names import check_name
-from virtsec.rootfs.steps import (
-    GiveTree,
-    MoveStore,
-    Owner,
-)
-from virtsec.spec import (
-    STORE,
-)
-from virtsec.step import Step
-
-if TYPE_CHECKING:
-    pass
 from virtsec.plan.host import HostFacts, check_name_is_free, check_stopped, policy_of, seen
 from virtsec.plan.reach import expose, plan_link, set_traffic
+from virtsec.rootfs.steps import GiveTree, MoveStore, Owner
+from virtsec.spec import STORE
+from virtsec.step import Step
 
 
 def plan_rename(

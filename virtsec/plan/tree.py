@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from virtsec.domain.checks import check_spec
 from virtsec.domain.claims import claims
 from virtsec.domain.metadata import Container
 from virtsec.domain.records import DomainRecord
-from virtsec.domain.steps import (
-    RedefineDomain,
-    SetMetadata,
-)
+from virtsec.domain.steps import RedefineDomain, SetMetadata
 from virtsec.domain.xml import of_other_kind
 from virtsec.mac.protocol import MacModule
 from virtsec.mac.steps import ReplacePolicies
+from virtsec.plan.host import HostFacts, check_stopped, choose_ids, policy_of, seen
 from virtsec.rootfs.follow import CarryChanges, RemoveBeside, TakePlace, beside
 from virtsec.rootfs.layers import InView, lay
 from virtsec.rootfs.steps import (
@@ -25,14 +22,8 @@ from virtsec.rootfs.steps import (
     MakeStore,
     Owner,
 )
-from virtsec.spec import (
-    Base,
-)
+from virtsec.spec import Base
 from virtsec.step import Step
-
-if TYPE_CHECKING:
-    pass
-from virtsec.plan.host import HostFacts, check_stopped, choose_ids, policy_of, seen
 
 
 def plan_label(container: Container, record: DomainRecord, mac: MacModule) -> tuple[Step, ...]:

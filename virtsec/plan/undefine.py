@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from typing import TYPE_CHECKING
 
 from virtsec.domain.links import links_of, with_links
 from virtsec.domain.metadata import Container
-from virtsec.domain.orders import KeepOrders, orders
 from virtsec.domain.pristine import DropInit
 from virtsec.domain.records import DomainRecord
-from virtsec.domain.steps import (
-    ForgetSlice,
-    UndefineDomain,
-)
+from virtsec.domain.steps import ForgetSlice, UndefineDomain
 from virtsec.errors import Refused
 from virtsec.mac.protocol import MacModule
 from virtsec.mac.steps import UnloadPolicies
-from virtsec.rootfs.layers import RemoveLayers
-from virtsec.rootfs.steps import (
-    RemoveTree,
-    RestTree,
-)
-from virtsec.spec import (
-    InitPolicy,
-)
-from virtsec.step import Step
-
-if TYPE_CHECKING:
-    pass
-from virtsec.plan.host import check_stopped, owns_tree, policy_of, seen
+from virtsec.plan.host import check_stopped, order, owns_tree, policy_of, seen
 from virtsec.plan.reach import expose, going, plan_unlink, set_traffic
+from virtsec.rootfs.layers import RemoveLayers
+from virtsec.rootfs.steps import RemoveTree, RestTree
+from virtsec.spec import InitPolicy
+from virtsec.step import Step
 
 
 def check_undefine(container: Container, record: DomainRecord, storage: bool) -> None:
@@ -72,8 +59,7 @@ def plan_undefine(
         if container.spec.init_policy is InitPolicy.PRISTINE:
             steps.append(DropInit(container.spec.name))
         steps += expose(container.spec, None)
-        if there := orders(container):
-            steps.append(KeepOrders(container.name, there, ""))
+        steps += order(container.name, container, None)
         steps.append(ForgetSlice(record.name, container.spec.limits))
         steps.append(UndefineDomain(record.name, record.xml, record.autostart))
     steps += set_traffic([*going(containers, left), *left], left)

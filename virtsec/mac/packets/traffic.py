@@ -34,6 +34,8 @@ _CHAINS = {
     "leave": ("bridge virtsec", "output priority -400"),
     "receive": ("inet virtsec", "input priority 0"),
 }
+#: How a connection gets the label of the packet.
+_MARK = "ct secmark set meta secmark"
 #: How nft prints a comparison, and how it takes it.
 _PRINTED = {
     "ct secmark != 0": "ct secmark and 0xffffffff != 0",
@@ -109,9 +111,6 @@ def _chains(traffic: Traffic) -> dict[str, list[str]]:
 def _each(traffic: Traffic) -> Iterator[tuple[str, Link]]:
     links = traffic.links
     return ((source, link) for source in sorted(links) for link in sorted(links[source]))
-
-
-_MARK = "ct secmark set meta secmark"
 
 
 def _link_rules(source: str, link: Link) -> tuple[str, str]:
