@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -16,6 +18,19 @@ from virtsec.spec import STORE
 from virtsec.step import Silent
 
 PLACE = PurePosixPath(STORE, "born/rootfs")
+
+#: What `fleet apply` does for each tree, as often as one waiting for another would show.
+AT_ONCE = """
+from concurrent.futures import ThreadPoolExecutor
+from virtsec.kernel.userns import user_namespace
+
+def make(number):
+    with user_namespace(100000, 65536):
+        pass
+
+with ThreadPoolExecutor(8) as pool:
+    print(len(list(pool.map(make, range(200)))))
+"""
 
 
 @pytest.fixture
@@ -42,3 +57,9 @@ def test_files_are_born_with_their_labels(born: TreeMarks) -> None:
         wanted = born.directories if is_directory else born.files
         found = {name: os.getxattr(path, name, follow_symlinks=False) for name in wanted}
         assert found == dict(wanted), path
+
+
+def test_trees_made_at_once_do_not_wait_for_each_other() -> None:
+    words = (sys.executable, "-c", AT_ONCE)
+    made = subprocess.run(words, capture_output=True, text=True, timeout=600, check=True)
+    assert made.stdout == "200\n"

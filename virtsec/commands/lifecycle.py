@@ -6,7 +6,7 @@ import signal
 import time
 
 from virtsec.commands import bases, live
-from virtsec.commands.find import check_ready, find_ours
+from virtsec.commands.find import check_ready, find, find_ours
 from virtsec.commands.results import Acted, Started
 from virtsec.domain.records import DomainRecord, DomainState
 from virtsec.errors import Failed
@@ -22,7 +22,7 @@ _INTERVAL = 0.2  # seconds between looks at a container that is to stop
 
 
 def start(name: str, host: Host, *, follow: bool = False) -> Started:
-    """Start container `name`; returns when its init runs.
+    """Start container `name`; returns when its init is executed.
 
     With `follow` it is moved to the newest generation of its base before.
 
@@ -36,6 +36,7 @@ def start(name: str, host: Host, *, follow: bool = False) -> Started:
     if follow:
         bases.follow(name, host)
     host.libvirt.start(name)
+    live.wait_for_init(find(name, host).pid)
     return Started(
         name=name,
         label=container.identity.label.process,

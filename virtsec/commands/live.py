@@ -6,9 +6,12 @@ processes as it likes.
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 PROC = Path("/proc")
+_PATIENCE = 30.0  #: seconds that setting up mounts and devices may take, before init is executed
+_INTERVAL = 0.02  #: seconds between looks
 
 
 def init_pid(controller: int | None, proc: Path = PROC) -> int | None:
@@ -25,10 +28,31 @@ def init_pid(controller: int | None, proc: Path = PROC) -> int | None:
     return None
 
 
+def wait_for_init(controller: int | None, proc: Path = PROC) -> None:
+    """Return when init is executed, or is not there.
+
+    libvirt says that a container runs some moments before: what is to be init is still the
+    controller then, and has no label of the container's under SELinux.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
+        init = init_pid(controller, proc)
+        if init is None or not _same_program(proc / str(controller), proc / str(init)):
+            return
+        time.sleep(_INTERVAL)
+
+
 def init_name(controller: int | None, proc: Path = PROC) -> str | None:
     """What init calls itself, at most 15 bytes (proc(5): `comm`)."""
     pid = init_pid(controller, proc)
     return None if pid is None else _read(proc / str(pid) / "comm").strip() or None
+
+
+def _same_program(one: Path, other: Path) -> bool:
+    try:
+        return (one / "exe").samefile(other / "exe")
+    except OSError:
+        return False  # one of both is gone
 
 
 def _namespaced(status: str) -> bool:

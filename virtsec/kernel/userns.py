@@ -32,6 +32,7 @@ def user_namespace(start: int, count: int) -> Iterator[int]:
     """A descriptor of a new user namespace whose ids 0 to `count` - 1 are `start` and up outside.
 
     A child makes it and waits until the maps are written; the descriptor keeps it alive after.
+    It is told by a byte: a pipe's end may be open in a child that another thread forked, too.
     Raises `OSError`; ENOSPC or EPERM where the host allows no (more) user namespaces.
     """
     ready, made = os.pipe()
@@ -49,6 +50,8 @@ def user_namespace(start: int, count: int) -> Iterator[int]:
             _write(f"/proc/{child}/{ids}", f"0 {start} {count}\n")
         namespace = os.open(f"/proc/{child}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
     finally:
+        with suppress(BrokenPipeError):  # it is gone already
+            os.write(done, b".")
         os.close(done)
         os.close(ready)
         with suppress(ChildProcessError):

@@ -1,7 +1,7 @@
 """pytest's plugin on the host: runs the laboratory's tests in guests and reports them as if local.
 
-Tests are collected here, then run in the order they were collected in by a pytest in the guest, one
-guest for each security module, as many at a time as this machine has room for. Here,
+Tests are collected here, then run in the order they were collected in by a pytest in the guest, two
+guests for each security module, as many at a time as this machine has room for. Here,
 ``pytest_runtest_protocol`` of each test waits for what the guest has to say about it. So selection,
 ``-x``, reports and exit status are pytest's own.
 """
@@ -45,6 +45,13 @@ AFTER = {"after_reboot": "reboot", "after_reset": "reset"}
 """Markers of tests that run last, once the guest has been rebooted so."""
 
 
+SECOND = "test_exec.py"
+"""The first file of those, by name, that a module's second guest runs: each takes half the time."""
+
+Part = tuple[Lsm, int]
+"""A security module, and which of its guests: counted from 1."""
+
+
 def lsm_of(item: pytest.Item) -> Lsm:
     """Return the security module that ``item`` is to run under."""
     callspec = item.callspec  # type: ignore[attr-defined]
@@ -55,6 +62,11 @@ def phase_of(item: pytest.Item) -> int:
     """Return 0 for a test of the first boot, else after which reboot it runs."""
     phases = [n for n, name in enumerate(AFTER, 1) if item.get_closest_marker(name)]
     return max(phases, default=0)
+
+
+def part_of(item: pytest.Item) -> Part:
+    """Return where ``item`` runs; what comes after a reboot is about containers of both parts."""
+    return lsm_of(item), 2 if phase_of(item) or item.path.name >= SECOND else 1
 
 
 def fill(payload: Path, items: Sequence[pytest.Item]) -> None:
@@ -80,7 +92,7 @@ def fill(payload: Path, items: Sequence[pytest.Item]) -> None:
 
 
 class GuestRun:
-    """The tests of one security module in one guest, from its boot to its end."""
+    """Tests of one security module in one guest, from its boot to its end."""
 
     def __init__(
         self,
@@ -186,10 +198,10 @@ class GuestRun:
         self._machine.unplug()
 
 
-class ModuleRun(threading.Thread):
-    """All tests of one security module, run by a thread of its own in as many guests as it takes.
+class PartRun(threading.Thread):
+    """The tests of one part, run by a thread of its own: in one guest, or in more where one dies.
 
-    A guest keeps one processor busy, however many it has: modules run beside each other.
+    A guest keeps one processor busy, however many it has: parts run beside each other.
     """
 
     def __init__(
@@ -200,7 +212,7 @@ class ModuleRun(threading.Thread):
         say: Callable[[str], None],
     ) -> None:
         """Prepare to run `items`, the rest of which `boot` gets a guest for when one is needed."""
-        super().__init__(name=f"tests under {lsm_of(items[0])}", daemon=True)
+        super().__init__(name=f"tests of {part_of(items[0])}", daemon=True)
         self._items = items
         self._boot = boot
         self._room = room
@@ -282,7 +294,7 @@ class Outside:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._laboratory = Laboratory(progress=Progress(self._write))
-        self._runs: dict[Lsm, ModuleRun] = {}
+        self._runs: dict[Part, PartRun] = {}
 
     def _write(self, line: str) -> None:
         reporter: Any = self._config.pluginmanager.get_plugin("terminalreporter")
@@ -291,9 +303,15 @@ class Outside:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Bring the tests into the order they run in: by module, by reboot, else as they are."""
+        """Bring the tests into the order they run in: by part, by reboot, else as they are."""
         mine = [item for item in items if is_ours(item)]
-        mine.sort(key=lambda item: (list(Lsm).index(lsm_of(item)), phase_of(item)))
+        modules = list(Lsm)
+
+        def order(item: pytest.Item) -> tuple[int, int, int]:
+            lsm, part = part_of(item)
+            return modules.index(lsm), part, phase_of(item)
+
+        mine.sort(key=order)
         items[:] = [item for item in items if not is_ours(item)] + mine
 
     @pytest.hookimpl(tryfirst=True)
@@ -309,8 +327,8 @@ class Outside:
         for report in self._reports(item):
             item.ihook.pytest_runtest_logreport(report=report)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
-        if nextitem is None or not is_ours(nextitem) or lsm_of(nextitem) != lsm_of(item):
-            self._runs[lsm_of(item)].join()
+        if nextitem is None or not is_ours(nextitem) or part_of(nextitem) != part_of(item):
+            self._runs[part_of(item)].join()
         return True
 
     def pytest_sessionfinish(self) -> None:
@@ -319,16 +337,16 @@ class Outside:
             each.stop()
 
     def _start(self, items: Sequence[pytest.Item]) -> None:
-        """Start the tests of each module, those that are reported first before the others."""
+        """Start the tests of each part, those that are reported first before the others."""
         room = threading.Semaphore(at_a_time())
-        for lsm in dict.fromkeys(map(lsm_of, items)):
-            mine = [item for item in items if lsm_of(item) == lsm]
-            self._runs[lsm] = ModuleRun(mine, self._boot, room, self._write)
+        for part in dict.fromkeys(map(part_of, items)):
+            mine = [item for item in items if part_of(item) == part]
+            self._runs[part] = PartRun(mine, self._boot, room, self._write)
         for each in self._runs.values():
             each.start()
 
     def _reports(self, item: pytest.Item) -> list[pytest.TestReport]:
-        outcome = self._runs[lsm_of(item)].outcome()
+        outcome = self._runs[part_of(item)].outcome()
         if isinstance(outcome, LabError):
             return [_error(item, str(outcome))]
         return [
@@ -337,8 +355,8 @@ class Outside:
         ]
 
     def _boot(self, items: Sequence[pytest.Item]) -> GuestRun:
-        lsm = lsm_of(items[0])
-        logs = CHECKOUT / ".lab-logs" / lsm
+        lsm, part = part_of(items[0])
+        logs = CHECKOUT / ".lab-logs" / f"{lsm}-{part}"
         shutil.rmtree(logs, ignore_errors=True)
         logs.mkdir(parents=True)
         style = self._config.getoption("tbstyle")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
-from virtsec.commands.live import init_name, init_pid
+import pytest
+
+from virtsec.commands.live import init_name, init_pid, wait_for_init
 
 
 def process(proc: Path, pid: int, children: str, status: str, comm: str = "x") -> None:
@@ -29,3 +32,29 @@ def test_a_controller_without_init_or_gone_has_none(tmp_path: Path) -> None:
     assert init_pid(7, tmp_path) is None
     assert init_pid(None, tmp_path) is None
     assert init_name(None, tmp_path) is None
+
+
+def test_init_is_waited_for_until_it_is_no_longer_the_controller(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process(tmp_path, 100, "102 ", "NSpid:\t100\n")
+    process(tmp_path, 102, "", "NSpid:\t102\t1\n")
+    controller, systemd = tmp_path / "controller", tmp_path / "systemd"
+    for each in (controller, systemd):
+        each.touch()
+    init = tmp_path / "102" / "exe"
+    (tmp_path / "100" / "exe").symlink_to(controller)
+    init.symlink_to(controller)
+    slept = []
+
+    def execute(seconds: float) -> None:
+        slept.append(seconds)
+        init.unlink()
+        init.symlink_to(systemd)
+
+    monkeypatch.setattr(time, "sleep", execute)
+    wait_for_init(100, tmp_path)
+    assert len(slept) == 1
+    wait_for_init(7, tmp_path)
+    wait_for_init(None, tmp_path)
+    assert len(slept) == 1
