@@ -40,6 +40,7 @@ help:
 	@echo 'make test                                 check, and all tests in emulated guests'
 	@echo 'make demo  [LSM=selinux|smack]            two containers, and attacks on and from them'
 	@echo 'make picture [LSM=selinux|smack]          README'"'"'s picture of verify, made anew'
+	@echo 'make bench [LSM=selinux|smack]            how long things take, as ratios; here and in a guest'
 	@echo 'make lab   [LSM=selinux|smack] RUN=FILE   run a script as root in a fresh guest'
 	@echo 'make shell [LSM=selinux|smack]            a root shell in a fresh guest'
 	@echo 'make clean-cache                          forget all images and kernels'
@@ -50,6 +51,7 @@ check: $(VENV)/.ready
 	$(IN_VENV) ruff format --check
 	$(IN_VENV) mypy --strict --explicit-package-bases virtsec tests/unit
 	$(IN_VENV) mypy --strict tests/lab
+	MYPYPATH=tests/lab:tests $(IN_VENV) mypy --strict --explicit-package-bases tests/bench
 	$(IN_VENV) pytest -q tests/unit
 
 test: check
@@ -74,11 +76,17 @@ shell:
 images:
 	@$(LAB) images
 
-bench stress deb:
+# Measured, so neither is part of `test`: fails when a ratio is not what it must be.
+bench: $(VENV)/.ready
+	@status=0; PYTHONPATH=.:tests $(VENV)/bin/python tests/bench/run --here >bench-here.json || status=1; \
+	$(LAB) run $(GUEST) --with tests/lab/demo --with tests/bench tests/bench/run $(BENCH) \
+		>bench-$(LSM).json || status=1; exit $$status
+
+stress deb:
 	@echo 'make $@: not there yet.' >&2; exit 1
 
 clean:
-	rm -rf $(VENV) .lab-logs .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .lab-logs .mypy_cache .pytest_cache .ruff_cache bench-*.json
 
 clean-cache:
 	@$(LAB) clean

@@ -13,10 +13,12 @@ import stat
 import struct
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from virtsec.kernel import filecap, xattrs
 from virtsec.rootfs import note
+from virtsec.rootfs.shares import SMALL, dealt, spread
 from virtsec.rootfs.shift import ForeignId, Shift
 from virtsec.rootfs.survey import PENDING, Survey, Wanted, named, translated
 from virtsec.rootfs.trouble import changed, explained
@@ -29,26 +31,60 @@ _SET_ID = stat.S_ISUID | stat.S_ISGID
 _TICKS, _SECOND = 50_000_000, 1_100_000_000
 _LOOKS = 3
 
+Changes = Sequence[tuple[str, Sequence[str]]]  #: directories, and names in each
+Linked = Mapping[int, Sequence[tuple[str, str]]]  #: an inode's names: see `Survey.linked`
+
 
 def change(root: Root, wanted: Wanted, found: Survey, advance: Callable[[int], None]) -> None:
     """Make the inodes named in `found` as `wanted`; `advance` is told how many more are done.
 
     May be interrupted anywhere and run again after a new survey. Raises `RootfsFailed`, `OSError`.
     """
-    done: set[int] = set()  # those with several names that were changed by another of them
+    if found.total <= SMALL:
+        _change_all(root, wanted, found.changes, found.linked, advance)
+        return
+    # An inode with several names is looked at by one process, which knows them all.
+    several = {place for names in found.linked.values() for place in names}
+    together: list[tuple[str, list[str]]] = []
+    apart: list[tuple[str, list[str]]] = []
     for path, names in found.changes:
+        for chosen, share in (
+            ([name for name in names if (path, name) in several], together),
+            ([name for name in names if (path, name) not in several], apart),
+        ):
+            if chosen:
+                share.append((path, chosen))
+    _change_all(root, wanted, together, found.linked, advance)
+
+    def one_share(share: Changes) -> int:
+        done = [0]
+
+        def note(number: int) -> None:
+            done[0] += number
+
+        _change_all(root, wanted, share, {}, note)
+        return done[0]
+
+    for number in spread(one_share, dealt(apart)):
+        advance(number)
+
+
+def _change_all(
+    root: Root, wanted: Wanted, changes: Changes, linked: Linked, advance: Callable[[int], None]
+) -> None:
+    done: set[int] = set()  # those with several names that were changed by another of them
+    for path, names in changes:
         try:
             directory = descend(root, path)
         except FileNotFoundError:
             continue
         except OSError as error:
             raise changed(root.path / path) from error
+        place = _Place(root, path, directory, time.time_ns())
         try:
             for name in names:
                 try:
-                    _change_entry(
-                        directory, path, name, root, wanted=wanted, linked=found.linked, done=done
-                    )
+                    _change_entry(place, name, wanted, linked, done)
                 except FileNotFoundError:
                     continue
                 except OSError:
@@ -64,21 +100,24 @@ def change(root: Root, wanted: Wanted, found: Survey, advance: Callable[[int], N
         advance(len(names))
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A directory of the tree, held open."""
+
+    root: Root
+    path: str
+    descriptor: int
+    since: int  #: when it was opened, in nanoseconds
+
+
 class _Elsewhere(Exception):
     """An inode that is, or may be, another than the survey saw."""
 
 
-def _change_entry(
-    directory: int,
-    path: str,
-    name: str,
-    root: Root,
-    *,
-    wanted: Wanted,
-    linked: Mapping[int, Sequence[tuple[str, str]]],
-    done: set[int],
-) -> None:
-    held = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+def _change_entry(place: _Place, name: str, wanted: Wanted, linked: Linked, done: set[int]) -> None:
+    root = place.root
+    flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+    held = os.open(name, flags, dir_fd=place.descriptor)
     try:
         found = os.fstat(held)
         if found.st_dev != root.device:
@@ -86,13 +125,15 @@ def _change_entry(
         if not stat.S_ISDIR(found.st_mode):
             if found.st_ino in done:
                 return
-            names = linked.get(found.st_ino, [(path, name)])
-            found = _the_trees_own(root, names, held)
-            if len(names) > 1:
-                done.add(found.st_ino)
+            if not _had_one_name(found, place.since):
+                names = linked.get(found.st_ino, [(place.path, name)])
+                found = _the_trees_own(root, names, held)
+                if len(names) > 1:
+                    done.add(found.st_ino)
         inode = xattrs.held(held)
         if wanted.resumed:
             _finish(inode, found)
+            found = os.fstat(held)  # its mode is whole again
         if wanted.shift.sources:
             _move(inode, found, wanted.shift)
         _mark(inode, found, wanted)
@@ -102,13 +143,27 @@ def _change_entry(
 
 def _mark(inode: str, found: os.stat_result, wanted: Wanted) -> None:
     """Set the attributes; a note of what was there before is taken first."""
-    attributes = wanted.attributes(found)
+    attributes = wanted.attributes(found.st_ino, directory=stat.S_ISDIR(found.st_mode))
     if wanted.noting:
         note.take(inode, attributes)
     if wanted.giving_back:
         attributes = note.noted(inode) or attributes
     for attribute, value in attributes.items():
         xattrs.put(inode, attribute, value)
+
+
+def _had_one_name(found: os.stat_result, since: int) -> bool:
+    """Whether the inode had one name, and the same, ever since the time `since`.
+
+    It was held by a name in the tree after that, so this is all it has: every link, unlink and
+    rename since would have left a later time of change on it.
+    """
+    return found.st_nlink == 1 and found.st_ctime_ns + _unclear(found) < since
+
+
+def _unclear(found: os.stat_result) -> int:
+    """Within which time after its last change another may have left the same time; nanoseconds."""
+    return _TICKS if found.st_ctime_ns % 1_000_000_000 else _SECOND
 
 
 def _the_trees_own(root: Root, names: Sequence[tuple[str, str]], held: int) -> os.stat_result:
@@ -123,11 +178,11 @@ def _the_trees_own(root: Root, names: Sequence[tuple[str, str]], held: int) -> o
         now = time.time_ns()
         before = os.fstat(held)
         age = now - before.st_ctime_ns
-        unclear = _TICKS if before.st_ctime_ns % 1_000_000_000 else _SECOND
+        unclear = _unclear(before)
         if 0 <= age < unclear:
             time.sleep((unclear - age) / 1_000_000_000)
             continue
-        places = {_place(root, path, name, before) for path, name in names}
+        places = {_named_at(root, path, name, before) for path, name in names}
         after = os.fstat(held)
         if len(places) == before.st_nlink == after.st_nlink and (
             after.st_ctime_ns == before.st_ctime_ns
@@ -137,7 +192,7 @@ def _the_trees_own(root: Root, names: Sequence[tuple[str, str]], held: int) -> o
     raise _Elsewhere
 
 
-def _place(root: Root, path: str, name: str, inode: os.stat_result) -> tuple[int, str]:
+def _named_at(root: Root, path: str, name: str, inode: os.stat_result) -> tuple[int, str]:
     """The directory's inode and the name in it that leads to `inode`; raises `_Elsewhere`.
 
     A directory that is moved meanwhile has one inode whatever it is called, so it counts once.

@@ -7,18 +7,21 @@ each inode once more when it holds it.
 from __future__ import annotations
 
 import os
-import stat
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from stat import S_ISLNK, S_ISREG
+from typing import Protocol
 
 from virtsec.errors import Refused, RootfsFailed
 from virtsec.kernel import xattrs
 from virtsec.kernel.openat2 import open_in_root
 from virtsec.rootfs.note import noted
+from virtsec.rootfs.shares import SMALL, dealt, spread
 from virtsec.rootfs.shift import ForeignId, Shift
-from virtsec.rootfs.walk import Root, directories
+from virtsec.rootfs.walk import Directory, Root, directories
 
 #: On an inode whose owner is being changed, what that takes away: mode and file capability.
 PENDING = "trusted.virtsec.pending"
@@ -39,11 +42,11 @@ class Wanted:
     noting: bool = False  #: what was there before is noted on each inode
     giving_back: bool = False  #: what was noted takes the place of these attributes
 
-    def attributes(self, found: os.stat_result) -> Attributes:
+    def attributes(self, inode: int, *, directory: bool) -> Attributes:
         """The attributes an inode is to have."""
-        if stat.S_ISDIR(found.st_mode):
+        if directory:
             return self.directories
-        return self.init if found.st_ino == self.init_inode else self.files
+        return self.init if inode == self.init_inode else self.files
 
 
 @dataclass(slots=True)
@@ -63,12 +66,29 @@ class Survey:
 
 @dataclass(slots=True)
 class _Links:
-    """Names of one inode that has several."""
+    """Names of one inode that has several, and is to be changed."""
 
     path: PurePosixPath
     expected: int
     seen: list[tuple[str, str]] = field(default_factory=list)
-    wrong: bool = False
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What one process found."""
+
+    inodes: int = 0
+    changes: list[tuple[str, list[str]]] = field(default_factory=list)
+    links: dict[int, _Links] = field(default_factory=dict)
+
+    def add(self, more: _Seen) -> None:
+        """Take in what another found."""
+        self.inodes += more.inodes
+        self.changes += more.changes
+        for inode, links in more.links.items():
+            known = self.links.setdefault(inode, links)
+            if known is not links:
+                known.seen += links.seen
 
 
 def survey(root: Root, wanted: Wanted, advance: Callable[[int], None]) -> Survey:
@@ -77,37 +97,58 @@ def survey(root: Root, wanted: Wanted, advance: Callable[[int], None]) -> Survey
     Raises `RootfsFailed` for an owner that belongs to nobody here, `Refused` for a file to be
     changed that has names outside the tree.
     """
-    result = Survey()
-    links: dict[int, _Links] = {}
+    seen = _Seen()
     with named(root.path):
-        if _differs(xattrs.held(root.descriptor) + "/.", os.fstat(root.descriptor), wanted):
-            result.changes.append(("", ["."]))
-    for directory in directories(root):
-        names: list[str] = []
-        prefix = xattrs.held(directory.descriptor) + "/"
-        for entry in directory.entries:
-            name = entry.name
-            try:
-                found = entry.stat(follow_symlinks=False)
-                wrong = _differs(prefix + name, found, wanted)
-            except FileNotFoundError:
-                continue
-            except (ForeignId, ValueError):
-                with named(root.path / directory.path / name):
-                    raise
-            if wrong:
-                names.append(name)
-            if found.st_nlink > 1 and not stat.S_ISDIR(found.st_mode):
-                shown = root.path / directory.path / name
-                known = links.setdefault(found.st_ino, _Links(shown, found.st_nlink))
-                known.seen.append((directory.path, name))
-                known.wrong = known.wrong or wrong
-        if names:
-            result.changes.append((directory.path, names))
-        result.inodes += len(directory.entries)
+        top = os.fstat(root.descriptor)
+        attributes = wanted.attributes(top.st_ino, directory=True)
+        path = xattrs.held(root.descriptor) + "/."
+        if _differs(path, lambda *, follow_symlinks: top, attributes, wanted):  # noqa: ARG005
+            seen.changes.append(("", ["."]))
+    pending = deque([""])
+    for directory in directories(root, pending):
+        _look(root, directory, xattrs.held(directory.descriptor) + "/", wanted, seen)
         advance(len(directory.entries))
-    result.linked = dict(_wholly_inside(links))
-    return result
+        if seen.inodes >= SMALL:
+            break
+
+    def one_share(paths: list[str]) -> _Seen:
+        """Done by a process of its own, which may be anywhere: names are all it has to look up."""
+        found = _Seen()
+        for directory in directories(root, deque(paths)):
+            os.fchdir(directory.descriptor)
+            _look(root, directory, "", wanted, found)
+        return found
+
+    for more in spread(one_share, dealt(list(pending))):
+        seen.add(more)
+        advance(more.inodes)
+    return Survey(seen.inodes, seen.changes, dict(_wholly_inside(seen.links)))
+
+
+def _look(root: Root, directory: Directory, prefix: str, wanted: Wanted, seen: _Seen) -> None:
+    """Look at what is in a directory; with `prefix` in front a name leads to its inode."""
+    names: list[str] = []
+    for entry in directory.entries:
+        name = entry.name
+        try:
+            beneath = entry.is_dir(follow_symlinks=False)
+            attributes = wanted.attributes(entry.inode(), directory=beneath)
+            if not _differs(prefix + name, entry.stat, attributes, wanted):
+                continue
+            found = entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            continue
+        except (ForeignId, ValueError):
+            with named(root.path / directory.path / name):
+                raise
+        names.append(name)
+        if found.st_nlink > 1 and not beneath:
+            shown = root.path / directory.path / name
+            known = seen.links.setdefault(found.st_ino, _Links(shown, found.st_nlink))
+            known.seen.append((directory.path, name))
+    if names:
+        seen.changes.append((directory.path, names))
+    seen.inodes += len(directory.entries)
 
 
 @contextmanager
@@ -124,14 +165,19 @@ def named(path: PurePosixPath) -> Iterator[None]:
         raise RootfsFailed(f"{path} has attributes that make no sense: {error}.") from error
 
 
-def _differs(path: str, found: os.stat_result, wanted: Wanted) -> bool:
+class _Look(Protocol):
+    """`os.DirEntry.stat`: called where it is needed only, since it is half of what a walk takes."""
+
+    def __call__(self, *, follow_symlinks: bool) -> os.stat_result: ...
+
+
+def _differs(path: str, look: _Look, attributes: Attributes, wanted: Wanted) -> bool:
     """Whether an inode is to be changed; `path` leads to it through a held directory.
 
     Raises `ForeignId`, `ValueError`.
     """
-    if wanted.shift.sources and _moves(path, found, wanted.shift):
+    if wanted.shift.sources and _moves(path, look(follow_symlinks=False), wanted.shift):
         return True
-    attributes = wanted.attributes(found)
     if wanted.noting or wanted.giving_back:
         note = noted(path, follow=False)
         if wanted.noting and note is None:
@@ -147,7 +193,7 @@ def _differs(path: str, found: os.stat_result, wanted: Wanted) -> bool:
 def _moves(path: str, found: os.stat_result, shift: Shift) -> bool:
     if shift.moved(found.st_uid) == found.st_uid and shift.moved(found.st_gid) == found.st_gid:
         return False
-    if not stat.S_ISLNK(found.st_mode):
+    if not S_ISLNK(found.st_mode):
         translated(path, shift, follow=False)
     return True
 
@@ -173,7 +219,7 @@ def _wholly_inside(
     for inode, known in links.items():
         if len(known.seen) == known.expected:
             yield inode, known.seen
-        elif known.wrong:
+        else:
             raise Refused(
                 f"{known.path} has another name outside the tree: "
                 "a change here would change that file too.",
@@ -198,6 +244,6 @@ def find_init(root: Root, init: PurePosixPath) -> int:
         found = os.fstat(descriptor)
     finally:
         os.close(descriptor)
-    if not stat.S_ISREG(found.st_mode) or found.st_dev != root.device:
+    if not S_ISREG(found.st_mode) or found.st_dev != root.device:
         raise missing
     return found.st_ino

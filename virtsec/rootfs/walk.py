@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -88,15 +89,17 @@ def pieces(path: str, limit: int = _PIECE) -> Iterator[str]:
     yield path[start:] or "."
 
 
-def directories(root: Root) -> Iterator[Directory]:
+def directories(root: Root, pending: deque[str] | None = None) -> Iterator[Directory]:
     """Every directory of the tree, parents first, mount points left out.
 
+    With `pending` these and what is beneath them; it always has those that are still to come.
     Directories that vanish meanwhile are passed over; one that turns into something else raises
     `RootfsFailed`.
     """
-    pending = [""]
+    if pending is None:
+        pending = deque([""])
     while pending:
-        path = pending.pop()
+        path = pending.popleft()
         try:
             descriptor = descend(root, path)
         except OSError as error:
@@ -112,7 +115,7 @@ def directories(root: Root) -> Iterator[Directory]:
             if root.mounts:
                 entries = [e for e in entries if prefix + e.name not in root.mounts]
             # Before the descriptor is closed: where the kind is not known yet it takes a stat.
-            pending += [prefix + e.name for e in entries if e.is_dir(follow_symlinks=False)]
+            pending.extend(prefix + e.name for e in entries if e.is_dir(follow_symlinks=False))
             yield Directory(path, descriptor, entries)
         finally:
             os.close(descriptor)

@@ -25,13 +25,21 @@ from tests.unit.rootfs.rootfs_trees import (
 from virtsec.errors import Refused, RootfsFailed
 from virtsec.kernel import filecap
 from virtsec.mac.protocol import TreeMarks
-from virtsec.rootfs import change
+from virtsec.rootfs import change, survey
 from virtsec.rootfs import label as label_module
 from virtsec.rootfs.label import SHIFT, label_tree, rest_tree, restore_tree
 from virtsec.rootfs.survey import PENDING
 from virtsec.spec import IdRange
 
 OTHER = IdRange(2_000_000)
+
+
+@pytest.fixture(autouse=True, params=["one process", "several"])
+def processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each promise holds for a tree that is small, and for one that several processes work on."""
+    if request.param == "several":
+        for module in (survey, change):
+            monkeypatch.setattr(module, "SMALL", 0)
 
 
 class Killed(BaseException):
@@ -132,8 +140,9 @@ def test_a_shift_that_was_killed_is_taken_up_and_loses_nothing(
     assert not any(attribute(path, PENDING) for path in everything(tree))
 
 
+@pytest.mark.parametrize("then", [IDS, OTHER])
 def test_a_shift_killed_between_chown_and_chmod_keeps_the_setuid_bit(
-    tree: Path, marks: TreeMarks, monkeypatch: pytest.MonkeyPatch
+    tree: Path, marks: TreeMarks, then: IdRange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(path: str, mode: int, capability: bytes | None) -> None:
         raise Killed
@@ -142,7 +151,7 @@ def test_a_shift_killed_between_chown_and_chmod_keeps_the_setuid_bit(
         patch.setattr(change, "_give_back", killed)
         with pytest.raises(Killed):
             label(tree, marks)
-    label(tree, marks)
+    label(tree, marks, then)
     assert (tree / "usr/bin/su").stat().st_mode & 0o7777 == 0o6755
     assert attribute(tree / "usr/bin/ping", "security.capability") is not None
 

@@ -1,0 +1,134 @@
+"""What a host with many containers takes: policies, definitions, the list of them all."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import libvirt
+from bench.paired import Row, by_turns, seconds
+from bench.programs import runs
+from lxml import etree
+
+from virtsec.commands.facts import gather
+from virtsec.commands.host import open_host
+from virtsec.mac.protocol import Policy
+from virtsec.plan.define import plan_define
+from virtsec.spec import STORE, ContainerSpec
+from virtsec.step import Host, Silent
+
+IMAGE = Path("/srv/images/busybox.tar")
+FLEET = """\
+version: 1
+defaults: {{memory: 64M{shared}}}
+bases:
+  many: {{from: {image}}}
+containers:
+  - {{name: "many-{{n}}", count: {count}, base: many}}
+"""
+MODULE = "(type bench_t)(roletype object_r bench_t)"
+URI = "lxc:///"
+
+
+def policies(place: Path) -> Iterator[Row]:
+    """The policies of 1 and of 100 containers, against any module at all; SELinux only."""
+    host = open_host(Silent())
+    module = place / "bench.cil"
+    module.write_text(MODULE)
+
+    def theirs() -> None:
+        runs(("semodule", "-X", "200", "-i", str(module)))
+
+    for count, limit in ((1, 1.1), (100, 1.5)):
+        wanted = [_policy(host, f"bench-{number}") for number in range(count)]
+        ours, against = [], []
+        for _ in range(2):
+            ours.append(seconds(partial(host.mac.load, wanted)))
+            host.mac.unload([f"bench-{number}" for number in range(count)])
+            against.append(seconds(theirs))
+            runs(("semodule", "-X", "200", "-r", "bench"))
+        work = f"policy for {count} container{'s' if count > 1 else ''}"
+        yield Row(work, "semodule -i of one module", limit, tuple(ours), tuple(against))
+
+
+def _policy(host: Host, name: str) -> Policy:
+    spec = ContainerSpec(name, STORE / name / "rootfs", str(IMAGE))
+    return plan_define(spec, gather(host), host.mac).policy
+
+
+def many(place: Path, count: int, shared: bool) -> Iterator[Row]:
+    """`count` containers on one base by `virtsec fleet apply`, and the list with all there.
+
+    With `shared` they are kept apart by categories, which loads no policy.
+    """
+    file = place / "fleet.yaml"
+    small, _ = _apply(file, 10, shared)
+    destroy(file)
+    large, took = _apply(file, count, shared)
+    try:
+        yield from listing(count)
+        xml = libvirt.open(URI).lookupByName("many-1").XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+    finally:
+        destroy(file)
+    bare = _define_bare(xml, count)
+    yield Row(f"define {count:,} on one base", "a loop of defineXML", 1.3, (took,), (bare,))
+    yield Row(f"memory of define {count:,}", "memory of define 10", 1.5, (large,), (small,))
+
+
+def destroy(file: Path) -> None:
+    """Take what the file asks for away, the base too."""
+    runs(("virtsec", "fleet", "destroy", str(file)))
+    runs(("virtsec", "base", "remove", "many"))
+
+
+def listing(count: int) -> Iterator[Row]:
+    """The list of `count` domains."""
+    ours, theirs = by_turns(
+        lambda: runs(("virtsec", "list", "--all")),
+        lambda: runs(("virsh", "-c", URI, "list", "--all")),
+        7,
+    )
+    yield Row(f"virtsec list with {count:,} domains", "virsh list --all", 3.0, ours, theirs)
+
+
+def _apply(file: Path, count: int, shared: bool) -> tuple[float, float]:
+    """Peak memory in KiB and seconds of making `count`; their base is there before."""
+    kind = ", confinement: category" if shared else ""
+    file.write_text(FLEET.format(shared=kind, image=IMAGE, count=count))
+    runs(("virtsec", "base", "create", "many", "--from", str(IMAGE)))
+    begun = time.perf_counter()
+    process = subprocess.Popen(
+        ("virtsec", "fleet", "apply", str(file)), stdout=subprocess.DEVNULL, stderr=sys.stderr
+    )
+    _, status, used = os.wait4(process.pid, 0)
+    took = time.perf_counter() - begun
+    if status:
+        raise RuntimeError(f"fleet apply ended with {status}")
+    return float(used.ru_maxrss), took
+
+
+def _define_bare(xml: str, count: int) -> float:
+    """Seconds of defining as many by libvirt alone."""
+    connection = libvirt.open(URI)
+    texts = []
+    for number in range(count):
+        domain = etree.fromstring(xml)
+        domain.find("name").text = f"bare-{number}"
+        domain.find("uuid").text = str(uuid.uuid4())
+        texts.append(etree.tostring(domain, encoding="unicode"))
+
+    def define() -> None:
+        for text in texts:
+            connection.defineXML(text)
+
+    try:
+        return seconds(define)
+    finally:
+        for number in range(count):
+            connection.lookupByName(f"bare-{number}").undefine()

@@ -1,0 +1,76 @@
+"""What starts again and again: the command line, the hook, the controller; against bare Python."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+
+from bench.paired import Row, by_turns
+
+TIMES = 15
+BARE = ("/usr/bin/python3", "-I", "-S", "-c", "pass")
+FOREIGN = """<domain type='lxc'><name>theirs</name><uuid>7c9b4a5e-0d5e-4c5c-8a54-3f1f7c2f7a11</uuid>
+<memory>65536</memory><os><type>exe</type><init>/bin/sh</init></os></domain>"""
+#: libvirt_lxc is this program for the controller, in a mount namespace of its own.
+NOTHING = "/bin/true"
+LIBVIRT_LXC = "/usr/lib/libvirt/libvirt_lxc"
+
+
+def runs(
+    words: Sequence[str], stdin: str = "", environment: Mapping[str, str] | None = None
+) -> None:
+    """Run a program that has to succeed."""
+    subprocess.run(
+        words,
+        input=stdin.encode(),
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, **(environment or {})},
+        check=True,
+    )
+
+
+def command_line(*virtsec: str) -> Iterator[Row]:
+    """Help and completion, of the program that the words `virtsec` run."""
+    typer = (sys.executable, "-c", "import typer")
+    completing = {
+        "_VIRTSEC_COMPLETE": "complete_bash",
+        "COMP_WORDS": "virtsec de",
+        "COMP_CWORD": "1",
+    }
+    for work, words, environment in (
+        ("virtsec --help", (*virtsec, "--help"), {}),
+        ("completion of a command", virtsec, completing),
+    ):
+        ours, theirs = by_turns(
+            partial(runs, words, environment=environment),
+            partial(runs, typer),
+            TIMES,
+        )
+        yield Row(work, "python3 -c 'import typer'", 1.3, ours, theirs)
+
+
+def hook(path: str, name: str, xml: str) -> Iterator[Row]:
+    """The hook before a start: of container `name` with this definition, and of a foreign one."""
+    for work, limit, domain, text in (
+        ("hook before a start of ours", 2.0, name, xml),
+        ("hook before a foreign start", 1.3, "theirs", FOREIGN),
+    ):
+        words = (path, domain, "prepare", "begin", "-")
+        ours, theirs = by_turns(partial(runs, words, text), partial(runs, BARE), TIMES)
+        yield Row(work, "python3 -I -S -c pass", limit, ours, theirs)
+
+
+def controller(path: str, name: str) -> Iterator[Row]:
+    """The controller of container `name`, which does not run, up to its exec of nothing.
+
+    Runs in a mount namespace of the caller's, where libvirt_lxc is `NOTHING`.
+    """
+    words = (path, "--name", name, "--security", SECURITY, "--handshakefds", "0:1")
+    ours, theirs = by_turns(partial(runs, words), partial(runs, BARE), TIMES)
+    yield Row("controller before its exec", "python3 -I -S -c pass", 1.5, ours, theirs)
+
+
+SECURITY = "selinux" if os.path.exists("/sys/fs/selinux/enforce") else "none"

@@ -1,0 +1,90 @@
+"""A web server inside, confined, against the same tree started by libvirt alone."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from bench.paired import Row, seconds
+from bench.programs import runs
+from demo.containers import KEYED, Container, prepare
+from demo.shell import run, virsh
+
+OURS, THEIRS = "192.168.122.31", "192.168.122.32"
+PLAIN_TREE = Path("/var/lib/libvirt/lxc-bench")
+PLAIN = f"""<domain type='lxc'><name>plain</name><memory unit='MiB'>256</memory>
+<os><type>exe</type><init>/sbin/init</init></os>
+<idmap><uid start='0' target='100000' count='65536'/><gid start='0' target='100000' count='65536'/>
+</idmap>
+<devices><filesystem type='mount'><source dir='{PLAIN_TREE}'/><target dir='/'/></filesystem>
+<interface type='network'><source network='default'/>
+<ip address='{THEIRS}' prefix='24'/></interface>
+<console type='pty'/></devices></domain>"""
+TURNS = 3
+REQUESTS = 500
+
+
+def serving() -> Iterator[Row]:
+    """From the start to nginx's first byte, and how many pages it sends in a second."""
+    prepare()
+    ours = Container("bench")
+    ours.define("--address", f"{OURS}/24")
+    PLAIN_TREE.mkdir()
+    run("tar", "-xpf", str(KEYED), "-C", str(PLAIN_TREE))
+    run("sh", "-c", SHIFT, "sh", str(PLAIN_TREE))
+    run("chcon", "-R", "system_u:object_r:container_file_t:s0", str(PLAIN_TREE), check=False)
+    virsh("define", "/dev/stdin", stdin=PLAIN)
+    start: dict[str, list[float]] = {"bench": [], "plain": []}
+    pages: dict[str, list[float]] = {"bench": [], "plain": []}
+    try:
+        for turn in range(TURNS + 1):
+            for name, address in (("bench", OURS), ("plain", THEIRS)):
+                first = seconds(partial(_serve, name, address))
+                rate = REQUESTS / seconds(partial(_ask, address))
+                virsh("destroy", name)
+                if turn:  # the first is for the caches
+                    start[name].append(first)
+                    pages[name].append(rate)
+    finally:
+        virsh("undefine", "plain")
+        run("rm", "-rf", str(PLAIN_TREE))
+        run("virtsec", "undefine", "bench", "--storage")
+    against = "the same tree by libvirt alone"
+    yield Row(
+        "start to nginx's first byte", against, 1.15, tuple(start["bench"]), tuple(start["plain"])
+    )
+    yield Row(
+        "nginx's pages in a second",
+        against,
+        0.95,
+        tuple(pages["bench"]),
+        tuple(pages["plain"]),
+        most=True,
+    )
+
+
+#: What the container's ids own of a tree that was unpacked as the host's.
+SHIFT = """cd "$1"; find . -printf '%U %G %p\\0' | while IFS=' ' read -r -d '' u g p; do
+chown -h $((u + 100000)):$((g + 100000)) "$p"; done"""
+
+
+def _serve(name: str, address: str) -> None:
+    """Start it and wait for the first byte of its page."""
+    virsh("start", name)
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline:
+        with suppress(OSError), socket.create_connection((address, 80), 1) as server:
+            server.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            if server.recv(1):
+                return
+        time.sleep(0.05)
+    raise RuntimeError(f"{name} does not serve")
+
+
+def _ask(address: str) -> None:
+    """Ask for the page again and again, by one connection."""
+    runs(("curl", "-sf", "-o", "/dev/null", f"http://{address}/?[1-{REQUESTS}]"))
