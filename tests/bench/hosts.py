@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -24,6 +25,8 @@ from virtsec.spec import STORE, ContainerSpec
 from virtsec.step import Host, Silent
 
 IMAGE = Path("/srv/images/busybox.tar")
+LARGE = Path("/srv/images/debian.tar")
+TURNS = 3
 FLEET = """\
 version: 1
 defaults: {{memory: 64M{shared}}}
@@ -34,6 +37,29 @@ containers:
 """
 MODULE = "(type bench_t)(roletype object_r bench_t)"
 URI = "lxc:///"
+
+
+def defining(place: Path, shared: bool) -> Iterator[Row]:
+    """A container from an archive: unpacked with other owners, labelled, defined; no policy."""
+    tree = place / "tree"
+    kind = ("--confinement", "category") if shared else ()
+
+    def theirs() -> None:
+        tree.mkdir()
+        runs(("tar", "-xpf", str(LARGE), "-C", str(tree)))
+
+    ours, against = [], []
+    for turn in range(TURNS + 1):
+        took = seconds(
+            partial(runs, ("virtsec", "define", "bench-tar", "--from", str(LARGE), *kind))
+        )
+        runs(("virtsec", "undefine", "bench-tar", "--storage"))
+        alone = seconds(theirs)
+        shutil.rmtree(tree)
+        if turn:  # the first is for the caches
+            ours.append(took)
+            against.append(alone)
+    yield Row("define from an archive", "tar -xpf alone", 1.2, tuple(ours), tuple(against))
 
 
 def policies(place: Path) -> Iterator[Row]:

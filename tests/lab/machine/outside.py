@@ -45,7 +45,7 @@ AFTER = {"after_reboot": "reboot", "after_reset": "reset"}
 """Markers of tests that run last, once the guest has been rebooted so."""
 
 
-SECOND = "test_exec.py"
+SECOND = "test_init.py"
 """The first file of those, by name, that a module's second guest runs: each takes half the time."""
 
 Part = tuple[Lsm, int]
