@@ -15,6 +15,7 @@ from virtsec.step import Silent
 
 HOOK = "/etc/libvirt/hooks/lxc.d/50-virtsec"
 CONTROLLER = "/usr/libexec/virtsec/controller"
+MODULE = "/usr/libexec/virtsec/judgement.py"
 LINKS = "/etc/virtsec/traffic.nft"
 OPENED = 'iifname "vs-vs1" meta secmark set "linked"'
 NAME = "patient"
@@ -53,6 +54,10 @@ def edit(pattern: str) -> tuple[str, str]:
 FAULTS = {
     "the hook has another line": Planted(
         f"cp -p {HOOK} /tmp/hook; echo '# more' >>{HOOK}", f"cp -p /tmp/hook {HOOK}",
+        "host", "hook", True,
+    ),
+    "the hook's module has another line": Planted(
+        f"cp -p {MODULE} /tmp/module; echo '# more' >>{MODULE}", f"cp -p /tmp/module {MODULE}",
         "host", "hook", True,
     ),
     "anybody may write the hook": Planted(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from virtsec.doctor.check import Check, Fault
 from virtsec.domain.links import traffic_of
 from virtsec.domain.metadata import readable
 from virtsec.host import checks
+from virtsec.host.checks import Part
 from virtsec.host.daemon import ReloadDaemon, running_unit
 from virtsec.host.files import check_ancestors, find
 from virtsec.host.places import Places
@@ -107,6 +107,7 @@ def host_checks(host: Host, places: Places) -> list[Check]:
             "Mount it without, in /etc/fstab and now.",
         )
 
+    judgement, confine = checks.modules(places)
     return [
         Check("enforcing", f"{host.mac.model} runs and enforces.", enforcing),
         Check("libvirt", "libvirt can keep hooks for LXC.", lambda: _version(host.libvirt)),
@@ -117,12 +118,12 @@ def host_checks(host: Host, places: Places) -> list[Check]:
         Check(
             "hook",
             "The hook is as installed, and only root may change it.",
-            lambda: _file(places, places.hook, checks.hook_content(), set_up),
+            lambda: _as_installed(places, (checks.hook(places), judgement), set_up),
         ),
         Check(
             "controller",
             "The controller is as installed, and only root may change it.",
-            lambda: _file(places, places.controller, checks.controller_content(), set_up),
+            lambda: _as_installed(places, (checks.controller(places), confine), set_up),
         ),
         Check("hook-in-force", "libvirt asks the hook at each start.", lambda: _in_force(host)),
     ]
@@ -139,18 +140,20 @@ def _version(libvirt: Libvirt) -> Fault | None:
     )
 
 
-def _file(places: Places, path: Path, content: bytes, fix: Callable[[], None]) -> Fault | None:
-    check_ancestors(path, places)
-    found = find(path)
-    if found == as_installed(content, places):
-        return None
-    if found is None:
-        how = "is not there"
-    elif found.content != content:
-        how = "is not what this version installs"
-    else:
-        how = f"has mode {found.mode:04o} and owner {found.uid}:{found.gid}"
-    return Fault(f"{path} {how}.", SETUP, fix)
+def _as_installed(places: Places, parts: Iterable[Part], fix: Callable[[], None]) -> Fault | None:
+    for part in parts:
+        check_ancestors(part.path, places)
+        found = find(part.path)
+        if found == as_installed(part, places):
+            continue
+        if found is None:
+            how = "is not there"
+        elif found.content != part.content:
+            how = "is not what this version installs"
+        else:
+            how = f"has mode {found.mode:04o} and owner {found.uid}:{found.gid}"
+        return Fault(f"{part.path} {how}.", SETUP, fix)
+    return None
 
 
 def _in_force(host: Host) -> Fault | None:

@@ -40,7 +40,7 @@ from virtsec.domain.records import DomainRecord
 from virtsec.errors import BadInput
 from virtsec.names import check_name, check_port, port_of
 from virtsec.rootfs.bases import base_at, link_to
-from virtsec.runtime import hook
+from virtsec.runtime import judgement
 from virtsec.spec import (
     Addition,
     ApartBy,
@@ -62,11 +62,11 @@ from virtsec.spec import (
 )
 
 #: The controller that virtsec's domains name as their `<emulator>`.
-CONTROLLER = PurePosixPath(hook.CONTROLLERS[0])
-TAG = f"{{{hook.NAMESPACE}}}container"
-BASE = f"{{{hook.NAMESPACE}}}base"
+CONTROLLER = PurePosixPath(judgement.CONTROLLERS[0])
+TAG = f"{{{judgement.NAMESPACE}}}container"
+BASE = f"{{{judgement.NAMESPACE}}}base"
 #: Holds the definition of an adopted domain as it was.
-BEFORE = f"{{{hook.NAMESPACE}}}before"
+BEFORE = f"{{{judgement.NAMESPACE}}}before"
 
 #: Destinations of default routes.
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  (routes, nothing listens)
@@ -120,8 +120,8 @@ class Container:
 def write(container: Container) -> etree._Element:
     """The element that goes into `<metadata>`."""
     spec, identity = container.spec, container.identity
-    root = etree.Element(TAG, nsmap={"virtsec": hook.NAMESPACE})
-    root.set("version", hook.VERSION)
+    root = etree.Element(TAG, nsmap={"virtsec": judgement.NAMESPACE})
+    root.set("version", judgement.VERSION)
     root.set("kind", "privileged" if spec.privileged else "unprivileged")
     if spec.apart_by is not ApartBy.TYPE:
         root.set("apart", spec.apart_by.value)
@@ -137,7 +137,7 @@ def write(container: Container) -> etree._Element:
     _add(root, "init", path=str(spec.init), policy=spec.init_policy.value)
     _add(root, "controller", path=str(container.controller))
     kept = {word: getattr(spec.limits, field) for field, word in _KEPT.items()}
-    if spec.limits.inotify == hook.INOTIFY:  # which the hook takes where nothing is said
+    if spec.limits.inotify == judgement.INOTIFY:  # which the hook takes where nothing is said
         del kept["inotify"]
     _add(root, "limits", **{word: str(each) for word, each in kept.items() if each is not None})
     for mount in spec.mounts:
@@ -197,8 +197,8 @@ def read(xml: str, autostart: bool = False) -> Container | None:
         return None
     name = domain.findtext("name") or ""
     reader = _Reader(name)
-    if reader.get(ours, "version") != hook.VERSION:
-        raise reader.broken(f"is of version {ours.get('version')}, not {hook.VERSION}")
+    if reader.get(ours, "version") != judgement.VERSION:
+        raise reader.broken(f"is of version {ours.get('version')}, not {judgement.VERSION}")
     kind = reader.get(ours, "kind")
     if kind not in {"privileged", "unprivileged"}:
         raise reader.broken(f"has the unknown kind {kind!r}")
@@ -272,7 +272,7 @@ class _Reader:
         return value
 
     def child(self, node: etree._Element, tag: str) -> etree._Element:
-        found = node.find(f"{{{hook.NAMESPACE}}}{tag}")
+        found = node.find(f"{{{judgement.NAMESPACE}}}{tag}")
         if found is None:
             raise self.broken(f"lacks <{tag}>")
         return found
@@ -295,7 +295,7 @@ def _base(reader: _Reader, ours: etree._Element) -> Base | None:
 
 
 def _egress(reader: _Reader, ours: etree._Element) -> Egress:
-    node = ours.find(f"{{{hook.NAMESPACE}}}egress")
+    node = ours.find(f"{{{judgement.NAMESPACE}}}egress")
     if node is None:
         return Egress.ALL
     try:
@@ -305,7 +305,7 @@ def _egress(reader: _Reader, ours: etree._Element) -> Egress:
 
 
 def _exposed(reader: _Reader, ours: etree._Element) -> Iterator[Exposed]:
-    for node in ours.iterfind(f"{{{hook.NAMESPACE}}}exposed"):
+    for node in ours.iterfind(f"{{{judgement.NAMESPACE}}}exposed"):
         try:
             yield Exposed(*(check_port(reader.get(node, each)) for each in ("at", "port")))
         except BadInput:
@@ -313,7 +313,7 @@ def _exposed(reader: _Reader, ours: etree._Element) -> Iterator[Exposed]:
 
 
 def _ids(reader: _Reader, ours: etree._Element, privileged: bool) -> IdRange | None:
-    node = ours.find(f"{{{hook.NAMESPACE}}}ids")
+    node = ours.find(f"{{{judgement.NAMESPACE}}}ids")
     if privileged != (node is None):
         raise reader.broken("says privileged but has <ids>" if privileged else "lacks <ids>")
     if node is None:
@@ -328,7 +328,7 @@ def _ids(reader: _Reader, ours: etree._Element, privileged: bool) -> IdRange | N
 
 
 def _additions(reader: _Reader, ours: etree._Element) -> Iterator[Addition]:
-    for node in ours.iterfind(f"{{{hook.NAMESPACE}}}addition"):
+    for node in ours.iterfind(f"{{{judgement.NAMESPACE}}}addition"):
         access = tuple(reader.get(node, "access").split())
         words = (reader.get(node, "object"), node.get("kind") or "", *access)
         if not all(_WORD.fullmatch(word) for word in words):
@@ -342,7 +342,7 @@ def _port(end: Link | Served) -> dict[str, str]:
 
 
 def _links(reader: _Reader, ours: etree._Element) -> Iterator[Link]:
-    for node in ours.iterfind(f"{{{hook.NAMESPACE}}}link"):
+    for node in ours.iterfind(f"{{{judgement.NAMESPACE}}}link"):
         to = reader.get(node, "to")
         try:
             yield Link(check_name(to), *_read_port(reader, node))
@@ -351,7 +351,7 @@ def _links(reader: _Reader, ours: etree._Element) -> Iterator[Link]:
 
 
 def _served(reader: _Reader, ours: etree._Element) -> Iterator[Served]:
-    for node in ours.iterfind(f"{{{hook.NAMESPACE}}}served"):
+    for node in ours.iterfind(f"{{{judgement.NAMESPACE}}}served"):
         try:
             yield Served(*_read_port(reader, node))
         except (BadInput, ValueError):
@@ -376,7 +376,7 @@ def _memory(domain: etree._Element, name: str) -> int:
 
 
 def _limits(reader: _Reader, domain: etree._Element, ours: etree._Element, name: str) -> Limits:
-    node = ours.find(f"{{{hook.NAMESPACE}}}limits")
+    node = ours.find(f"{{{judgement.NAMESPACE}}}limits")
     texts = {field: node.get(word) for field, word in _KEPT.items()} if node is not None else {}
     numbers = {field: text.strip() for field, text in texts.items() if text}
     if wrong := [text for text in numbers.values() if not text.isdecimal()]:
@@ -428,7 +428,7 @@ def _network(domain: etree._Element, name: str) -> Network:
 
 def _mounts(domain: etree._Element, ours: etree._Element) -> tuple[Mount, ...]:
     """Bind mounts beside the root."""
-    mapped = {node.get("source") for node in ours.iterfind(f"{{{hook.NAMESPACE}}}idmap")}
+    mapped = {node.get("source") for node in ours.iterfind(f"{{{judgement.NAMESPACE}}}idmap")}
     found = []
     for node in domain.iterfind("devices/filesystem[@type='mount']"):
         source, target = node.find("source"), node.find("target")
@@ -446,4 +446,4 @@ def _mounts(domain: etree._Element, ours: etree._Element) -> tuple[Mount, ...]:
 
 
 def _add(parent: etree._Element, tag: str, **attributes: str) -> None:
-    etree.SubElement(parent, f"{{{hook.NAMESPACE}}}{tag}", attributes)
+    etree.SubElement(parent, f"{{{judgement.NAMESPACE}}}{tag}", attributes)

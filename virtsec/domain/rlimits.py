@@ -9,7 +9,7 @@ from pathlib import Path
 
 from virtsec.domain.limits import group_of
 from virtsec.errors import Failed
-from virtsec.runtime import hook
+from virtsec.runtime import judgement
 
 CGROUPS = Path("/sys/fs/cgroup")
 
@@ -41,7 +41,7 @@ def limit_inotify(name: str, controller: int, instances: int) -> None:
     child = os.fork()
     if child == 0:
         try:
-            hook.write_inotify(controller, instances)
+            judgement.write_inotify(controller, instances)
             os._exit(0)
         finally:
             os._exit(1)

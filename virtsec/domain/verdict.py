@@ -7,31 +7,31 @@ tell (the files on disk, whether the security module runs) is left to the start.
 from __future__ import annotations
 
 from virtsec.domain.metadata import TAG
-from virtsec.runtime import hook
+from virtsec.runtime import judgement
 
 
 def differences(name: str, xml: str) -> tuple[str, ...]:
     """Why the hook would refuse to start `xml`, ours; a sentence each, or none; pure."""
     ours = TAG.replace("{", "").replace("}", " ")
     try:
-        domain = hook.parse(xml.encode())
+        domain = judgement.parse(xml.encode())
         metadata = domain.only("metadata", ours)
-        start = hook.Start(name, domain, metadata)
-    except hook.Refused as refusal:
+        start = judgement.Start(name, domain, metadata)
+    except judgement.Refused as refusal:
         return (_sentence(refusal),)
     except ValueError as error:
         return (f"virtsec's metadata of {name} makes no sense: {error}.",)
     found = []
-    for check in hook.CHECKS:
-        if check is hook.check_module:
+    for check in judgement.CHECKS:
+        if check is judgement.check_module:
             continue
         try:
             check(start)
-        except hook.Refused as refusal:
+        except judgement.Refused as refusal:
             found.append(_sentence(refusal))
     return tuple(found)
 
 
-def _sentence(refusal: hook.Refused) -> str:
+def _sentence(refusal: judgement.Refused) -> str:
     text = str(refusal)
     return f"{text[:1].upper()}{text[1:]}."

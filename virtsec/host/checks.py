@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from virtsec.errors import HostNotReady, VirtsecError
-from virtsec.host.files import find, marked
+from virtsec.host.files import compiled, find, marked
 from virtsec.host.places import Places
 
 if TYPE_CHECKING:
     from virtsec.step import Host
+
+EXECUTABLE, READABLE = 0o755, 0o644
 
 
 def check_kernel(places: Places) -> None:
@@ -57,11 +61,8 @@ def readiness(host: Host, places: Places | None = None) -> list[str]:
     missing = []
     if (policy := host.mac.ready()) is not None:
         missing.append(policy)
-    for what, path, source in (
-        ("libvirt's hook", places.hook, hook_content()),
-        ("the controller", places.controller, controller_content()),
-    ):
-        missing += _missing(what, path, source)
+    for part in runtime(places):
+        missing += _missing(part)
     return missing
 
 
@@ -73,24 +74,63 @@ def check_ready(host: Host, places: Places | None = None) -> None:
         )
 
 
-def _missing(what: str, path: Path, content: bytes) -> list[str]:
+def _missing(part: Part) -> list[str]:
     try:
-        found = find(path)
+        found = find(part.path)
     except VirtsecError:
-        return [f"{path} is not a file"]
+        return [f"{part.path} is not a file"]
     if found is None:
-        return [f"{what} is not installed"]
-    return [] if found.content == content else [f"{what} is not this version's"]
+        return [f"{part.what} is not installed"]
+    return [] if found.content == part.content else [f"{part.what} is not this version's"]
 
 
-def hook_content() -> bytes:
-    """The hook as it is installed."""
-    return _runtime("hook.py")
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A file that runs when a container starts, as setup installs it."""
+
+    what: str  #: in a sentence
+    path: Path
+    content: bytes = field(repr=False)
+    mode: int
 
 
-def controller_content() -> bytes:
-    """The controller as it is installed."""
-    return _runtime("controller.py")
+def hook(places: Places) -> Part:
+    """What libvirt runs."""
+    return Part("libvirt's hook", places.hook, _runtime("hook.py"), EXECUTABLE)
+
+
+def controller(places: Places) -> Part:
+    """What containers name as `<emulator>`."""
+    return Part("the controller", places.controller, _runtime("controller.py"), EXECUTABLE)
+
+
+def modules(places: Places) -> list[Part]:
+    """What these two import."""
+    return [
+        Part(what, places.modules / name, _runtime(name), READABLE)
+        for what, name in (
+            ("the hook's module", "judgement.py"),
+            ("the controller's module", "confine.py"),
+        )
+    ]
+
+
+def runtime(places: Places) -> list[Part]:
+    """All that has to be there, as this version has it, for a container to start."""
+    return [hook(places), controller(places), *modules(places)]
+
+
+def kept_compiled(places: Places) -> list[Part]:
+    """What spares Python the compiling of `modules` at each start; nothing depends on it."""
+    return [
+        Part(
+            f"{part.what}, compiled",
+            places.compiled / f"{part.path.stem}.{sys.implementation.cache_tag}.pyc",
+            compiled(part.content, part.path),
+            READABLE,
+        )
+        for part in modules(places)
+    ]
 
 
 def _runtime(name: str) -> bytes:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
+import marshal
 import os
 import stat
 from dataclasses import dataclass, field
@@ -12,14 +14,28 @@ from virtsec.errors import Failed, Refused
 from virtsec.host.places import Places
 from virtsec.step import Host
 
-#: Second line of each file setup installs: what makes it ours, in whatever version.
+#: First or second line of each text that setup installs: what makes it ours, in whatever version.
 MARK = b"# Installed by 'virtsec setup'; 'virtsec setup --remove' takes it away.\n"
 
 
 def marked(content: bytes) -> bytes:
-    """`content` of a script with `MARK` after its first line."""
+    """`content` with `MARK`: after its first line where that names an interpreter."""
+    if not content.startswith(b"#!"):
+        return MARK + content
     shebang, rest = content.split(b"\n", 1)
     return shebang + b"\n" + MARK + rest
+
+
+def compiled(source: bytes, path: Path) -> bytes:
+    """What Python keeps of the module with this source at `path`: used while the source is that.
+
+    PEP 552 has the header: the flags are for a hash that is checked. Of what follows only the first
+    object is read, so there is room for `MARK`. In marshal's version 2 the same is always the same.
+    """
+    code = compile(source, str(path), "exec", dont_inherit=True, optimize=0)
+    flags = (0b11).to_bytes(4, "little")
+    header = importlib.util.MAGIC_NUMBER + flags + importlib.util.source_hash(source)
+    return header + marshal.dumps(code, 2) + MARK
 
 
 @dataclass(frozen=True, slots=True)

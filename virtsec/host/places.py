@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from virtsec.runtime import hook
+from virtsec.runtime import judgement
 from virtsec.spec import STORE
 
 #: Where the hook is; libvirt takes the scripts of lxc.d in byte order.
 HOOK = "/etc/libvirt/hooks/lxc.d/50-virtsec"
 #: What containers name as `<emulator>`; the hook accepts no other.
-CONTROLLER = hook.CONTROLLERS[0]
+CONTROLLER = judgement.CONTROLLERS[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,16 @@ class Places:
     def controller(self) -> Path:
         """What containers name as `<emulator>`."""
         return self.at(CONTROLLER)
+
+    @property
+    def modules(self) -> Path:
+        """What hook and controller import."""
+        return self.controller.parent
+
+    @property
+    def compiled(self) -> Path:
+        """What Python keeps of those modules."""
+        return self.modules / "__pycache__"
 
     @property
     def store(self) -> Path:

@@ -20,6 +20,7 @@ from virtsec.domain.links import traffic_of
 from virtsec.domain.metadata import read, readable
 from virtsec.errors import BadInput, Refused
 from virtsec.host import checks
+from virtsec.host.checks import Part
 from virtsec.host.daemon import ReloadDaemon, running_unit
 from virtsec.host.files import (
     ChangeMode,
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 #: Root's alone to list, but to be entered by the ids of unprivileged containers: libvirt_lxc sets
 #: up their roots as the container's own root, which has no power over the host's directories.
 STORE_MODE = 0o711
-_EXECUTABLE = 0o755
 _DIRECTORY = 0o755
 
 
@@ -101,15 +101,16 @@ def plan_setup(
 ) -> list[Step]:
     """The steps that are left to make this host ready; changes nothing."""
     checks.check_kernel(places)
-    hook = _install(places, places.hook, checks.hook_content())
-    controller = _install(places, places.controller, checks.controller_content())
+    hook = _install(places, checks.hook(places))
+    controller = _install(places, checks.controller(places))
     steps = list(mac.setup_steps(traffic_of(list(readable(libvirt.domains())))))
     for path, mode in _directories(places):
         steps += _directory(places, path, mode)
     if hook and hook.before is None and (found := find(places.controller)):
         # Left from a host whose hook was taken away: gone until libvirt sees the new hook.
         steps.append(RemoveFile(places.controller, found))
-        controller = _fresh(places, places.controller, checks.controller_content())
+        controller = _fresh(places, checks.controller(places))
+    steps += _modules(places)
     steps += [hook] if hook else []
     if controller:
         if controller.before is None:
@@ -144,7 +145,11 @@ def plan_remove(
         steps.append(ReloadDaemon(unit()))
     if controller:
         steps.append(RemoveFile(places.controller, controller))
-    for target in (places.hook, places.controller):
+    imported = [part.path for part in checks.modules(places)]
+    for path in (*imported, *places.compiled.glob("*.pyc")):
+        if found := _own(path):
+            steps.append(RemoveFile(path, found))
+    for target in (places.hook, places.controller, *imported):
         if left := find(staging_of(target)):  # of a setup that was killed
             steps.append(RemoveFile(staging_of(target), left))
     going = {step.target for step in steps if isinstance(step, RemoveFile)}
@@ -154,7 +159,13 @@ def plan_remove(
 
 def own_directories(places: Places) -> list[Path]:
     """The directories setup takes away again when nothing is in them."""
-    return [places.hook_directory, places.controller.parent, places.store, places.settings]
+    return [
+        places.hook_directory,
+        places.modules,
+        places.compiled,
+        places.store,
+        places.settings,
+    ]
 
 
 def _ours(xml: str) -> bool:
@@ -164,30 +175,46 @@ def _ours(xml: str) -> bool:
         return True
 
 
-def _install(places: Places, target: Path, content: bytes) -> InstallFile | None:
-    """The step that puts `content` at `target`; None when it is there as it should be."""
+def _modules(places: Places) -> list[Step]:
+    """What puts there what hook and controller import, and takes away what no Python reads now."""
+    compiled = checks.kept_compiled(places)
+    wanted = [_install(places, part) for part in (*checks.modules(places), *compiled)]
+    steps: list[Step] = [step for step in wanted if step]
+    for path in set(places.compiled.glob("*.pyc")) - {part.path for part in compiled}:
+        if found := _own(path):
+            steps.append(RemoveFile(path, found))
+    return steps
+
+
+def _install(places: Places, part: Part) -> InstallFile | None:
+    """The step that installs a part; None when it is there as it should be."""
+    target = part.path
     check_ancestors(target, places)
     before = find(target)
-    if before == as_installed(content, places):
+    if before == as_installed(part, places):
         return None
     if before is not None and not before.ours:
         raise Refused(
             f"{target} is there already, and virtsec did not put it there.",
             "Move it away, then run `virtsec setup` again.",
         )
-    return _fresh(places, target, content, before)
+    return _fresh(places, part, before)
 
 
-def as_installed(content: bytes, places: Places) -> Found:
-    """What setup leaves where it puts `content`."""
-    return Found(content, _EXECUTABLE, places.uid, places.gid)
+def as_installed(part: Part, places: Places) -> Found:
+    """What setup leaves where it puts a part."""
+    return Found(part.content, part.mode, places.uid, places.gid)
 
 
-def _fresh(
-    places: Places, target: Path, content: bytes, before: Found | None = None
-) -> InstallFile:
+def _fresh(places: Places, part: Part, before: Found | None = None) -> InstallFile:
     return InstallFile(
-        target, content, _EXECUTABLE, places.uid, places.gid, staging_of(target), before
+        part.path,
+        part.content,
+        part.mode,
+        places.uid,
+        places.gid,
+        staging_of(part.path),
+        before,
     )
 
 
@@ -240,9 +267,10 @@ def _directories(places: Places) -> list[tuple[Path, int]]:
 def _empty_directories(places: Places, going: set[Path]) -> list[Step]:
     """Steps for those of our directories that hold nothing once `going` is gone."""
     steps: list[Step] = []
-    for path in own_directories(places):
+    for path in reversed(own_directories(places)):
         if path.is_dir() and not path.is_symlink() and set(path.iterdir()) <= going:
             status = path.stat()
+            going.add(path)
             steps.append(
                 RemoveDirectory(path, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
             )

@@ -49,7 +49,7 @@ from virtsec.kernel import userns
 from virtsec.kernel.privilege import prctl
 from virtsec.kernel.syscall import check, libc, syscall
 from virtsec.runtime import parcel
-from virtsec.runtime.controller import LAST_DESCRIPTOR, refuse_calls
+from virtsec.runtime.confine import LAST_DESCRIPTOR, refuse_calls
 
 MESSAGE = 1 << 17  # bytes an order has at most; below what a socket takes at once
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.host.host_fakes import CONTROLLER, NETWORK, Done, FakeLibvirt, FakeMac, Machine
-from virtsec.host.files import marked
+from tests.unit.host.host_fakes import NETWORK, Done, FakeLibvirt, FakeMac, Machine
 from virtsec.host.places import Places
 
 
@@ -32,7 +31,6 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
         path.write_text(text)
     libvirt = FakeLibvirt(places.forwarding, {"default": NETWORK})
     found = Machine(places, libvirt, FakeMac())
-    monkeypatch.setattr("virtsec.host.checks.controller_content", lambda: marked(CONTROLLER))
 
     def systemctl(*words: str) -> Any:
         if words[0] == "kill":

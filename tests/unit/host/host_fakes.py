@@ -18,7 +18,6 @@ NETWORK = """<network>
   <bridge name='virbr0' stp='on' delay='0'/>
 </network>
 """
-CONTROLLER = b"#!/usr/bin/python3 -IS\nraise SystemExit\n"
 
 
 @dataclass

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from lxml import etree
 from tests.unit.host.host_fakes import Machine, broken_domain, foreign_domain
 from virtsec.domain.records import DomainRecord
 from virtsec.errors import Failed, HostNotReady, Refused
-from virtsec.host.checks import check_ready, hook_content, installed, readiness
+from virtsec.host.checks import check_ready, hook, installed, readiness
 from virtsec.host.files import MARK
 from virtsec.host.setup import setup
 from virtsec.step import Step, execute
@@ -34,9 +36,36 @@ def test_setup_installs_hook_and_controller_as_roots_own_executables(machine: Ma
         assert stat.S_ISREG(status.st_mode)
         assert stat.S_IMODE(status.st_mode) == 0o755
         assert status.st_uid == machine.places.uid
-    assert machine.places.hook.read_bytes() == hook_content()
-    assert MARK in hook_content()
-    assert hook_content().startswith(b"#!/usr/bin/python3")
+    assert machine.places.hook.read_bytes() == hook(machine.places).content
+    assert MARK in hook(machine.places).content
+    assert hook(machine.places).content.startswith(b"#!/usr/bin/python3")
+
+
+@pytest.mark.parametrize("name", ["judgement", "confine"])
+def test_what_hook_and_controller_import_is_not_compiled_at_each_start(
+    machine: Machine, name: str
+) -> None:
+    """Python says what it reads; what was compiled of another source it does not use."""
+    run(machine)
+    script = f"import sys; sys.path.insert(0, {str(machine.places.modules)!r}); import {name}"
+    words = (sys.executable, "-IBSv", "-c", script)
+    kept = f"code object from {str(machine.places.compiled / name)!r}"[:-1]
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stderr
+    assert kept in said
+    source = machine.places.modules / f"{name}.py"
+    source.write_bytes(source.read_bytes() + b"# more\n")
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stderr
+    assert kept not in said
+
+
+def test_what_an_older_python_kept_goes(machine: Machine) -> None:
+    run(machine)
+    (kept,) = machine.places.compiled.glob("confine.*")
+    old, foreign = (machine.places.compiled / f"confine.{name}.pyc" for name in ("old", "foreign"))
+    old.write_bytes(kept.read_bytes())
+    foreign.write_bytes(b"")
+    assert run(machine) == [f"remove {old}"]
+    assert foreign.exists()
 
 
 def test_nothing_of_ours_is_left_in_run(machine: Machine) -> None:
@@ -124,7 +153,7 @@ def test_an_older_hook_of_ours_is_replaced(machine: Machine) -> None:
     machine.places.hook.chmod(0o755)
     assert readiness(machine.host, machine.places) == ["libvirt's hook is not this version's"]
     assert run(machine) == [f"replace {machine.places.hook}"]
-    assert machine.places.hook.read_bytes() == hook_content()
+    assert machine.places.hook.read_bytes() == hook(machine.places).content
 
 
 @pytest.mark.parametrize("what", ["hook", "controller"])
@@ -142,7 +171,7 @@ def test_a_link_in_the_way_is_neither_followed_nor_replaced(
     machine: Machine, tmp_path: Path
 ) -> None:
     outside = tmp_path / "outside"
-    outside.write_bytes(hook_content())
+    outside.write_bytes(hook(machine.places).content)
     machine.places.hook.parent.mkdir(parents=True)
     machine.places.hook.symlink_to(outside)
     with pytest.raises(Refused):
@@ -268,6 +297,8 @@ def test_readiness_names_what_is_missing_and_setup_provides_it(machine: Machine)
         "the base policy is not loaded",
         "libvirt's hook is not installed",
         "the controller is not installed",
+        "the hook's module is not installed",
+        "the controller's module is not installed",
     ]
     with pytest.raises(HostNotReady, match="the base policy is not loaded; libvirt's hook"):
         check_ready(machine.host, machine.places)

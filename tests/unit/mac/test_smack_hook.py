@@ -12,7 +12,7 @@ import pytest
 from tests.unit.mac.smack_fakes import FakeSmackfs
 from virtsec.mac.smack.policy import container_policy
 from virtsec.mac.smack.rule import Rule, parse
-from virtsec.runtime import hook
+from virtsec.runtime import judgement
 
 
 class Posix:
@@ -27,7 +27,7 @@ class Posix:
         return getattr(posix, name)
 
     def open(self, path: str, flags: int) -> int:
-        known = {hook.Smack.running: self.LOAD, hook.Smack.query: self.QUERY}
+        known = {judgement.Smack.running: self.LOAD, judgement.Smack.query: self.QUERY}
         return known[path] if path in known else int(posix.open(path, flags))
 
     def write(self, descriptor: int, data: bytes) -> int:
@@ -45,17 +45,17 @@ class Posix:
 @pytest.fixture
 def kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeSmackfs:
     kernel = FakeSmackfs()
-    monkeypatch.setattr(hook, "posix", Posix(kernel))
-    monkeypatch.setattr(hook.Smack, "kept", f"{tmp_path}/virtsec-")
+    monkeypatch.setattr(judgement, "posix", Posix(kernel))
+    monkeypatch.setattr(judgement.Smack, "kept", f"{tmp_path}/virtsec-")
     (tmp_path / "virtsec-vs1").write_text(container_policy("vs1").text)
     return kernel
 
 
-VS1: Any = SimpleNamespace(name="vs1", model=hook.Smack)
+VS1: Any = SimpleNamespace(name="vs1", model=judgement.Smack)
 
 
 def test_rules_that_a_boot_lost_are_loaded(kernel: FakeSmackfs) -> None:
-    hook.load_rules(VS1)
+    judgement.load_rules(VS1)
     assert kernel.rules() == [Rule("_", "vs1", "rwxat"), Rule("virtsec-link", "vs1", "w")]
 
 
@@ -64,33 +64,33 @@ def test_rules_that_a_boot_lost_are_loaded(kernel: FakeSmackfs) -> None:
 )
 def test_a_rule_that_opens_the_host_stops_the_start(kernel: FakeSmackfs, rule: Rule) -> None:
     kernel.load(rule)
-    with pytest.raises(hook.Refused, match=f"a rule allows 'vs1 {rule.object}"):
-        hook.load_rules(VS1)
+    with pytest.raises(judgement.Refused, match=f"a rule allows 'vs1 {rule.object}"):
+        judgement.load_rules(VS1)
 
 
 def test_a_rule_the_kernel_does_not_take_stops_the_start(kernel: FakeSmackfs) -> None:
     kernel.deaf.add("vs1")
-    with pytest.raises(hook.Refused, match="no rule allows '_ vs1 rwx'"):
-        hook.load_rules(VS1)
+    with pytest.raises(judgement.Refused, match="no rule allows '_ vs1 rwx'"):
+        judgement.load_rules(VS1)
 
 
 def test_rules_that_are_gone_stop_the_start(kernel: FakeSmackfs, tmp_path: Path) -> None:
     (tmp_path / "virtsec-vs1").unlink()
-    with pytest.raises(hook.Refused, match="define it again"):
-        hook.load_rules(VS1)
+    with pytest.raises(judgement.Refused, match="define it again"):
+        judgement.load_rules(VS1)
 
 
 def test_nothing_starts_while_packets_would_not_be_labelled(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(hook, "PACKETS", str(tmp_path))
-    hook.check_packets()
-    monkeypatch.setattr(hook, "PACKETS", "/nowhere")
-    with pytest.raises(hook.Refused, match="start it"):
-        hook.check_packets()
+    monkeypatch.setattr(judgement, "PACKETS", str(tmp_path))
+    judgement.check_packets()
+    monkeypatch.setattr(judgement, "PACKETS", "/nowhere")
+    with pytest.raises(judgement.Refused, match="start it"):
+        judgement.check_packets()
 
 
 def test_under_selinux_no_smackfs_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hook, "posix", None)
-    start: Any = SimpleNamespace(name="vs1", model=hook.SELinux)
-    hook.load_rules(start)
+    monkeypatch.setattr(judgement, "posix", None)
+    start: Any = SimpleNamespace(name="vs1", model=judgement.SELinux)
+    judgement.load_rules(start)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.runtime.runtime_samples import Container, container
-from virtsec.runtime import hook
+from virtsec.runtime import judgement
 
 #: Judges a domain's XML; returns the sentence it is refused with, or None.
 Judge = Callable[..., str | None]
@@ -23,16 +23,16 @@ def stopped(tmp_path: Path) -> Container:
 @pytest.fixture
 def judge(monkeypatch: pytest.MonkeyPatch) -> Judge:
     """The hook's verdict on XML alone, on a host where the security module runs."""
-    prepared: list[hook.Start] = []
-    monkeypatch.setattr(hook, "prepare", prepared.append)
-    monkeypatch.setattr(hook.SELinux, "running", "/")
-    monkeypatch.setattr(hook.Smack, "running", "/")
+    prepared: list[judgement.Start] = []
+    monkeypatch.setattr(judgement, "prepare", prepared.append)
+    monkeypatch.setattr(judgement.SELinux, "running", "/")
+    monkeypatch.setattr(judgement.Smack, "running", "/")
 
     def judge(xml: str | bytes, name: str = "vs1", ours: bool = True) -> str | None:
         prepared.clear()
         try:
-            hook.judge(name, xml if isinstance(xml, bytes) else xml.encode())
-        except hook.Refused as refusal:
+            judgement.judge(name, xml if isinstance(xml, bytes) else xml.encode())
+        except judgement.Refused as refusal:
             assert not prepared
             return str(refusal)
         assert bool(prepared) == ours

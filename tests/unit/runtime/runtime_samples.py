@@ -14,9 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from virtsec.runtime import hook
+from virtsec.runtime import judgement
 
-RUNTIME = Path(hook.__file__).parent
+RUNTIME = Path(judgement.__file__).parent
+#: The programs that are installed, and the module that each is made of.
+MODULES = {"hook.py": "judgement.py", "controller.py": "confine.py"}
 DOMAINS = Path(__file__).parent / "domains"
 KINDS = ("unprivileged", "privileged")
 
@@ -64,12 +66,16 @@ def run(
 
 
 def installed(name: str, directory: Path, exchanges: Mapping[str, str]) -> Path:
-    """A copy of a runtime file with texts exchanged, each of which must be there once."""
-    text = (RUNTIME / name).read_text()
+    """A copy of a program and its module; texts of that exchanged, each of which is there once."""
+    module = MODULES[name]
+    text = (RUNTIME / module).read_text()
     for old, new in exchanges.items():
         text = changed(text, old, new)
+    (directory / module).write_text(text)
     path = directory / name
-    path.write_text(text)
+    path.write_text(
+        changed((RUNTIME / name).read_text(), '"/usr/libexec/virtsec"', repr(str(directory)))
+    )
     path.chmod(0o755)
     return path
 

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.runtime.runtime_samples import installed, run
-from virtsec.runtime import controller
+from virtsec.runtime import confine
 
 #: As libvirt 11.3 calls it.
 ARGUMENTS = [
@@ -68,14 +68,14 @@ NUMBERS = {
 
 class TestArguments:
     def test_libvirts_own_are_understood(self) -> None:
-        options = controller.parse(ARGUMENTS)
+        options = confine.parse(ARGUMENTS)
         assert options["--name"] == ["vs1"]
         assert options["--security"] == ["selinux"]
-        assert controller.named_descriptors(options) == {0, 1, 2, 24, 25, 28}
+        assert confine.named_descriptors(options) == {0, 1, 2, 24, 25, 28}
 
     def test_passed_descriptors_stay_open(self) -> None:
-        options = controller.parse([*ARGUMENTS, "--passfd", "30", "--console", "31"])
-        assert {24, 30, 31} <= controller.named_descriptors(options)
+        options = confine.parse([*ARGUMENTS, "--passfd", "30", "--console", "31"])
+        assert {24, 30, 31} <= confine.named_descriptors(options)
 
     @pytest.mark.parametrize(
         "arguments",
@@ -100,28 +100,28 @@ class TestArguments:
     def test_any_other_is_refused(self, arguments: list[str]) -> None:
         """getopt takes abbreviations, short forms and the last of several: none gets that far."""
         for placed in ([*ARGUMENTS, *arguments], [*arguments, *ARGUMENTS]):
-            with pytest.raises(controller.Refused):
-                controller.named_descriptors(controller.parse(placed))
+            with pytest.raises(confine.Refused):
+                confine.named_descriptors(confine.parse(placed))
 
     @pytest.mark.parametrize("missing", ["--name", "--security=selinux", "--handshakefds"])
     def test_none_of_the_needed_may_be_missing(self, missing: str) -> None:
         place = ARGUMENTS.index(missing)
         width = 1 if "=" in missing else 2
-        with pytest.raises(controller.Refused):
-            controller.parse(ARGUMENTS[:place] + ARGUMENTS[place + width :])
+        with pytest.raises(confine.Refused):
+            confine.parse(ARGUMENTS[:place] + ARGUMENTS[place + width :])
 
     @pytest.mark.parametrize("value", ["", "x", "-1", "1:", "1:x", " 3"])
     def test_a_descriptor_is_a_number(self, value: str) -> None:
-        with pytest.raises(controller.Refused):
-            controller.named_descriptors(controller.parse([*ARGUMENTS, "--console", value]))
+        with pytest.raises(confine.Refused):
+            confine.named_descriptors(confine.parse([*ARGUMENTS, "--console", value]))
 
     @given(st.lists(st.sampled_from([*ARGUMENTS, "--share-net", "--share-net=1", "", "-b", "--n"])))
     def test_whatever_comes_in_no_namespace_is_shared(self, arguments: list[str]) -> None:
         try:
-            options = controller.parse(arguments)
-        except controller.Refused:
+            options = confine.parse(arguments)
+        except confine.Refused:
             return
-        assert set(options) == set(controller.VALUED)
+        assert set(options) == set(confine.VALUED)
         assert len(options["--name"]) == len(options["--security"]) == 1
 
 
@@ -143,14 +143,14 @@ def become(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ran]:
         ran.path, ran.command, ran.environment = path, command, environment
 
     monkeypatch.setattr(posix, "execve", execve)
-    monkeypatch.setattr(controller, "close_all_but", lambda _: None)
-    monkeypatch.setattr(controller, "enter_slice", lambda _: None)  # tests/lab sees it done
-    monkeypatch.setattr(controller, "refuse_calls", lambda: None)  # not for the tests as well
-    monkeypatch.setattr(controller, "SELINUX", "/")
-    monkeypatch.setattr(controller, "program", lambda *paths: paths[0])
+    monkeypatch.setattr(confine, "close_all_but", lambda _: None)
+    monkeypatch.setattr(confine, "enter_slice", lambda _: None)  # tests/lab sees it done
+    monkeypatch.setattr(confine, "refuse_calls", lambda: None)  # not for the tests as well
+    monkeypatch.setattr(confine, "SELINUX", "/")
+    monkeypatch.setattr(confine, "program", lambda *paths: paths[0])
 
     def become(*arguments: str) -> Ran:
-        controller.main(list(arguments))
+        confine.main(list(arguments))
         return ran
 
     return become
@@ -160,11 +160,11 @@ class TestFilter:
     @NEEDS_ROOT
     @pytest.mark.skipif(os.uname().machine != "x86_64", reason="numbers of x86_64's system calls")
     def test_the_kernel_refuses_those_calls_and_no_other(self) -> None:
-        refused = controller.REFUSED_CALLS[0xC000003E]
+        refused = confine.REFUSED_CALLS[0xC000003E]
         keyctl, before, after, getpid = 250, 247, 251, 39
         numbers = [*refused[:-1], keyctl | 0x40000000, before, after, getpid]
         done = subprocess.run(
-            [sys.executable, "-c", FILTERED, controller.__file__, *map(str, numbers)],
+            [sys.executable, "-c", FILTERED, confine.__file__, *map(str, numbers)],
             capture_output=True,
             check=True,
         )
@@ -191,7 +191,7 @@ class TestExecution:
 
     def test_mac_override_stays_for_libvirt_lxc(self) -> None:
         """It writes into directories labelled `_` under Smack; the XML takes it from init."""
-        assert "mac_override" not in controller.DROPPED
+        assert "mac_override" not in confine.DROPPED
 
     def test_only_libvirts_own_environment_goes_on(
         self, become: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
@@ -215,14 +215,14 @@ class TestExecution:
         program = tmp_path / "libvirt_lxc"
         program.write_bytes(b"")
         program.chmod(mode)
-        with pytest.raises(controller.Refused, match="others than root"):
-            controller.program(str(program))
+        with pytest.raises(confine.Refused, match="others than root"):
+            confine.program(str(program))
 
     def test_what_is_no_file_is_not_run(self, tmp_path: Path) -> None:
-        with pytest.raises(controller.Refused):
-            controller.program(str(tmp_path))
+        with pytest.raises(confine.Refused):
+            confine.program(str(tmp_path))
         with pytest.raises(FileNotFoundError):
-            controller.program(str(tmp_path / "none"), str(tmp_path / "nowhere"))
+            confine.program(str(tmp_path / "none"), str(tmp_path / "nowhere"))
 
 
 class TestConfinement:
@@ -233,41 +233,41 @@ class TestConfinement:
         """A file in the place of /proc/self/attr/smack/current, on a host that has Smack only."""
         current = tmp_path / "current"
         current.write_bytes(b"_")
-        monkeypatch.setattr(controller, "SELINUX", "/nowhere")
-        monkeypatch.setattr(controller, "SMACK", "/")
-        monkeypatch.setattr(controller, "SMACK_LABEL", ("/nowhere", str(current)))
+        monkeypatch.setattr(confine, "SELINUX", "/nowhere")
+        monkeypatch.setattr(confine, "SMACK", "/")
+        monkeypatch.setattr(confine, "SMACK_LABEL", ("/nowhere", str(current)))
         return current
 
     @pytest.mark.parametrize("model", ["none", "smack"])
     def test_under_smack_it_takes_the_containers_label(self, model: str, smack: Path) -> None:
-        controller.take_confinement("vs1", model)
+        confine.take_confinement("vs1", model)
         assert smack.read_bytes() == b"vs1"
 
     def test_a_label_that_was_not_taken_is_noticed(self, smack: Path) -> None:
         smack.write_bytes(b"system")
-        with pytest.raises(controller.Refused, match="'vs1tem'"):
-            controller.take_confinement("vs1", "none")
+        with pytest.raises(confine.Refused, match="'vs1tem'"):
+            confine.take_confinement("vs1", "none")
 
     @pytest.mark.parametrize("name", ["", "_", "-vs1", "v s", "vs1/", "Vs1", "v" * 24, "vs1\n"])
     def test_a_name_that_smack_would_cut_is_refused(
         self, name: str, smack: Path, become: Callable[..., Ran]
     ) -> None:
-        with pytest.raises(controller.Refused, match="name is odd"):
+        with pytest.raises(confine.Refused, match="name is odd"):
             become("--name", name, "--security=none", "--handshakefds", "1:2")
         assert smack.read_bytes() == b"_"
 
     def test_a_kernel_that_refuses_the_label_ends_it(
         self, smack: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(controller, "SMACK_LABEL", ("/dev/full",))
+        monkeypatch.setattr(confine, "SMACK_LABEL", ("/dev/full",))
         with pytest.raises(OSError, match="No space"):
-            controller.take_confinement("vs1", "none")
+            confine.take_confinement("vs1", "none")
 
     def test_the_label_is_taken_before_mac_admin_is_dropped(
         self, smack: Path, become: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Dropped before, it could not be; dropped later, tmpfs would be born as `_`."""
-        monkeypatch.setattr(controller, "SELINUX", "/nowhere")
+        monkeypatch.setattr(confine, "SELINUX", "/nowhere")
         labels: list[bytes] = []
         execve = posix.execve
 
@@ -283,31 +283,31 @@ class TestConfinement:
     def test_the_other_modules_driver_is_refused(
         self, smack: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        with pytest.raises(controller.Refused, match="under Smack"):
-            controller.take_confinement("vs1", "apparmor")
-        monkeypatch.setattr(controller, "SELINUX", "/")
+        with pytest.raises(confine.Refused, match="under Smack"):
+            confine.take_confinement("vs1", "apparmor")
+        monkeypatch.setattr(confine, "SELINUX", "/")
         for model in ("none", "apparmor", "", "smack"):
-            with pytest.raises(controller.Refused, match="under SELinux"):
-                controller.take_confinement("vs1", model)
+            with pytest.raises(confine.Refused, match="under SELinux"):
+                confine.take_confinement("vs1", model)
         assert smack.read_bytes() == b"_"
 
     def test_without_a_module_nothing_starts(
         self, smack: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(controller, "SMACK", "/nowhere")
-        with pytest.raises(controller.Refused, match="neither"):
-            controller.take_confinement("vs1", "none")
+        monkeypatch.setattr(confine, "SMACK", "/nowhere")
+        with pytest.raises(confine.Refused, match="neither"):
+            confine.take_confinement("vs1", "none")
 
 
 class TestOrders:
     def test_without_any_nothing_is_done(self, tmp_path: Path) -> None:
-        controller.obey(str(tmp_path))
+        confine.obey(str(tmp_path))
 
     def test_open_files_are_limited_for_all_that_comes(self, tmp_path: Path) -> None:
         (tmp_path / "orders").write_text("files 123\n")
         asks = "import resource; print(resource.getrlimit(resource.RLIMIT_NOFILE))"
         script = (
-            f"import runpy, subprocess, sys; runpy.run_path({controller.__file__!r})"
+            f"import runpy, subprocess, sys; runpy.run_path({confine.__file__!r})"
             f"['obey']({str(tmp_path)!r}); subprocess.run([sys.executable, '-c', {asks!r}])"
         )
         done = subprocess.run(
@@ -320,16 +320,16 @@ class TestOrders:
     )
     def test_what_is_no_order_starts_nothing(self, text: str, tmp_path: Path) -> None:
         (tmp_path / "orders").write_text(text)
-        with pytest.raises((controller.Refused, ValueError)):
-            controller.obey(str(tmp_path))
+        with pytest.raises((confine.Refused, ValueError)):
+            confine.obey(str(tmp_path))
 
     def test_a_mount_that_fails_starts_nothing(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(controller, "MOUNT", "/bin/false")
+        monkeypatch.setattr(confine, "MOUNT", "/bin/false")
         (tmp_path / "orders").write_text("idmap 655360 /srv/with a space\n")
-        with pytest.raises(controller.Refused, match="the ids of /srv/with a space cannot"):
-            controller.obey(str(tmp_path))
+        with pytest.raises(confine.Refused, match="the ids of /srv/with a space cannot"):
+            confine.obey(str(tmp_path))
 
 
 def own_filters() -> int:
@@ -377,7 +377,7 @@ class TestProcess:
         assert seen["arguments"] == arguments
         assert seen["environment"].keys() - {"LC_CTYPE"} == {"PATH", "LIBVIRT_DEBUG"}
         assert seen["descriptors"] == sorted({0, 1, 2, *kept})
-        for name in controller.DROPPED:
+        for name in confine.DROPPED:
             assert not seen["bounding"] & 1 << NUMBERS[name], name
             assert not seen["permitted"] & 1 << NUMBERS[name], name
         assert seen["bounding"] & 1 << NUMBERS["mac_override"]
@@ -409,8 +409,8 @@ class TestProcess:
         self, program: Path, tmp_path: Path
     ) -> None:
         """setpriv knows no capability of this name, as an old one might not know a new one."""
-        text = program.read_text()
-        program.write_text(text.replace('"perfmon":', '"perfmonster":'))
+        module = program.with_name("confine.py")
+        module.write_text(module.read_text().replace('"perfmon":', '"perfmonster":'))
         arguments = [*ARGUMENTS[:2], "--security=selinux", "--handshakefds", "1:2"]
         ended = run(program, arguments)
         assert ended.status != 0

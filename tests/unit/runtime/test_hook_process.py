@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.runtime.runtime_samples import (
-    RUNTIME,
     Container,
     Ended,
     changed,
@@ -19,7 +18,7 @@ from tests.unit.runtime.runtime_samples import (
     installed,
     run,
 )
-from virtsec.runtime import hook
+from virtsec.runtime import judgement
 
 PREPARE = ["vs1", "prepare", "begin", "-"]
 FOREIGN = b"<domain type='lxc'><name>old</name></domain>"
@@ -45,7 +44,7 @@ def assert_refused(ended: Ended) -> None:
     assert ended.error.count("\n") == 1
     assert len(ended.error) < 1000
     assert "Traceback" not in ended.error
-    assert ended.cpu < hook.CPU_LIMIT
+    assert ended.cpu < judgement.CPU_LIMIT
 
 
 class TestWhatIsNotItsConcern:
@@ -78,7 +77,8 @@ class TestWhatIsNotItsConcern:
 
     def test_the_environment_changes_nothing(self, program: Path, tmp_path: Path) -> None:
         (tmp_path / "posix.py").write_text("raise SystemExit(0)")
-        (tmp_path / "hook.py").write_text("main = lambda *_: 0")
+        for name in ("hook.py", "judgement.py"):
+            (tmp_path / name).write_text("main = answer = lambda *_: 0")
         (tmp_path / "xml.py").write_text("raise SystemExit(0)")
         env = {"PYTHONPATH": str(tmp_path), "PYTHONSTARTUP": str(tmp_path / "hook.py")}
         assert_refused(run(program, PREPARE, b"<virtsec", env=env))
@@ -151,16 +151,18 @@ def test_a_loop_is_ended_by_the_kernel(tmp_path: Path) -> None:
     exchange = {"    domain = parse(data)\n    nodes": "    while True: pass\n    nodes"}
     ended = run(installed("hook.py", tmp_path, exchange), PREPARE, b"virtsec")
     assert ended.status != 0
-    assert ended.cpu < hook.CPU_LIMIT + 1.5
+    assert ended.cpu < judgement.CPU_LIMIT + 1.5
 
 
 @settings(max_examples=60, deadline=None)
 @given(noise=st.binary(max_size=300), place=st.integers(0, 300))
-def test_arbitrary_bytes_with_a_trace_of_ours_never_pass(noise: bytes, place: int) -> None:
+def test_arbitrary_bytes_with_a_trace_of_ours_never_pass(
+    program: Path, noise: bytes, place: int
+) -> None:
     """Bytes around the mark are not a domain; the process itself, not a function in it."""
     data = noise[:place] + b"virtsec" + noise[place:]
     done = subprocess.run(
-        [sys.executable, "-IS", str(RUNTIME / "hook.py"), *PREPARE],
+        [sys.executable, "-IS", str(program), *PREPARE],
         input=data,
         capture_output=True,
         timeout=30,
@@ -193,3 +195,14 @@ def test_the_sentence_is_one_line_of_ascii(stopped: Container) -> None:
     assert_refused(ended)
     assert ended.error.isascii()
     assert ended.error.rstrip("\n").isprintable()
+
+
+def test_without_its_module_none_of_ours_starts_and_foreign_ones_do(
+    tmp_path: Path, program: Path
+) -> None:
+    """As in the middle of a removal: nobody but root can bring that about."""
+    alone = tmp_path / "hook.py"
+    alone.write_text(program.read_text().replace(str(program.parent), str(tmp_path)))
+    alone.chmod(0o755)
+    assert_refused(run(alone, PREPARE, good().encode()))
+    assert run(alone, PREPARE, FOREIGN).status == 0
