@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import cast
@@ -167,6 +167,25 @@ class FakeReach:
         return self.carriers
 
 
+class FakeLabels:
+    """Types named after the container, and the first free pair."""
+
+    def __init__(self, taken: Iterable[str]) -> None:
+        self._ends = {label.rpartition(":")[2] for label in taken}
+
+    def give(self, name: str, apart_by: ApartBy) -> Label:
+        """See `Labels`."""
+        del apart_by
+        pair = next(f"c0,c{n}" for n in range(1, 1024) if f"c0,c{n}" not in self._ends)
+        self._ends.add(pair)
+        return Label(
+            "selinux",
+            f"system_u:system_r:{name}_t:s0:{pair}",
+            f"system_u:object_r:{name}_file_t:s0:{pair}",
+            f"system_u:object_r:{name}_exec_t:s0:{pair}",
+        )
+
+
 @dataclass
 class FakeMac:
     """A module that labels as SELinux does, with the lowest free pair `c0,cN`."""
@@ -190,17 +209,9 @@ class FakeMac:
         """What the test gave."""
         return self.missing
 
-    def label_for(self, name: str, taken: Collection[str], apart_by: ApartBy) -> Label:
-        """The first pair no label in `taken` ends with."""
-        del apart_by
-        ends = {label.rpartition(":")[2] for label in taken}
-        pair = next(f"c0,c{n}" for n in range(1, 1024) if f"c0,c{n}" not in ends)
-        return Label(
-            "selinux",
-            f"system_u:system_r:{name}_t:s0:{pair}",
-            f"system_u:object_r:{name}_file_t:s0:{pair}",
-            f"system_u:object_r:{name}_exec_t:s0:{pair}",
-        )
+    def labels(self, taken: Iterable[str]) -> FakeLabels:
+        """The first pair no label in `taken` ends with, and so on."""
+        return FakeLabels(taken)
 
     def policy_for(self, spec: ContainerSpec, label: Label, ids: IdRange | None) -> Policy:
         """One line, and one for each addition."""

@@ -13,7 +13,6 @@ from virtsec.commands.definition import on_its_base, prepared
 from virtsec.commands.facts import gather
 from virtsec.commands.find import find_ours
 from virtsec.commands.linking import labelled
-from virtsec.domain.claims import claims, with_container
 from virtsec.domain.links import links_of, with_links
 from virtsec.domain.metadata import Container, readable
 from virtsec.domain.records import DomainRecord
@@ -25,8 +24,9 @@ from virtsec.host.expose import check_free
 from virtsec.mac.protocol import Policy
 from virtsec.mac.steps import LoadPolicies
 from virtsec.plan.change import plan_limits, plan_parts
-from virtsec.plan.define import identified, plan_making
+from virtsec.plan.define import plan_making
 from virtsec.plan.host import HostFacts, owns_tree, policy_of
+from virtsec.plan.offer import Offer
 from virtsec.plan.reach import check_exposed_apart, plan_link, plan_reach, plan_unlink, set_traffic
 from virtsec.plan.undefine import check_undefine, plan_undefine
 from virtsec.spec import ContainerSpec, Link, Links
@@ -87,20 +87,19 @@ class Rollout:
         They have no links yet: `link` gives them, when all are there.
         """
         facts = gather(self._host)
-        known, taken = list(readable(facts.domains)), claims(facts.domains)
+        known, offer = list(readable(facts.domains)), Offer(facts, self._host.mac)
         making: list[tuple[Container, tuple[Step, ...]]] = []
         policies: list[Policy] = []
         for spec in specs:
             try:
                 check_exposed_apart(spec, known)
                 ready = prepared(on_its_base(self._newest(replace(spec, links=()))))
-                container = identified(ready.spec, facts, self._host.mac, taken)
+                container = offer.identified(ready.spec)
                 plan = plan_making(container, facts, self._host.mac, ready.source, ready.fitting)
                 policies.append(policy_of(container, self._host.mac))
             except VirtsecError as error:
                 self.outcomes[spec.name] = error
             else:
-                taken = with_container(taken, container)
                 making.append((container, plan.steps))
         if not making:
             return

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from lxml import etree
 
 from virtsec.domain.document import parse
-from virtsec.domain.metadata import TAG, Container
+from virtsec.domain.metadata import TAG
 from virtsec.domain.records import DomainRecord
 from virtsec.runtime import judgement
 from virtsec.spec import IdRange
@@ -27,21 +27,6 @@ class Claims:
     ids: tuple[IdRange, ...]
     addresses: Mapping[Place, str]
     roots: Mapping[PurePosixPath, str]
-
-
-def with_container(taken: Claims, container: Container) -> Claims:
-    """The same, and what a container has that is not defined yet."""
-    spec, identity = container.spec, container.identity
-    network = spec.network
-    places = {
-        (network.kind.value, network.source, each.ip): spec.name for each in network.addresses
-    }
-    return Claims(
-        taken.labels | {identity.label.process},
-        taken.ids if identity.ids is None else (*taken.ids, identity.ids),
-        {**taken.addresses, **places},
-        {**taken.roots, spec.rootfs: spec.name},
-    )
 
 
 def claims(records: Iterable[DomainRecord]) -> Claims:

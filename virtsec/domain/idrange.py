@@ -11,7 +11,7 @@ recommends, so that ids 65,534 (nobody) and 65,535 (no id at all) inside never f
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from virtsec.errors import Failed
 from virtsec.spec import ID_COUNT, IdRange
@@ -21,20 +21,30 @@ PLACES = ((0x70000000, 0x7FFE0000), (0x100000, 0x70000000))
 
 
 def choose(taken: Iterable[IdRange]) -> IdRange:
-    """The lowest free range; raises `Failed` when there is none.
+    """The lowest free range; raises `Failed` when there is none."""
+    return first(free(taken))
 
-    Takes O(n log n) for n ranges in `taken`, which may overlap each other.
+
+def free(taken: Iterable[IdRange]) -> Iterator[IdRange]:
+    """All free ranges, the lowest of each place first.
+
+    Takes O(n log n) for n ranges in `taken`, which may overlap each other, however many are used.
     """
     ordered = sorted(taken, key=lambda ids: ids.start)
     for low, high in PLACES:
         start = low
-        for ids in ordered:
-            if ids.start >= start + ID_COUNT:
-                break
+        for ids in (*ordered, IdRange(high, 1)):
+            for begin in range(start, min(ids.start, high) - ID_COUNT + 1, ID_COUNT):
+                yield IdRange(begin)
+                start = begin + ID_COUNT
             if ids.stop > start:
                 start = _aligned(ids.stop)
-        if start + ID_COUNT <= high:
-            return IdRange(start)
+
+
+def first(found: Iterator[IdRange]) -> IdRange:
+    """The next of them. Raises `Failed` when there is none."""
+    for ids in found:
+        return ids
     raise Failed(
         "Every range of user ids on this host is taken.",
         "Undefine a container, or shorten /etc/subuid and /etc/subgid.",

@@ -7,7 +7,7 @@ Deciding (labels, policy texts, marks) is pure; `load`, `unload` and the steps a
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
@@ -50,6 +50,16 @@ class TreeMarks:
     rest: Mapping[str, bytes | None]
 
 
+class Labels(Protocol):
+    """Gives a label to one container after another."""
+
+    def give(self, name: str, apart_by: ApartBy) -> Label:
+        """One for container `name` that no process passes for, with a label that is taken or given.
+
+        Raises `BadInput` when the host's own policy already uses a name that `name` would lead to.
+        """
+
+
 class MacModule(Protocol):
     """A security module in force on this host."""
 
@@ -61,11 +71,10 @@ class MacModule(Protocol):
     def ready(self) -> str | None:
         """None when `setup_steps` have nothing left to do, else what is missing, in one phrase."""
 
-    def label_for(self, name: str, taken: Collection[str], apart_by: ApartBy) -> Label:
-        """A label for container `name` that no process with a label in `taken` passes for.
+    def labels(self, taken: Iterable[str]) -> Labels:
+        """What gives labels to new containers.
 
-        `taken` are the process labels of every domain libvirt knows, whoever made it. Raises
-        `BadInput` when the host's own policy already uses a name that `name` would lead to.
+        `taken` are the process labels of every domain libvirt knows, whoever made it.
         """
 
     def policy_for(self, spec: ContainerSpec, label: Label, ids: IdRange | None) -> Policy:

@@ -15,7 +15,7 @@ from virtsec.errors import Refused
 from virtsec.mac.protocol import MacModule
 from virtsec.mac.steps import LoadPolicy, UnloadPolicies
 from virtsec.names import check_name
-from virtsec.plan.host import HostFacts, check_root_is_free, check_stopped, order, policy_of
+from virtsec.plan.host import HostFacts, Roots, check_stopped, order, policy_of
 from virtsec.plan.reach import expose, going, plan_unlink, set_traffic
 from virtsec.plan.undefine import without
 from virtsec.rootfs.steps import AdoptTree, Owner, ReleaseTree
@@ -42,11 +42,11 @@ def plan_adopt(record: DomainRecord, facts: HostFacts, mac: MacModule) -> AdoptP
     check_stopped(record, "adopted")
     check_name(record.name)
     others = claims(each for each in facts.domains if each.name != record.name)
-    label = mac.label_for(record.name, others.labels, ApartBy.TYPE)
+    label = mac.labels(others.labels).give(record.name, ApartBy.TYPE)
     seclabel = mac.seclabel(label, facts.models)
     container, after = adopted(record.xml, label, seclabel, facts.controller, remember=True)
     check_spec(container.spec)
-    check_root_is_free(container.spec.rootfs, others)
+    Roots(others.roots).check(container.spec.rootfs)
     owner = Owner(container.identity.ids, mac.marks(label))
     spec = container.spec
     steps: tuple[Step, ...] = (

@@ -56,7 +56,7 @@ def plan_parts(
     )
     check_spec(spec)
     others = claims(each for each in facts.domains if each.name != record.name)
-    after = replace(container, spec=on_network(spec, facts, others))
+    after = replace(container, spec=on_network(spec, facts, others.addresses))
     xml = of_other_parts(record.xml, container, after)
     steps = (*order(record.name, container, after), RedefineDomain(record.name, record.xml, xml))
     return after, steps

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from virtsec.domain.adopt import adopted, described
 from virtsec.domain.checks import check_spec
-from virtsec.domain.claims import Claims, claims
+from virtsec.domain.claims import claims
 from virtsec.domain.metadata import Container, readable
 from virtsec.domain.pristine import KeepInit
 from virtsec.domain.steps import DefineDomain, LimitSlice, SetAutostart
@@ -19,20 +19,18 @@ from virtsec.mac.steps import LoadPolicy
 from virtsec.names import check_name
 from virtsec.plan.host import (
     HostFacts,
+    Roots,
     check_name_is_free,
-    check_root_is_free,
-    choose_ids,
-    on_network,
     order,
     policy_of,
     seen,
 )
+from virtsec.plan.offer import Offer
 from virtsec.plan.reach import check_exposed_apart, expose, set_traffic
 from virtsec.rootfs.steps import plan_keep, plan_root
 from virtsec.spec import (
     ApartBy,
     ContainerSpec,
-    Identity,
     InitPolicy,
 )
 from virtsec.step import Step
@@ -65,28 +63,12 @@ def plan_define(
     Raises `BadInput`, `NotFound` or `Refused` for what cannot be.
     """
     known = list(readable(facts.domains))
-    container = identified(spec, facts, mac, claims(facts.domains))
+    container = Offer(facts, mac).identified(spec)
     check_exposed_apart(container.spec, known)
     policy = policy_of(container, mac)
     making = plan_making(container, facts, mac, source, fitting)
     before = (LoadPolicy(policy), *set_traffic(known, [*known, container]))
     return DefinePlan(container, policy, making.xml, (*before, *making.steps))
-
-
-def identified(spec: ContainerSpec, facts: HostFacts, mac: MacModule, taken: Claims) -> Container:
-    """What `spec` becomes on this host: with a label and ids that nobody has of `taken`.
-
-    Raises `BadInput`, `NotFound` or `Refused` for what cannot be.
-    """
-    check_spec(spec)
-    check_name_is_free(spec.name, facts)
-    check_root_is_free(spec.rootfs, taken)
-    spec = on_network(spec, facts, taken)
-    identity = Identity(
-        mac.label_for(spec.name, taken.labels, spec.apart_by),
-        None if spec.privileged else choose_ids(spec, facts, taken),
-    )
-    return Container(spec, identity, facts.controller)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +112,12 @@ def plan_from_xml(xml: str, facts: HostFacts, mac: MacModule) -> DefinePlan:
     name = check_name(described(xml).name)
     check_name_is_free(name, facts)
     taken = claims(facts.domains)
-    label = mac.label_for(name, taken.labels, ApartBy.TYPE)
+    label = mac.labels(taken.labels).give(name, ApartBy.TYPE)
     seclabel = mac.seclabel(label, facts.models)
     container, after = adopted(xml, label, seclabel, facts.controller, remember=False)
     spec = container.spec
     check_spec(spec)
-    check_root_is_free(spec.rootfs, taken)
+    Roots(taken.roots).check(spec.rootfs)
     ids = container.identity.ids
     if ids is not None and any(ids.overlaps(each) for each in taken.ids):
         raise BadInput(f"{name} would have ids that another domain has.", "Give it others.")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from virtsec.domain import idrange
 from virtsec.domain.checks import check_addresses, gateway_on
-from virtsec.domain.claims import Claims
+from virtsec.domain.claims import Place
 from virtsec.domain.metadata import Container
 from virtsec.domain.orders import KeepOrders, orders
 from virtsec.domain.records import DomainRecord, NetworkState
@@ -40,37 +40,59 @@ class HostFacts:
 
 
 def check_name_is_free(name: str, facts: HostFacts) -> None:
+    """Raise `BadInput` where there is a domain of that name."""
     if any(record.name == name for record in facts.domains):
-        raise BadInput(
-            f"libvirt has a domain {name} already.",
-            f"Choose another name, or see `virtsec info {name}`.",
-        )
+        raise name_is_taken(name)
 
 
-def check_root_is_free(rootfs: PurePosixPath, taken: Claims) -> None:
-    for root, name in taken.roots.items():
+def name_is_taken(name: str) -> BadInput:
+    """What to raise for a name that some domain has."""
+    return BadInput(
+        f"libvirt has a domain {name} already.",
+        f"Choose another name, or see `virtsec info {name}`.",
+    )
+
+
+class Roots:
+    """Root directories, none of which may lie in another, with the names of their containers."""
+
+    def __init__(self, roots: Mapping[PurePosixPath, str]) -> None:
+        self._at: dict[PurePosixPath, str] = {}
+        self._above: dict[PurePosixPath, PurePosixPath] = {}
+        for root, name in roots.items():
+            self.add(root, name)
+
+    def add(self, root: PurePosixPath, name: str) -> None:
+        """Take one in."""
         # A foreign domain may have the host's root as its own; everything is beneath that.
-        if root != PurePosixPath("/") and (
-            rootfs.is_relative_to(root) or root.is_relative_to(rootfs)
-        ):
+        if root != PurePosixPath("/"):
+            self._at[root] = name
+            self._above.update(dict.fromkeys(root.parents, root))
+
+    def check(self, rootfs: PurePosixPath) -> None:
+        """Raise `Refused` when `rootfs` and one of them are the same, or one is in the other."""
+        above = next((each for each in (rootfs, *rootfs.parents) if each in self._at), None)
+        root = above or self._above.get(rootfs)
+        if root is not None:
             raise Refused(
-                f"{rootfs} and the root of {name}, {root}, lie in each other.",
+                f"{rootfs} and the root of {self._at[root]}, {root}, lie in each other.",
                 "Choose another --rootfs.",
             )
 
 
-def choose_ids(spec: ContainerSpec, facts: HostFacts, taken: Claims) -> IdRange:
+def choose_ids(spec: ContainerSpec, facts: HostFacts, taken: Iterable[IdRange]) -> IdRange:
+    """The lowest free ids; those of a tree that was left where `spec`'s will be count as free."""
     left = (ids for path, ids in facts.trees.items() if path != spec.rootfs)
-    return idrange.choose((*taken.ids, *facts.subordinate, *facts.accounts, *left))
+    return idrange.choose((*taken, *facts.subordinate, *facts.accounts, *left))
 
 
-def on_network(spec: ContainerSpec, facts: HostFacts, taken: Claims) -> ContainerSpec:
+def on_network(spec: ContainerSpec, facts: HostFacts, taken: Mapping[Place, str]) -> ContainerSpec:
     """`spec` with the network's own address as gateway, where it has static addresses only."""
     network = spec.network
     if network.kind is NetworkKind.NONE:
         return spec
     for address in network.addresses:
-        owner = taken.addresses.get((network.kind.value, network.source, address.ip))
+        owner = taken.get((network.kind.value, network.source, address.ip))
         if owner is not None:
             raise BadInput(f"{owner} has the address {address.ip} already.", "Choose another.")
     if network.kind is NetworkKind.BRIDGE:

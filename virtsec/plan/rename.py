@@ -49,7 +49,7 @@ def plan_rename(
         check_name_is_free(new, facts)
     taken = claims(facts.domains).labels
     if finished is None:
-        label = mac.label_for(new, taken, container.spec.apart_by)
+        label = mac.labels(taken).give(new, container.spec.apart_by)
     else:
         label = finished.identity.label
     after = renamed(container, new, label)

@@ -80,7 +80,7 @@ def plan_kind(
     check_stopped(record, "shifted")
     spec = replace(container.spec, privileged=privileged)
     check_spec(spec)
-    ids = None if privileged else choose_ids(spec, facts, claims(facts.domains))
+    ids = None if privileged else choose_ids(spec, facts, claims(facts.domains).ids)
     after = replace(container, spec=spec, identity=replace(container.identity, ids=ids))
     marks = mac.marks(container.identity.label)
     policies = ReplacePolicies((policy_of(container, mac),), (policy_of(after, mac),))

@@ -60,7 +60,7 @@ def test_renamed_it_is_what_define_would_have_made_under_that_name(name: str) ->
     if sample.seclabel is None:
         label = replace(sample.identity.label, process="new", file="new", init="new")
     else:
-        label = FakeMac().label_for("new", (), ApartBy.TYPE)
+        label = FakeMac().labels(()).give("new", ApartBy.TYPE)
     after = renamed(sample.container, "new", label)
     seclabel = None if sample.seclabel is None else {**sample.seclabel, "label": label.process}
     xml = of_other_name(with_uuid(sample.xml), sample.container, after, seclabel)
@@ -85,7 +85,7 @@ def test_the_domain_under_its_old_name_goes_last() -> None:
 
 
 def test_what_was_killed_at_its_end_is_only_finished() -> None:
-    done = renamed(ONE.container, "new", FakeMac().label_for("new", (), ApartBy.TYPE))
+    done = renamed(ONE.container, "new", FakeMac().labels(()).give("new", ApartBy.TYPE))
     kinds = [type(each) for each in planned(ONE, "new", done)]
     assert LoadPolicy not in kinds
     assert DefineDomain not in kinds

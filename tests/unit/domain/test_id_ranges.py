@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from virtsec.domain.idrange import PLACES, choose, read_accounts, read_subordinate
+from virtsec.domain.idrange import PLACES, choose, free, read_accounts, read_subordinate
 from virtsec.errors import Failed
 from virtsec.spec import ID_COUNT, IdRange
 
@@ -36,6 +38,15 @@ def test_containers_get_neighbouring_ranges_one_after_the_other() -> None:
     for _ in range(5):
         taken.append(choose(taken))
     assert [ids.start for ids in taken] == [0x70000000 + n * ID_COUNT for n in range(5)]
+
+
+@given(st.lists(RANGES, max_size=20))
+@settings(deadline=None, max_examples=30)
+def test_all_that_are_free_come_as_they_would_be_chosen_one_by_one(taken: list[IdRange]) -> None:
+    found = list(islice(free(taken), 3))
+    for ids in found:
+        assert ids == choose(taken)
+        taken.append(ids)
 
 
 def test_a_freed_range_is_used_again() -> None:

@@ -42,12 +42,12 @@ def test_it_is_a_module_like_any_other(smack: Smack) -> None:
 
 
 def test_the_label_is_the_containers_name(smack: Smack) -> None:
-    assert smack.label_for("vs1", [], ApartBy.TYPE) == VS1
+    assert smack.labels([]).give("vs1", ApartBy.TYPE) == VS1
 
 
 def test_a_label_that_another_domain_has_is_not_given_again(smack: Smack) -> None:
     with pytest.raises(BadInput, match="in use"):
-        smack.label_for("vs1", ["vs1"], ApartBy.TYPE)
+        smack.labels(["vs1"]).give("vs1", ApartBy.TYPE)
 
 
 @pytest.mark.parametrize("rule", [Rule("vs1", "_", "r"), Rule("other", "vs1", "r")])
@@ -56,12 +56,12 @@ def test_a_label_of_the_hosts_own_rules_is_not_given(
 ) -> None:
     kernel.load(rule)
     with pytest.raises(BadInput, match="in use"):
-        smack.label_for("vs1", [], ApartBy.TYPE)
+        smack.labels([]).give("vs1", ApartBy.TYPE)
 
 
 def test_a_label_left_by_an_interrupted_define_is_taken_up_again(smack: Smack) -> None:
     smack.load([container_policy("vs1")])
-    assert smack.label_for("vs1", [], ApartBy.TYPE) == VS1
+    assert smack.labels([]).give("vs1", ApartBy.TYPE) == VS1
 
 
 def test_rules_are_in_force_and_kept_for_the_next_boot(

@@ -43,12 +43,8 @@ def taken_pairs(contexts: Iterable[str]) -> set[tuple[int, int]]:
     return pairs
 
 
-def choose_pair(name: str, contexts: Collection[str]) -> tuple[int, int]:
-    """A pair for `name` that no process with one of `contexts` dominates.
-
-    Raises `Failed` when all 523,776 are taken.
-    """
-    taken = taken_pairs(contexts)
+def choose_pair(name: str, taken: Collection[tuple[int, int]]) -> tuple[int, int]:
+    """A pair for `name` that is not taken. Raises `Failed` when all 523,776 are."""
     start = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") % PAIRS
     for step in range(PAIRS):
         pair = pair_at((start + step) % PAIRS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import subprocess
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -109,20 +109,9 @@ class SELinux:
             return f"{files[0]} not installed or out of date"
         return None
 
-    def label_for(self, name: str, taken: Collection[str], apart_by: ApartBy) -> Label:
+    def labels(self, taken: Iterable[str]) -> SELinuxLabels:
         """See the protocol."""
-        pair = choose_pair(name, taken)
-        if apart_by is ApartBy.CATEGORY:
-            return label_of(SHARED, pair)
-        if policy.module_name(name) not in store.installed(policy.module_name(name)):
-            for type_name in types_of(name).all():
-                if kernel.knows(f"system_u:object_r:{type_name}:s0"):
-                    raise BadInput(
-                        f"The host's policy already has a type {type_name}, "
-                        f"so no container can be called {name!r}.",
-                        f"Choose another name, such as '{name}1'.",
-                    )
-        return label_of(name, pair)
+        return SELinuxLabels(taken)
 
     def policy_for(self, spec: ContainerSpec, label: Label, ids: IdRange | None) -> Policy:
         """See the protocol."""
@@ -271,3 +260,25 @@ class SELinux:
         there = tuple(name for name in policy.BASE if name in have)
         steps = packets.remove_steps(self._root, PACKETS)
         return [*steps, UnloadBase(there)] if there else steps
+
+
+class SELinuxLabels:
+    """Gives types named after the container, or the shared ones, and a pair of categories."""
+
+    def __init__(self, taken: Iterable[str]) -> None:
+        self._pairs = taken_pairs(taken)
+        self._modules = store.names("virtsec")
+
+    def give(self, name: str, apart_by: ApartBy) -> Label:
+        """See the protocol."""
+        pair = choose_pair(name, self._pairs)
+        if apart_by is ApartBy.TYPE and policy.module_name(name) not in self._modules:
+            for type_name in types_of(name).all():
+                if kernel.knows(f"system_u:object_r:{type_name}:s0"):
+                    raise BadInput(
+                        f"The host's policy already has a type {type_name}, "
+                        f"so no container can be called {name!r}.",
+                        f"Choose another name, such as '{name}1'.",
+                    )
+        self._pairs.add(pair)
+        return label_of(SHARED if apart_by is ApartBy.CATEGORY else name, pair)

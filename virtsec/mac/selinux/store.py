@@ -38,19 +38,25 @@ def policy_type() -> str:
     raise HostNotReady(f"{CONFIG} names no policy type.", "Set SELINUXTYPE in it.")
 
 
+def _modules() -> Path:
+    return STORE / policy_type() / "active" / "modules" / PRIORITY
+
+
+def names(prefix: str) -> set[str]:
+    """Names of the modules in the store that begin with `prefix`."""
+    try:
+        return {each.name for each in os.scandir(_modules()) if each.name.startswith(prefix)}
+    except FileNotFoundError:
+        return set()
+
+
 def installed(prefix: str) -> dict[str, str]:
     """CIL texts of the modules in the store whose names begin with `prefix`."""
-    modules = STORE / policy_type() / "active" / "modules" / PRIORITY
     found: dict[str, str] = {}
-    try:
-        names = sorted(entry.name for entry in os.scandir(modules))
-    except FileNotFoundError:
-        return found
-    for name in names:
-        if name.startswith(prefix):
-            raw = (modules / name / "cil").read_bytes()
-            # The store keeps modules compressed unless semanage.conf says otherwise.
-            found[name] = (bz2.decompress(raw) if raw.startswith(b"BZh") else raw).decode()
+    for name in sorted(names(prefix)):
+        raw = (_modules() / name / "cil").read_bytes()
+        # The store keeps modules compressed unless semanage.conf says otherwise.
+        found[name] = (bz2.decompress(raw) if raw.startswith(b"BZh") else raw).decode()
     return found
 
 

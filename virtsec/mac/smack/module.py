@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from virtsec.errors import BadInput, PolicyFailed, VirtsecError
@@ -62,19 +62,11 @@ class Smack:
             return f"{files[0]} not installed or out of date"
         return None
 
-    def label_for(self, name: str, taken: Collection[str], apart_by: ApartBy) -> Label:
-        """See the protocol. A label of one's own costs nothing, so nobody has to share one."""
-        del apart_by
-        check_label(name)
-        known = self._store.containers()
-        uses = {word for rule in self._kernel.rules() for word in (rule.subject, rule.object)}
-        if name in taken or (name in uses and name not in known):
-            raise BadInput(
-                f"The Smack label {name} is in use on this host, "
-                f"so no container can be called {name!r}.",
-                f"Choose another name, such as '{name}1'.",
-            )
-        return Label(MODEL, name, name, name)
+    def labels(self, taken: Iterable[str]) -> SmackLabels:
+        """See the protocol."""
+        rules = self._kernel.rules()
+        uses = {word for rule in rules for word in (rule.subject, rule.object)}
+        return SmackLabels({*taken, *(uses - set(self._store.containers()))})
 
     def policy_for(self, spec: ContainerSpec, label: Label, ids: IdRange | None) -> Policy:
         """See the protocol."""
@@ -260,3 +252,23 @@ class Smack:
             self._kernel.revoke(name)
             for rule in parse(text, f"the rules of {name}"):
                 self._kernel.load(Rule(rule.subject, rule.object, "-"))
+
+
+class SmackLabels:
+    """Gives the container's name. One's own costs nothing, so nobody has to share one."""
+
+    def __init__(self, taken: set[str]) -> None:
+        self._taken = taken
+
+    def give(self, name: str, apart_by: ApartBy) -> Label:
+        """See the protocol."""
+        del apart_by
+        check_label(name)
+        if name in self._taken:
+            raise BadInput(
+                f"The Smack label {name} is in use on this host, "
+                f"so no container can be called {name!r}.",
+                f"Choose another name, such as '{name}1'.",
+            )
+        self._taken.add(name)
+        return Label(MODEL, name, name, name)
