@@ -16,6 +16,7 @@ from typing import Any
 
 from bench.paired import seconds
 from bench.programs import runs
+
 from virtsec.commands.facts import gather
 from virtsec.commands.host import open_host
 from virtsec.domain.claims import claims
