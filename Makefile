@@ -40,6 +40,7 @@ help:
 	@echo 'make test                                 check, and all tests in emulated guests'
 	@echo 'make demo  [LSM=selinux|smack]            two containers, and attacks on and from them'
 	@echo 'make picture [LSM=selinux|smack]          README'"'"'s picture of verify, made anew'
+	@echo 'make stress                               what takes too long for test, as hours'
 	@echo 'make bench [LSM=selinux|smack]            how long things take, as ratios; here and in a guest'
 	@echo 'make bench SCALE=1                        what 10,000 containers take, step by step'
 	@echo 'make lab   [LSM=selinux|smack] RUN=FILE   run a script as root in a fresh guest'
@@ -88,7 +89,11 @@ else
 		>bench-$(LSM).json || status=1; exit $$status
 endif
 
-stress deb:
+# What takes too long for `test`.
+stress: $(VENV)/.ready
+	$(IN_VENV) pytest tests/lab --lsm $(LSMS) --stress $(TESTS)
+
+deb:
 	@echo 'make $@: not there yet.' >&2; exit 1
 
 clean:

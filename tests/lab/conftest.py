@@ -6,7 +6,8 @@ here. This file is used on both sides; which one it is on, it knows by LAB_REPOR
 Every test runs once for each module, under the name ``test_x[selinux]`` or ``test_x[smack]``, and
 may ask for the fixture ``lsm``. Marked ``selinux`` or ``smack`` it runs under that one only, marked
 ``apparmor`` or ``none`` (no module) under those only, where virtsec is installed and not set up.
-Marked ``after_reboot`` or ``after_reset`` it runs last, after the guest has been restarted.
+Marked ``after_reboot`` or ``after_reset`` it runs last, after the guest has been restarted. Marked
+``stress`` it runs with ``--stress`` only.
 
 The host collects tests too, but never runs what they are made of. Where it lacks a module that
 only the guest has (libvirt, setools, ...), the import gives a stand-in.
@@ -35,6 +36,7 @@ MARKERS = (
     "none: runs where there is no security module",
     "after_reboot: runs last, when the guest has been rebooted",
     "after_reset: runs last of all, when the guest has lost power and was started again",
+    "stress: takes long, and runs only with --stress, and then no other does",
 )
 
 
@@ -46,6 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="all",
         help="the security modules to run tests/lab under",
     )
+    parser.addoption("--stress", action="store_true", help="what takes long, and nothing else")
     parser.addoption("--no-setup", action="store_true", help="virtsec is installed, not set up")
     parser.addoption("--wheel", type=Path, help="install this one, not the checkout's")
 
@@ -78,13 +81,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Take out tests that are for another security module than those wanted."""
+    """Take out tests that are for another security module, or take long, than those wanted."""
     wanted = chosen(config)
     out = []
     for item in items:
         callspec = getattr(item, "callspec", None)
         lsm = callspec.params.get("lsm") if callspec else None
-        if lsm is not None and lsm not in wanted:
+        if lsm is None:
+            continue
+        long = item.get_closest_marker("stress") is not None
+        if lsm not in wanted or (not INSIDE and long is not config.getoption("--stress")):
             out.append(item)
     if out:
         config.hook.pytest_deselected(items=out)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from complained import complained
 from demo.containers import BUSYBOX, Small, prepare
-from demo.shell import run, virsh, virtsec
+from demo.shell import run, virsh, virtsec, wait_for
 from killed import killed_before
 
 from virtsec.commands import fleet
@@ -214,3 +214,67 @@ def test_a_file_that_makes_no_sense_changes_nothing(tmp_path: Path) -> None:
         path.write_text(text)
         for command in ("plan", "apply", "destroy"):
             complained(("fleet", command, str(path)), 2, sentence)
+
+
+MANY = """\
+version: 1
+defaults: {{memory: 64M, confinement: category}}
+bases:
+  m{count}: {{from: {image}}}
+containers:
+  - {{name: "m{count}-{{n}}", count: {count}, base: m{count}}}
+"""
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize("count", [30, 300])
+class TestMany:
+    """What holds for four, for as many as there are."""
+
+    @staticmethod
+    def written(tmp_path: Path, count: int) -> Path:
+        prepare()
+        path = tmp_path / "many.yaml"
+        path.write_text(MANY.format(image=BUSYBOX, count=count))
+        return path
+
+    @staticmethod
+    def seen(count: int) -> str:
+        """All domains and all trees, with all labels; but for what is made up for each domain."""
+        found = []
+        for number in range(1, count + 1):
+            name = f"m{count}-{number}"
+            told = Small(name).info()
+            del told["uuid"]
+            tree = run("ls", "-lRZn", "--time-style=+", f"/var/lib/virtsec/{name}/rootfs").stdout
+            found.append(f"{told}\n{tree}")
+        return "\n".join(found)
+
+    def test_there_and_back(self, tmp_path: Path, count: int) -> None:
+        path = self.written(tmp_path, count)
+        made = {
+            ("make", each) for each in (f"m{count}", *(f"m{count}-{n + 1}" for n in range(count)))
+        }
+        assert apply(path) == made
+        assert plan(path) == []
+        exported = tmp_path / "exported.yaml"
+        exported.write_text(virtsec("fleet", "export").stdout)
+        assert plan(exported, "--prune") == []
+        assert virtsec("fleet", "diff", str(path)).stdout == ""
+
+    def test_killed_or_beside_another_it_is_the_same(self, tmp_path: Path, count: int) -> None:
+        path = self.written(tmp_path, count)
+        before = self.seen(count)
+        virtsec("fleet", "destroy", str(path))
+        words = ("virtsec", "fleet", "apply", str(path))
+        killed = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+        first = Path(f"/var/lib/virtsec/m{count}-{count // 2}")
+        wait_for("half of them to be begun", first.exists, attempts=3600)
+        killed.kill()
+        killed.wait()
+        both = [subprocess.Popen(words, stdout=subprocess.DEVNULL) for _ in range(2)]
+        assert [each.wait() for each in both] == [0, 0]
+        assert plan(path) == []
+        assert self.seen(count) == before
+        virtsec("fleet", "destroy", str(path))
+        virtsec("base", "remove", f"m{count}")
