@@ -6,6 +6,7 @@ import os
 import stat
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from virtsec.errors import BadInput, NotFound, Refused, RootfsFailed
@@ -77,7 +78,21 @@ def inspect_source(
     path = Path(source)
     if path.is_dir():
         return Source(SourceKind.TREE, _check_tree(path, rootfs, init))
-    return Source(SourceKind.TAR, check_archive(path, init).count)
+    return Source(SourceKind.TAR, _members(path, init))
+
+
+def _members(path: Path, init: PurePosixPath) -> int:
+    """How many files an archive has; what one process reads once for many containers."""
+    try:
+        found = path.stat()
+    except OSError:
+        return check_archive(path, init).count  # says what is wrong
+    return _count(path, init, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns))
+
+
+@lru_cache
+def _count(path: Path, init: PurePosixPath, content: tuple[int, ...]) -> int:  # noqa: ARG001
+    return check_archive(path, init).count
 
 
 def check_root(root: Root, init: PurePosixPath) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.unit.rootfs.rootfs_trees import INIT, make_archive, make_tree, member
 from virtsec.errors import BadInput, HostNotReady, NotFound, Refused
-from virtsec.rootfs import debian
+from virtsec.rootfs import debian, sources
 from virtsec.rootfs.archive import Compression, recognise
 from virtsec.rootfs.feed import program
 from virtsec.rootfs.sources import Source, SourceKind, default_source, inspect_source
@@ -111,6 +111,18 @@ def test_a_broken_checksum_after_the_last_member_is_noticed(
     path.write_bytes(data)
     with pytest.raises(BadInput, match="is damaged: gzip: stdin: invalid compressed data"):
         inspect(path, store)
+
+
+def test_many_read_an_archive_once_unless_it_changes(
+    tmp_path: Path, store: PurePosixPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = make_archive(tmp_path / "x.tar", [member("./x")])
+    first = inspect(archive, store)
+    with monkeypatch.context() as patch:
+        patch.setattr(sources, "check_archive", None)
+        assert inspect(archive, store) == first
+    make_archive(archive, [member("./x"), member("./y")])
+    assert inspect(archive, store) != first
 
 
 def test_an_empty_file_a_fifo_and_nothing_at_all(tmp_path: Path, store: PurePosixPath) -> None:
