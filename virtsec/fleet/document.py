@@ -1,13 +1,14 @@
 """A fleet file as data, with the line each part stands on.
 
-YAML, of which less is understood than there is: no anchors and tags, so that what is read is no
-longer than what is written; and a plain word is a number only where it is decimal, so that a pair
-of ports is not one in base 60 (yaml.org/type/int.html).
+TOML where its name says so, else YAML, of which less is understood than there is: no anchors and
+tags, so that what is read is no longer than what is written; and a plain word is a number only
+where it is decimal, so that a pair of ports is not one in base 60 (yaml.org/type/int.html).
 """
 
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +17,13 @@ from typing import Any, NoReturn
 import yaml
 
 from virtsec.errors import BadInput
+from virtsec.fleet.place import Place, upwards
+from virtsec.fleet.toml import lines_of
 
 MOST_BYTES, MOST_DEPTH = 1 << 20, 8
-#: Where something is: keys and indices from the top.
-Place = tuple[str | int, ...]
 
+_TOO_DEEP = f"This is no TOML for a fleet: it nests more than {MOST_DEPTH} deep."
+_AT_LINE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 _WORDS: Mapping[str, Any] = {"true": True, "false": False, "null": None, "~": None, "": None}
 
@@ -35,12 +38,12 @@ class Document:
 
     def wrong(self, place: Place, sentence: str, remedy: str = "") -> BadInput:
         """What to raise for something at `place`, which is told by its file and line."""
-        known = next(at for at in _upwards(place) if at in self.lines)
+        known = next(at for at in upwards(place) if at in self.lines)
         return _wrong(self.path, self.lines[known], sentence, remedy)
 
 
 def load(path: Path) -> Document:
-    """Read a file. Raises `BadInput` with file and line for what makes no sense as YAML."""
+    """Read a file. Raises `BadInput` with file and line for what makes no sense."""
     try:
         size = path.stat().st_size
         if size > MOST_BYTES:
@@ -53,6 +56,32 @@ def load(path: Path) -> Document:
 
 def parse(text: str, path: Path) -> Document:
     """What a file at `path` with this text says. Raises as `load` does."""
+    return (_parse_toml if path.suffix == ".toml" else _parse_yaml)(text, path)
+
+
+def _parse_toml(text: str, path: Path) -> Document:
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        place = _AT_LINE.search(str(error))
+        line = int(place[1]) if place and place[1] else text.count("\n") + 1
+        raise _wrong(path, line, f"This is no TOML: {_AT_LINE.sub('', str(error))}.") from None
+    except RecursionError:
+        raise _wrong(path, 1, _TOO_DEEP) from None
+    if _is_deep(data, MOST_DEPTH):
+        raise _wrong(path, 1, _TOO_DEEP)
+    return Document(path, data, lines_of(text))
+
+
+def _is_deep(data: Any, levels: int) -> bool:
+    """Whether it nests more than that many levels."""
+    if not isinstance(data, dict | list):
+        return False
+    beneath = data.values() if isinstance(data, dict) else data
+    return levels == 0 or any(_is_deep(each, levels - 1) for each in beneath)
+
+
+def _parse_yaml(text: str, path: Path) -> Document:
     lines: dict[Place, int] = {(): 1}
     try:
         loader = _Loader(text)
@@ -121,10 +150,6 @@ class _Builder:
             found[name] = self.build(value, (*place, name))
             self._lines[*place, name] = line
         return found
-
-
-def _upwards(place: Place) -> list[Place]:
-    return [place[:length] for length in range(len(place), -1, -1)]
 
 
 def _wrong(path: Path, line: int, sentence: str, remedy: str = "") -> BadInput:

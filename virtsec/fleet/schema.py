@@ -6,7 +6,8 @@ import json
 from importlib.resources import files
 from typing import Any
 
-from virtsec.fleet.document import Document, Place
+from virtsec.fleet.document import Document
+from virtsec.fleet.place import Place
 
 
 def schema() -> dict[str, Any]:

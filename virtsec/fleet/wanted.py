@@ -12,7 +12,8 @@ from typing import Any
 from virtsec import words
 from virtsec.domain.checks import check_spec
 from virtsec.errors import BadInput, VirtsecError
-from virtsec.fleet.document import Document, Place
+from virtsec.fleet.document import Document
+from virtsec.fleet.place import Place
 from virtsec.fleet.schema import check
 from virtsec.names import check_name
 from virtsec.rootfs.sources import default_source
