@@ -21,7 +21,12 @@ app = typer.Typer(
 
 _CHANGES = 2
 
-File = Annotated[Path, typer.Argument(metavar="FILE", help="A fleet file: YAML, or TOML where its name ends in .toml.")]
+File = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE", help="A fleet file: YAML, or TOML where its name ends in .toml."
+    ),
+]
 
 
 def plan(
