@@ -418,9 +418,10 @@ class FakeSystemd:
         """Remembers them."""
         self.units.setdefault(unit, {}).update(properties)
 
-    def forget(self, unit: str) -> None:
+    def forget(self, units: Sequence[str]) -> None:
         """Forgets them."""
-        self.units.pop(unit, None)
+        for unit in units:
+            self.units.pop(unit, None)
 
     def shown(self, unit: str, names: Collection[str]) -> Mapping[str, str]:
         """What is remembered."""

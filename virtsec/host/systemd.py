@@ -25,9 +25,9 @@ class Systemd:
         """Have a unit so from now on, and after each boot; whether it runs or not."""
         run(SYSTEMCTL, "set-property", unit, *(f"{key}={text}" for key, text in properties.items()))
 
-    def forget(self, unit: str) -> None:
-        """Have a unit as it is without us, once it is started again."""
-        run(SYSTEMCTL, "revert", unit)
+    def forget(self, units: Sequence[str]) -> None:
+        """Have units as they are without us, once they are started again."""
+        run(SYSTEMCTL, "revert", *units)
 
     def unit_files(self, prefix: str) -> Mapping[str, str]:
         """The texts of the administrator's units whose names begin so."""

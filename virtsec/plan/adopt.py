@@ -10,7 +10,7 @@ from virtsec.domain.checks import check_spec
 from virtsec.domain.claims import claims
 from virtsec.domain.metadata import Container
 from virtsec.domain.records import DomainRecord
-from virtsec.domain.steps import ForgetSlice, LimitSlice, RedefineDomain
+from virtsec.domain.steps import ForgetSlices, LimitSlice, RedefineDomain
 from virtsec.errors import Refused
 from virtsec.mac.protocol import MacModule
 from virtsec.mac.steps import LoadPolicy, UnloadPolicies
@@ -79,7 +79,7 @@ def plan_release(
         ReleaseTree(spec.rootfs, owner, ids_of(container.before), spec.init),
         *expose(spec, None),
         *order(record.name, container, None),
-        ForgetSlice(record.name, spec.limits),
+        ForgetSlices(((record.name, spec.limits),)),
         UnloadPolicies((policy_of(container, mac),)),
         RedefineDomain(record.name, record.xml, container.before),
         *set_traffic([*going(everybody, left), *left], left),

@@ -12,7 +12,7 @@ from virtsec.domain.records import DomainRecord
 from virtsec.domain.rename import of_other_name, renamed, with_renamed_links
 from virtsec.domain.steps import (
     DefineDomain,
-    ForgetSlice,
+    ForgetSlices,
     LimitSlice,
     SetAutostart,
     UndefineDomain,
@@ -79,7 +79,7 @@ def plan_rename(
     steps += [
         *expose(container.spec, None),
         *expose(None, after.spec),
-        ForgetSlice(old, limits),
+        ForgetSlices(((old, limits),)),
         UnloadPolicies((policy_of(container, mac),)),
         UndefineDomain(old, record.xml, record.autostart),
         *set_traffic([*with_links([container], {}), *left, after], [*left, after]),

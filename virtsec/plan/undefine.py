@@ -8,7 +8,7 @@ from virtsec.domain.links import links_of, with_links
 from virtsec.domain.metadata import Container
 from virtsec.domain.pristine import DropInit
 from virtsec.domain.records import DomainRecord
-from virtsec.domain.steps import ForgetSlice, UndefineDomain
+from virtsec.domain.steps import ForgetSlices, UndefineDomain
 from virtsec.errors import Refused
 from virtsec.mac.protocol import MacModule
 from virtsec.mac.steps import UnloadPolicies
@@ -55,12 +55,15 @@ def plan_undefine(
             marks = mac.marks(identity.label)
             steps.append(seen(spec, RestTree(spec.rootfs, marks, identity.ids, spec.init)))
     steps.append(UnloadPolicies(tuple(policy_of(container, mac) for container, _ in leaving)))
-    for container, record in leaving:
+    for container, _ in leaving:
         if container.spec.init_policy is InitPolicy.PRISTINE:
             steps.append(DropInit(container.spec.name))
         steps += expose(container.spec, None)
         steps += order(container.name, container, None)
-        steps.append(ForgetSlice(record.name, container.spec.limits))
+    if leaving:
+        limits = tuple((record.name, container.spec.limits) for container, record in leaving)
+        steps.append(ForgetSlices(limits))
+    for _, record in leaving:
         steps.append(UndefineDomain(record.name, record.xml, record.autostart))
     steps += set_traffic([*going(containers, left), *left], left)
     return tuple(steps)
