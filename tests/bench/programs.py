@@ -23,13 +23,16 @@ def runs(
     words: Sequence[str], stdin: str = "", environment: Mapping[str, str] | None = None
 ) -> None:
     """Run a program that has to succeed."""
-    subprocess.run(
+    done = subprocess.run(
         words,
         input=stdin.encode(),
         stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         env={**os.environ, **(environment or {})},
-        check=True,
+        check=False,
     )
+    if done.returncode:
+        raise RuntimeError(f"{words} exited with {done.returncode}: {done.stderr.decode()}")
 
 
 def command_line(*virtsec: str) -> Iterator[Row]:
