@@ -79,14 +79,13 @@ images:
 	@$(LAB) images
 
 # Measured, so it is no part of `test`; fails when a ratio is not what it must be.
+BENCHMARK := PYTHONPATH=.:tests $(VENV)/bin/python tests/bench/run
 bench: $(VENV)/.ready
 ifdef SCALE
-	@$(LAB) run $(GUEST) --with tests/lab/demo --with tests/bench tests/bench/run --scale \
-		>bench-scale-$(LSM).json
+	@$(BENCHMARK) --scale --to bench-scale-$(LSM).json --lab '$(GUEST)' $(BENCH)
 else
-	@status=0; PYTHONPATH=.:tests $(VENV)/bin/python tests/bench/run --here >bench-here.json || status=1; \
-	$(LAB) run $(GUEST) --with tests/lab/demo --with tests/bench tests/bench/run $(BENCH) \
-		>bench-$(LSM).json || status=1; exit $$status
+	@status=0; $(BENCHMARK) --here --to bench-here.json || status=1; \
+	$(BENCHMARK) --to bench-$(LSM).json --lab '$(GUEST)' $(BENCH) || status=1; exit $$status
 endif
 
 # What takes too long for `test`.

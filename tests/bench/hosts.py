@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -130,7 +129,9 @@ def _apply(file: Path, count: int, shared: bool) -> tuple[float, float]:
     runs(("virtsec", "base", "create", "many", "--from", str(IMAGE)))
     begun = time.perf_counter()
     process = subprocess.Popen(
-        ("virtsec", "fleet", "apply", str(file)), stdout=subprocess.DEVNULL, stderr=sys.stderr
+        ("virtsec", "fleet", "apply", str(file)),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     _, status, used = os.wait4(process.pid, 0)
     took = time.perf_counter() - begun

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -64,7 +63,7 @@ def measure(sizes: tuple[int, ...] = SIZES) -> list[Measured]:
         for size in sizes:
             for step, work in _steps(host, defined, size):
                 note(step, size, seconds(work))
-                print(f"scale: {size:,}: {step}", file=sys.stderr, flush=True)
+                print(f"scale: {size:,}: {step}", flush=True)
             defined = size
             note("memory of this process", size, _memory(os.getpid()), memory=True)
     finally:
