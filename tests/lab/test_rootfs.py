@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -57,6 +58,27 @@ def test_files_are_born_with_their_labels(born: TreeMarks) -> None:
         wanted = born.directories if is_directory else born.files
         found = {name: os.getxattr(path, name, follow_symlinks=False) for name in wanted}
         assert found == dict(wanted), path
+
+
+def test_in_a_whole_system_every_file_is_the_containers_own(vs1: Container) -> None:
+    """Nothing looked at them one by one when they were unpacked."""
+    host = open_host(Silent())
+    _, container = find_ours(vs1.name, host)
+    marks = host.mac.marks(container.identity.label)
+    init = (vs1.rootfs / "usr/lib/systemd/systemd").stat().st_ino
+    seen = 0
+    for directory, _, names in os.walk(vs1.rootfs):
+        for path in (Path(directory), *(Path(directory, name) for name in names)):
+            try:
+                found = path.lstat()
+                kind = marks.directories if stat.S_ISDIR(found.st_mode) else marks.files
+                wanted = marks.init if found.st_ino == init else kind
+                have = {name: os.getxattr(path, name, follow_symlinks=False) for name in wanted}
+            except FileNotFoundError:
+                continue  # it runs
+            assert have == dict(wanted), path
+            seen += 1
+    assert seen > 4000
 
 
 def test_trees_made_at_once_do_not_wait_for_each_other() -> None:

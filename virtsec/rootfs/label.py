@@ -11,7 +11,7 @@ from virtsec.mac.protocol import TreeMarks
 from virtsec.rootfs.change import change
 from virtsec.rootfs.note import NOTE, noted
 from virtsec.rootfs.shift import Shift, base_of, plan_shift
-from virtsec.rootfs.survey import Wanted, find_init, survey
+from virtsec.rootfs.survey import Wanted, find_init, open_init, survey
 from virtsec.rootfs.trouble import explained
 from virtsec.rootfs.trust import check_parents
 from virtsec.rootfs.walk import Root, opened
@@ -66,6 +66,25 @@ def label_tree(
         if not keep_origin:
             forget_origin(rootfs)
         return counts
+
+
+def label_born(rootfs: PurePosixPath, marks: TreeMarks, init: PurePosixPath) -> bool:
+    """Label init in a tree that nobody else has reached since virtsec filled it.
+
+    All else was born with owner and label of the container's, which init is asked for: False, and
+    nothing is done, where it was not. Raises as `label_tree`.
+    """
+    with explained("label", rootfs), opened(rootfs) as root:
+        held = open_init(root, init)
+        try:
+            inode = xattrs.held(held)
+            if any(xattrs.get(inode, name) != value for name, value in marks.files.items()):
+                return False
+            for name, value in marks.init.items():
+                xattrs.put(inode, name, value)
+            return True
+        finally:
+            os.close(held)
 
 
 def give_back_tree(rootfs: PurePosixPath, ids: IdRange | None, progress: Progress) -> Counts:

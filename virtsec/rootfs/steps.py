@@ -17,7 +17,14 @@ from virtsec.mac.protocol import TreeMarks
 from virtsec.rootfs import unfinished
 from virtsec.rootfs.bases import BASES, tree_of
 from virtsec.rootfs.fill import fill, partial_of
-from virtsec.rootfs.label import forget_origin, give_back_tree, label_tree, rest_tree, restore_tree
+from virtsec.rootfs.label import (
+    forget_origin,
+    give_back_tree,
+    label_born,
+    label_tree,
+    rest_tree,
+    restore_tree,
+)
 from virtsec.rootfs.layers import lay
 from virtsec.rootfs.remove import refuse_mounts, remove_tree
 from virtsec.rootfs.sources import (
@@ -75,7 +82,9 @@ def plan_root(
         label = LabelTree(spec.rootfs, identity.ids, marks, spec.init)
         return [*steps, *lay(spec.rootfs, spec.base, label, scratch=spec.scratch)]
     there = spec.source is None
-    steps.append(LabelTree(spec.rootfs, identity.ids, marks, spec.init, restore=there))
+    steps.append(
+        LabelTree(spec.rootfs, identity.ids, marks, spec.init, restore=there, filled=not there)
+    )
     return steps
 
 
@@ -275,6 +284,7 @@ class LabelTree:
     marks: TreeMarks
     init: PurePosixPath
     restore: bool = False
+    filled: bool = False  #: just before, by virtsec, and born with labels where the kernel can
 
     def describe(self) -> str:
         """See `Step.describe`."""
@@ -282,6 +292,8 @@ class LabelTree:
 
     def apply(self, host: Host) -> None:
         """See `Step.apply`."""
+        if self.filled and label_born(self.rootfs, self.marks, self.init):
+            return
         label_tree(
             self.rootfs,
             self.ids,

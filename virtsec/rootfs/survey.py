@@ -228,7 +228,16 @@ def _wholly_inside(
 
 
 def find_init(root: Root, init: PurePosixPath) -> int:
-    """The inode number of what `init` leads to inside the tree, its links followed there.
+    """The inode number of what `init` leads to inside the tree. Raises as `open_init` does."""
+    descriptor = open_init(root, init)
+    try:
+        return os.fstat(descriptor).st_ino
+    finally:
+        os.close(descriptor)
+
+
+def open_init(root: Root, init: PurePosixPath) -> int:
+    """An O_PATH descriptor of what `init` leads to inside the tree, its links followed there.
 
     Raises `RootfsFailed` when it is no regular file of this tree.
     """
@@ -240,10 +249,8 @@ def find_init(root: Root, init: PurePosixPath) -> int:
         descriptor = open_in_root(root.descriptor, str(init), os.O_PATH)
     except OSError as error:
         raise missing from error
-    try:
-        found = os.fstat(descriptor)
-    finally:
-        os.close(descriptor)
+    found = os.fstat(descriptor)
     if not S_ISREG(found.st_mode) or found.st_dev != root.device:
+        os.close(descriptor)
         raise missing
-    return found.st_ino
+    return descriptor

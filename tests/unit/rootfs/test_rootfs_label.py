@@ -27,7 +27,7 @@ from virtsec.kernel import filecap
 from virtsec.mac.protocol import TreeMarks
 from virtsec.rootfs import change, survey
 from virtsec.rootfs import label as label_module
-from virtsec.rootfs.label import SHIFT, label_tree, rest_tree, restore_tree
+from virtsec.rootfs.label import SHIFT, label_born, label_tree, rest_tree, restore_tree
 from virtsec.rootfs.survey import PENDING
 from virtsec.spec import IdRange
 
@@ -101,6 +101,21 @@ def test_a_shift_there_and_back_is_the_identity(tree: Path, marks: TreeMarks) ->
     assert snapshot(tree, OTHER.start).keys() == before.keys()
     label(tree, marks, None)
     assert snapshot(tree) == before
+
+
+def test_in_a_tree_that_was_born_labelled_init_is_all_there_is_to_label(
+    tree: Path, marks: TreeMarks
+) -> None:
+    assert not label_born(PurePosixPath(tree), marks, INIT)
+    assert mark_of(tree / "usr/lib/systemd/systemd") is None
+    label(tree, marks)
+    os.setxattr(tree / "usr/lib/systemd/systemd", MARK, b"file")
+    before = {path: mark_of(path) for path in everything(tree)}
+    assert label_born(PurePosixPath(tree), marks, INIT)
+    assert {path for path in everything(tree) if mark_of(path) != before[path]} == {
+        tree / "usr/lib/systemd/systemd"
+    }
+    assert label(tree, marks) == 0
 
 
 def test_a_second_walk_writes_nothing(

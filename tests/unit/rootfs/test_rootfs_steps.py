@@ -363,7 +363,8 @@ def test_a_plan_has_the_steps_it_takes(
     spec = ContainerSpec("vs1", rootfs, source)
     plan = plan_root(spec, Identity(LABEL, IDS), marks)
     assert [type(step) for step in plan] == kinds
-    assert plan[-1] == LabelTree(rootfs, IDS, marks, INIT, restore=source is None)
+    there = source is None
+    assert plan[-1] == LabelTree(rootfs, IDS, marks, INIT, restore=there, filled=not there)
     assert plan_keep(spec) == [KeepTree(rootfs, made=source is not None)]
     for step in plan:
         assert str(rootfs.parent) in step.describe()
