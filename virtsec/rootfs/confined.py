@@ -10,12 +10,13 @@ kernel itself. All other privileges are given up before tar is executed.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
-import selectors
+import select
 import signal
 import subprocess
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 
 from virtsec.errors import HostNotReady
@@ -38,6 +39,8 @@ UNPACK = frozenset(
 READ = frozenset({privilege.CAP_DAC_READ_SEARCH})
 
 _KEPT_ERRORS = 16384
+_ROOM = 1 << 20  #: bytes that tar may write before it has to wait
+_PAUSE = 100  #: milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,23 +113,34 @@ def _enter(place: Place, namespace: int | None) -> None:
 def follow(process: subprocess.Popen[bytes], line: Callable[[int], None]) -> str:
     """Wait for `process`; `line` is told how many lines more it wrote.
 
-    Returns what it wrote to its standard error, up to 16 KiB.
+    Returns what it wrote to its standard error, up to 16 KiB. The lines are looked at now and then:
+    waking up for each would take as long as what tar does for it.
     """
     assert process.stdout is not None
     assert process.stderr is not None
+    said, complained = process.stdout.fileno(), process.stderr.fileno()
+    os.set_blocking(said, False)
+    with suppress(OSError):  # more than this user may have; what is full makes tar wait a little
+        fcntl.fcntl(said, fcntl.F_SETPIPE_SZ, _ROOM)
     errors = bytearray()
-    with selectors.DefaultSelector() as ready:
-        ready.register(process.stdout, selectors.EVENT_READ)
-        ready.register(process.stderr, selectors.EVENT_READ)
-        while ready.get_map():
-            for key, _ in ready.select():
-                data = os.read(key.fd, 1 << 16)
-                if not data:
-                    ready.unregister(key.fileobj)
-                elif key.fd == process.stdout.fileno():
-                    line(data.count(b"\n"))
-                elif len(errors) < _KEPT_ERRORS:
-                    errors += data
+    waiting = select.poll()
+    waiting.register(said, 0)  # told of its end only
+    waiting.register(complained, select.POLLIN)
+    there = {said, complained}
+    while there:
+        ready = {descriptor for descriptor, _ in waiting.poll(_PAUSE)}
+        for descriptor in there & {said, *ready}:
+            try:
+                data = os.read(descriptor, _ROOM)
+            except BlockingIOError:
+                continue
+            if not data:
+                waiting.unregister(descriptor)
+                there.discard(descriptor)
+            elif descriptor == said:
+                line(data.count(b"\n"))
+            elif len(errors) < _KEPT_ERRORS:
+                errors += data
     process.wait()
     return errors.decode("utf-8", "replace")
 
