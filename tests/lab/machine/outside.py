@@ -23,7 +23,7 @@ import pytest
 from .boot import Machine
 from .errors import GuestDied, LabError
 from .progress import Progress
-from .qemu import PROCESSORS, Lsm
+from .qemu import Lsm
 from .run import run
 from .session import Laboratory, Request, environment
 from .wheel import CHECKOUT
@@ -38,6 +38,8 @@ TAIL_LINES = 40
 
 ROOM = 4 << 30
 """Bytes of memory to have for each guest that runs at the same time as another."""
+
+ONE_PROCESSOR = "for each in /sys/devices/system/cpu/cpu*/online; do echo 0 >$each; done"
 
 AFTER = {"after_reboot": "reboot", "after_reset": "reset"}
 """Markers of tests that run last, once the guest has been rebooted so."""
@@ -99,8 +101,10 @@ class GuestRun:
         laboratory: Laboratory,
         logs: Path,
         options: Sequence[str],
+        *,
+        alone: bool,
     ) -> None:
-        """Get a guest up. Raises LabError, GuestDied among them."""
+        """Get a guest up, `alone` or beside others. Raises LabError, GuestDied among them."""
         self.lsm = request.lsm
         self._items = list(items)
         self._options = options
@@ -112,10 +116,12 @@ class GuestRun:
         self._phase = -1
         self._running: Generator[Any, None, object] | None = None
         self._request = request
+        self._alone = alone
         self._context: AbstractContextManager[Machine] = laboratory.machine(
             request, lambda payload: fill(payload, items), logs / "console.log"
         )
         self._machine = self._context.__enter__()
+        self._share_processors()
         laboratory.progress.stage(f"{len(items)} tests in the guest ({request.lsm})")
 
     def reports(self, item: pytest.Item) -> list[Any]:
@@ -148,6 +154,7 @@ class GuestRun:
             for message in self._running or ():
                 self._take(message)
             self._machine.reboot(list(AFTER.values())[phase - 1])
+            self._share_processors()
         paths = {str(item.path.relative_to(CHECKOUT)): None for item in items}
         self._collected = None
         self._running = self._machine.reports(
@@ -156,6 +163,11 @@ class GuestRun:
             sink=self._say,
             patience=PATIENCE,
         )
+
+    def _share_processors(self) -> None:
+        """Leave the guest one processor where there are others: emulated, two get in their way."""
+        if not self._alone:
+            self._machine.run(["sh", "-c", ONE_PROCESSOR], sink=self._say)
 
     def _take(self, message: Any) -> None:
         if "collected" in message:
@@ -353,13 +365,12 @@ class Outside:
             options.append("--showlocals")
         request = Request(
             lsm,
-            # Beside others a second one is of no use; and qemu need not make one wait for another.
-            processors=PROCESSORS if len(self._runs) == 1 else 1,
             # Where nothing confines, setup would refuse: that is what is tested there.
             setup=lsm.confines and not self._config.getoption("--no-setup"),
             wheel=self._config.getoption("--wheel"),
         )
-        return GuestRun(request, items, self._laboratory, logs, options)
+        alone = len(self._runs) == 1
+        return GuestRun(request, items, self._laboratory, logs, options, alone=alone)
 
 
 def at_a_time() -> int:

@@ -70,13 +70,12 @@ class Hardware:
     lsm: Lsm
     permissive: bool = False
     memory: str = MEMORY
-    processors: int = PROCESSORS
 
     def kernel_line(self) -> str:
         """Return the kernel's command line."""
         words = ["root=/dev/vda", "rw", "console=ttyS0", "panic=-1", "systemd.show_status=1"]
         words += _QUICK
-        if self.kernel.initrd is not None and self.processors > 1:
+        if self.kernel.initrd is not None:
             words.append(_ONE_BY_ONE)
         if self.lsm is Lsm.SELINUX:
             words += ["security=selinux", "selinux=1", f"enforcing={0 if self.permissive else 1}"]
@@ -95,7 +94,7 @@ class Hardware:
             *("-machine", "q35,hpet=off,sata=off,smbus=off,vmport=off"),
             *("-accel", "tcg,thread=multi"),
             *("-cpu", PROCESSOR),
-            *("-smp", str(self.processors)),
+            *("-smp", str(PROCESSORS)),
             *("-m", self.memory),
             *("-display", "none"),
             *("-nic", "none"),

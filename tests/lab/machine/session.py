@@ -15,7 +15,7 @@ from .guest import guest
 from .kernel import kernel_for
 from .prepared import prepared
 from .progress import Progress
-from .qemu import MEMORY, PROCESSORS, Hardware, Lsm, overlay
+from .qemu import MEMORY, Hardware, Lsm, overlay
 from .terminal import Terminal
 
 
@@ -29,7 +29,6 @@ class Request:
     setup: bool = True
     wheel: Path | None = None
     """A wheel to install instead of the checkout's own."""
-    processors: int = PROCESSORS
     own_kernel: bool = False
     """Boot SELinux too on the kernel that is built for Smack."""
 
@@ -54,7 +53,6 @@ class Laboratory:
                 request.lsm,
                 request.permissive,
                 request.memory,
-                request.processors,
             )
             built = (
                 wheel.existing(request.wheel)
