@@ -213,10 +213,10 @@ def labelled_as(lsm: Lsm, name: str, other: str) -> Iterator[None]:
         return
     run("find", tree, "-exec", "setfattr", "-h", "-n", "security.SMACK64", "-v", other, "{}", "+")
     emulator = Path("/usr/local/sbin/labelled-otherwise")
-    before = Path(CONTROLLER).read_text()
+    before = Path(CONTROLLER).with_name("confine.py").read_text()
     after = before.replace("        take_label(name)", f"        take_label({other!r})")
     assert after != before
-    emulator.write_text(after)
+    emulator.write_text(f"#!/usr/bin/python3 -IBS\n{after}\nbecome_libvirt_lxc(sys.argv[1:])\n")
     emulator.chmod(0o755)
     try:
         with edited(
