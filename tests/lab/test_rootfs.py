@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import pytest
-from demo.containers import Container
+from demo.containers import ALIKE, KEYED, Container, prepare
+from demo.shell import virtsec
 
 from virtsec.commands.find import find_ours
 from virtsec.commands.host import open_host
@@ -60,22 +61,29 @@ def test_files_are_born_with_their_labels(born: TreeMarks) -> None:
         assert found == dict(wanted), path
 
 
-def test_in_a_whole_system_every_file_is_the_containers_own(vs1: Container) -> None:
+@pytest.fixture
+def whole() -> Iterator[Container]:
+    """A container of the Debian image that has never been started."""
+    prepare()
+    container = Container("whole")
+    virtsec("define", container.name, "--from", str(KEYED), *ALIKE)
+    yield container
+    virtsec("undefine", container.name, "--storage")
+
+
+def test_in_a_whole_system_every_file_is_the_containers_own(whole: Container) -> None:
     """Nothing looked at them one by one when they were unpacked."""
     host = open_host(Silent())
-    _, container = find_ours(vs1.name, host)
+    _, container = find_ours(whole.name, host)
     marks = host.mac.marks(container.identity.label)
-    init = (vs1.rootfs / "usr/lib/systemd/systemd").stat().st_ino
+    init = (whole.rootfs / "usr/lib/systemd/systemd").stat().st_ino
     seen = 0
-    for directory, _, names in os.walk(vs1.rootfs):
+    for directory, _, names in os.walk(whole.rootfs):
         for path in (Path(directory), *(Path(directory, name) for name in names)):
-            try:
-                found = path.lstat()
-                kind = marks.directories if stat.S_ISDIR(found.st_mode) else marks.files
-                wanted = marks.init if found.st_ino == init else kind
-                have = {name: os.getxattr(path, name, follow_symlinks=False) for name in wanted}
-            except FileNotFoundError:
-                continue  # it runs
+            found = path.lstat()
+            kind = marks.directories if stat.S_ISDIR(found.st_mode) else marks.files
+            wanted = marks.init if found.st_ino == init else kind
+            have = {name: os.getxattr(path, name, follow_symlinks=False) for name in wanted}
             assert have == dict(wanted), path
             seen += 1
     assert seen > 4000
