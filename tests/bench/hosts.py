@@ -14,6 +14,7 @@ from pathlib import Path
 import libvirt
 from bench.paired import Row, by_turns, seconds
 from bench.programs import runs
+from demo.containers import ALIKE, BUSYBOX, IMAGE
 from lxml import etree
 
 from virtsec.commands.facts import gather
@@ -23,12 +24,10 @@ from virtsec.plan.define import plan_define
 from virtsec.spec import STORE, ContainerSpec
 from virtsec.step import Host, Silent
 
-IMAGE = Path("/srv/images/busybox.tar")
-LARGE = Path("/srv/images/debian.tar")
 TURNS = 3
 FLEET = """\
 version: 1
-defaults: {{memory: 64M{shared}}}
+defaults: {{memory: 64M, confinement: category}}
 bases:
   many: {{from: {image}}}
 containers:
@@ -38,19 +37,18 @@ MODULE = "(type bench_t)(roletype object_r bench_t)"
 URI = "lxc:///"
 
 
-def defining(place: Path, shared: bool) -> Iterator[Row]:
+def defining(place: Path) -> Iterator[Row]:
     """A container from an archive: unpacked with other owners, labelled, defined; no policy."""
     tree = place / "tree"
-    kind = ("--confinement", "category") if shared else ()
 
     def theirs() -> None:
         tree.mkdir()
-        runs(("tar", "-xpf", str(LARGE), "-C", str(tree)))
+        runs(("tar", "-xpf", str(IMAGE), "-C", str(tree)))
 
     ours, against = [], []
     for turn in range(TURNS + 1):
         took = seconds(
-            partial(runs, ("virtsec", "define", "bench-tar", "--from", str(LARGE), *kind))
+            partial(runs, ("virtsec", "define", "bench-tar", "--from", str(IMAGE), *ALIKE))
         )
         runs(("virtsec", "undefine", "bench-tar", "--storage"))
         alone = seconds(theirs)
@@ -83,19 +81,19 @@ def policies(place: Path) -> Iterator[Row]:
 
 
 def _policy(host: Host, name: str) -> Policy:
-    spec = ContainerSpec(name, STORE / name / "rootfs", str(IMAGE))
+    spec = ContainerSpec(name, STORE / name / "rootfs", str(BUSYBOX))
     return plan_define(spec, gather(host), host.mac).policy
 
 
-def many(place: Path, count: int, shared: bool) -> Iterator[Row]:
+def many(place: Path, count: int) -> Iterator[Row]:
     """`count` containers on one base by `virtsec fleet apply`, and the list with all there.
 
-    With `shared` they are kept apart by categories, which loads no policy.
+    They are kept apart by categories, which loads no policy.
     """
     file = place / "fleet.yaml"
-    small, _ = _apply(file, 10, shared)
+    small, _ = _apply(file, 10)
     destroy(file)
-    large, took = _apply(file, count, shared)
+    large, took = _apply(file, count)
     try:
         yield from listing(count)
         xml = libvirt.open(URI).lookupByName("many-1").XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
@@ -122,11 +120,10 @@ def listing(count: int) -> Iterator[Row]:
     yield Row(f"virtsec list with {count:,} domains", "virsh list --all", 3.0, ours, theirs)
 
 
-def _apply(file: Path, count: int, shared: bool) -> tuple[float, float]:
+def _apply(file: Path, count: int) -> tuple[float, float]:
     """Peak memory in KiB and seconds of making `count`; their base is there before."""
-    kind = ", confinement: category" if shared else ""
-    file.write_text(FLEET.format(shared=kind, image=IMAGE, count=count))
-    runs(("virtsec", "base", "create", "many", "--from", str(IMAGE)))
+    file.write_text(FLEET.format(image=BUSYBOX, count=count))
+    runs(("virtsec", "base", "create", "many", "--from", str(BUSYBOX)))
     begun = time.perf_counter()
     process = subprocess.Popen(
         ("virtsec", "fleet", "apply", str(file)),

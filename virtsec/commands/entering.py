@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from virtsec.commands.find import find_ours
-from virtsec.commands.live import init_pid, wait_for_init
+from virtsec.commands.live import wait_for_init
 from virtsec.domain.metadata import Container
 from virtsec.enter.door import Target
 from virtsec.errors import Failed, Refused
@@ -33,8 +33,7 @@ def entry(name: str, host: Host) -> tuple[Target, Container]:
     Raises `NotFound`, `Refused` when virtsec did not make it, `Failed` when it does not run.
     """
     record, container = find_ours(name, host)
-    wait_for_init(record.pid)
-    pid = init_pid(record.pid)
+    pid = wait_for_init(record.pid)
     if not record.active or pid is None:
         raise Failed(f"{name} does not run.", f"Start it first: `virtsec start {name}`.")
     try:

@@ -28,17 +28,18 @@ def init_pid(controller: int | None, proc: Path = PROC) -> int | None:
     return None
 
 
-def wait_for_init(controller: int | None, proc: Path = PROC) -> None:
-    """Return when init is executed, or is not there.
+def wait_for_init(controller: int | None, proc: Path = PROC) -> int | None:
+    """As `init_pid`, once init is executed.
 
     libvirt says that a container runs some moments before: what is to be init is still the
     controller then, and has no label of the container's under SELinux.
     """
     deadline = time.monotonic() + _PATIENCE
-    while time.monotonic() < deadline:
+    while True:
         init = init_pid(controller, proc)
-        if init is None or not _same_program(proc / str(controller), proc / str(init)):
-            return
+        executed = init is None or not _same_program(proc / str(controller), proc / str(init))
+        if executed or time.monotonic() >= deadline:
+            return init
         time.sleep(_INTERVAL)
 
 

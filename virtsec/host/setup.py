@@ -145,8 +145,9 @@ def plan_remove(
         steps.append(ReloadDaemon(unit()))
     if controller:
         steps.append(RemoveFile(places.controller, controller))
-    imported = [part.path for part in checks.modules(places)]
-    for path in (*imported, *places.compiled.glob("*.pyc")):
+    parts = (*checks.modules(places), *checks.kept_compiled(places))
+    imported = [part.path for part in parts]
+    for path in dict.fromkeys((*imported, *places.compiled.glob("*.pyc"))):
         if found := _own(path):
             steps.append(RemoveFile(path, found))
     for target in (places.hook, places.controller, *imported):

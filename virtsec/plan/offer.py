@@ -21,7 +21,6 @@ class Offer:
     def __init__(self, facts: HostFacts, mac: MacModule) -> None:
         taken = claims(facts.domains)
         self._facts = facts
-        self._controller = facts.controller
         self._names = {record.name for record in facts.domains}
         self._roots = Roots(taken.roots)
         self._addresses = dict(taken.addresses)
@@ -49,7 +48,7 @@ class Offer:
         network = spec.network
         for each in network.addresses:
             self._addresses[network.kind.value, network.source, each.ip] = spec.name
-        return Container(spec, Identity(label, ids), self._controller)
+        return Container(spec, Identity(label, ids), self._facts.controller)
 
     def _ids(self, spec: ContainerSpec) -> IdRange:
         """The lowest free ones; one whose tree was left here may have those that the tree has."""

@@ -12,7 +12,7 @@ import os
 import stat
 import struct
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +41,8 @@ def change(root: Root, wanted: Wanted, found: Survey, advance: Callable[[int], N
     May be interrupted anywhere and run again after a new survey. Raises `RootfsFailed`, `OSError`.
     """
     if found.total <= SMALL:
-        _change_all(root, wanted, found.changes, found.linked, advance)
+        for number in _changed(root, wanted, found.changes, found.linked):
+            advance(number)
         return
     # An inode with several names is looked at by one process, which knows them all.
     several = {place for names in found.linked.values() for place in names}
@@ -54,24 +55,14 @@ def change(root: Root, wanted: Wanted, found: Survey, advance: Callable[[int], N
         ):
             if chosen:
                 share.append((path, chosen))
-    _change_all(root, wanted, together, found.linked, advance)
-
-    def one_share(share: Changes) -> int:
-        done = [0]
-
-        def note(number: int) -> None:
-            done[0] += number
-
-        _change_all(root, wanted, share, {}, note)
-        return done[0]
-
-    for number in spread(one_share, dealt(apart)):
+    for number in _changed(root, wanted, together, found.linked):
+        advance(number)
+    for number in spread(lambda share: sum(_changed(root, wanted, share, {})), dealt(apart)):
         advance(number)
 
 
-def _change_all(
-    root: Root, wanted: Wanted, changes: Changes, linked: Linked, advance: Callable[[int], None]
-) -> None:
+def _changed(root: Root, wanted: Wanted, changes: Changes, linked: Linked) -> Iterator[int]:
+    """Change them, directory by directory; gives how many more are done."""
     done: set[int] = set()  # those with several names that were changed by another of them
     for path, names in changes:
         try:
@@ -97,7 +88,7 @@ def _change_all(
                         raise
         finally:
             os.close(directory)
-        advance(len(names))
+        yield len(names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,8 +53,8 @@ def test_init_is_waited_for_until_it_is_no_longer_the_controller(
         init.symlink_to(systemd)
 
     monkeypatch.setattr(time, "sleep", execute)
-    wait_for_init(100, tmp_path)
+    assert wait_for_init(100, tmp_path) == 102
     assert len(slept) == 1
-    wait_for_init(7, tmp_path)
-    wait_for_init(None, tmp_path)
+    assert wait_for_init(7, tmp_path) is None
+    assert wait_for_init(None, tmp_path) is None
     assert len(slept) == 1

@@ -39,6 +39,12 @@ def test_a_plain_word_is_what_it_looks_like(text: str, value: object) -> None:
 @pytest.mark.parametrize(
     ("text", "line", "sentence"),
     [
+        ("a = 1\nb\n", 2, "This is no TOML"),
+        ("a = 1\na = 2\n", 2, "This is no TOML"),
+        ("a = [1,\n", 2, "This is no TOML"),
+        ("a = " + "[" * 50 + "]" * 50, 1, "TOML for a fleet: it nests more than"),
+        ("a = " + "[" * 100_000, 1, "TOML for a fleet: it nests more than"),
+        ("a = \x00\n", 1, "This is no TOML"),
         (BOMB, 1, "anchors and aliases are not understood"),
         ("a: 1\nb: *x\n", 2, "anchors and aliases"),
         ("a: !!python/object:os.system x\n", 1, "tags are not understood"),
@@ -53,9 +59,10 @@ def test_a_plain_word_is_what_it_looks_like(text: str, value: object) -> None:
     ],
 )
 def test_what_makes_no_sense_is_told_with_its_line(text: str, line: int, sentence: str) -> None:
+    file = FILE.with_suffix(".toml") if "TOML" in sentence else FILE
     with pytest.raises(BadInput) as raised:
-        parse(text, FILE)
-    assert raised.value.sentence.startswith(f"fleet.yaml:{line}: ")
+        parse(text, file)
+    assert raised.value.sentence.startswith(f"{file}:{line}: ")
     assert sentence in raised.value.sentence
 
 

@@ -92,24 +92,6 @@ def test_it_asks_for_the_same_as_yaml() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "sentence"),
-    [
-        ("a = 1\nb\n", 2, "This is no TOML"),
-        ("a = 1\na = 2\n", 2, "This is no TOML"),
-        ("a = [1,\n", 2, "This is no TOML"),
-        ("a = " + "[" * 50 + "]" * 50, 1, "nests more than"),
-        ("a = " + "[" * 100_000, 1, "nests more than"),
-        ("a = \x00\n", 1, "This is no TOML"),
-    ],
-)
-def test_what_makes_no_sense_is_told_with_its_line(text: str, line: int, sentence: str) -> None:
-    with pytest.raises(BadInput) as raised:
-        parse(text, FILE)
-    assert raised.value.sentence.startswith(f"fleet.toml:{line}: ")
-    assert sentence in raised.value.sentence
-
-
-@pytest.mark.parametrize(
     ("text", "line"),
     [
         ('version = 1\n\n[[containers]]\nname = "x"\ncuont = 3\n', 3),

@@ -15,7 +15,7 @@ from tests.unit.host.host_fakes import Machine, broken_domain, foreign_domain
 from virtsec.domain.records import DomainRecord
 from virtsec.errors import Failed, HostNotReady, Refused
 from virtsec.host.checks import check_ready, hook, installed, readiness
-from virtsec.host.files import MARK
+from virtsec.host.files import MARK, staging_of
 from virtsec.host.setup import setup
 from virtsec.step import Step, execute
 
@@ -56,6 +56,14 @@ def test_what_hook_and_controller_import_is_not_compiled_at_each_start(
     source.write_bytes(source.read_bytes() + b"# more\n")
     said = subprocess.run(words, capture_output=True, text=True, check=True).stderr
     assert kept not in said
+
+
+def test_nothing_is_left_of_a_setup_that_was_killed(machine: Machine) -> None:
+    run(machine)
+    for path in (*machine.places.modules.glob("*.py"), *machine.places.compiled.iterdir()):
+        staging_of(path).write_bytes(b"half of it")
+    run(machine, remove=True)
+    assert not machine.places.modules.exists()
 
 
 def test_what_an_older_python_kept_goes(machine: Machine) -> None:
