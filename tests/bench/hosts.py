@@ -20,7 +20,7 @@ from lxml import etree
 from virtsec.commands.facts import gather
 from virtsec.commands.host import open_host
 from virtsec.mac.protocol import Policy
-from virtsec.plan.define import plan_define
+from virtsec.plans.define import plan_define
 from virtsec.spec import STORE, ContainerSpec
 from virtsec.step import Host, Silent
 

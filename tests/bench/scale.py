@@ -20,8 +20,8 @@ from virtsec.commands.facts import gather
 from virtsec.commands.host import open_host
 from virtsec.domain.claims import claims
 from virtsec.domain.metadata import readable
-from virtsec.plan.define import plan_making
-from virtsec.plan.offer import Offer
+from virtsec.plans.define import plan_making
+from virtsec.plans.offer import Offer
 from virtsec.spec import STORE, ApartBy, ContainerSpec
 from virtsec.step import Host, Silent
 

@@ -6,8 +6,8 @@ from typing import Any
 from demo.shell import virtsec
 from proving import outcomes
 
+from virtsec.attacks.probe import Defence
 from virtsec.mac.reach import Channel
-from virtsec.verify.probe import Defence
 
 #: Attacks by which one container would act on another, by what is left standing for them.
 ATTACKS: dict[frozenset[Defence], dict[Channel, tuple[str, ...]]] = {

@@ -1,7 +1,7 @@
 """Each attack of verify with no defence at all, and with each of them alone: what proves it.
 
 Run in a guest as `python3 -m proving vs1 vs3 vs2` it prints the guest's part of
-`virtsec/verify/proven.json`.
+`virtsec/attacks/proven.json`.
 """
 
 import json
@@ -12,12 +12,12 @@ from demo.shell import run
 from machine.qemu import Lsm
 from rules import answered, unlabelled
 
+from virtsec.attacks.probe import Defence
+from virtsec.attacks.probes import PROBES
+from virtsec.attacks.proof import stage
 from virtsec.commands.host import open_host
 from virtsec.commands.verifying import host_side, side_of
 from virtsec.step import Silent
-from virtsec.verify.probe import Defence
-from virtsec.verify.probes import PROBES
-from virtsec.verify.proof import stage
 
 #: What is the same for both kinds, and measured where there is no user namespace: in the other,
 #: root of the host without the container's ids is nobody at all.

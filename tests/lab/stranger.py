@@ -6,7 +6,7 @@ namespace, with powers that no container has.
 
 import sys
 
-from virtsec.verify.probes import frames
+from virtsec.attacks.probes import frames
 
 
 def send(text: str, mac: str, to: str, source: str, port: str, target: str, at: str) -> None:

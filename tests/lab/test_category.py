@@ -12,10 +12,10 @@ from demo.shell import run, virtsec
 from proving import outcomes
 from verified import broken, verified
 
+from virtsec.attacks.probe import Defence
+from virtsec.attacks.probes import PROBES
+from virtsec.attacks.proven import proven
 from virtsec.spec import Label
-from virtsec.verify.probe import Defence
-from virtsec.verify.probes import PROBES
-from virtsec.verify.proven import proven
 
 pytestmark = pytest.mark.selinux
 

@@ -18,11 +18,11 @@ from machine.qemu import Lsm
 from rules import permissive, unlabelled
 from verified import broken, verified
 
+from virtsec.attacks.probe import Defence
+from virtsec.attacks.probes import PROBES
+from virtsec.attacks.proven import proven
 from virtsec.commands.verifying import active_at
 from virtsec.host.places import CONTROLLER, HOOK
-from virtsec.verify.probe import Defence
-from virtsec.verify.probes import PROBES
-from virtsec.verify.proven import proven
 
 DEVICE = Path("/dev/hwrng")
 #: What a capability is for decides which attacks it opens; sys_module's are these.

@@ -10,7 +10,7 @@ from machine.qemu import Lsm
 
 from virtsec.commands.doctoring import doctor
 from virtsec.commands.host import open_host
-from virtsec.doctor.check import Checked
+from virtsec.diagnosis.check import Checked
 from virtsec.step import Silent
 
 HOOK = "/etc/libvirt/hooks/lxc.d/50-virtsec"

@@ -14,7 +14,7 @@ from machine.qemu import Lsm
 from proving import proven
 from verified import broken, verified
 
-from virtsec.verify.proven import PLACE
+from virtsec.attacks.proven import PLACE
 
 
 def test_what_refuses_each_attack_is_as_the_package_says(
@@ -63,7 +63,7 @@ def traces() -> set[str]:
     actors = set()
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if b"virtsec.verify.actor" in (process / "cmdline").read_bytes():
+            if b"virtsec.attacks.actor" in (process / "cmdline").read_bytes():
                 actors.add(process.name)
         except OSError:
             continue

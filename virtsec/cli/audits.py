@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from virtsec.audit.matrix import held, svg, words
+from virtsec.audits.matrix import held, svg, words
 from virtsec.cli.output import Output, clean
 from virtsec.errors import BadInput, Failed
 
@@ -24,7 +24,7 @@ def check_output(path: Path) -> None:
 
 def write(path: Path, audited: Audited) -> None:
     """The picture or the page. Raises `Failed` when it cannot be written."""
-    from virtsec.audit.report import page  # noqa: PLC0415  (slow import)
+    from virtsec.audits.report import page  # noqa: PLC0415  (slow import)
 
     text = svg(audited) if path.suffix == ".svg" else page(audited)
     try:

@@ -7,19 +7,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from virtsec.attacks.proof import Verdict
 from virtsec.cli.output import Output, clean, error_document
 from virtsec.commands import verifying
 from virtsec.commands.results import as_json
 from virtsec.errors import Failed, VirtsecError
-from virtsec.verify.proof import Verdict
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from virtsec.attacks.probe import Probe
     from virtsec.commands.doctoring import Diagnosis
     from virtsec.commands.verifying import Verified
     from virtsec.step import Host
-    from virtsec.verify.probe import Probe
 
 _STYLE = {
     Verdict.HELD: "green",
@@ -141,7 +141,7 @@ def probes_document(probes: Sequence[Probe]) -> dict[str, Any]:
 
 def write_report(path: Path, verified: Sequence[Verified]) -> None:
     """The page. Raises `Failed` when it cannot be written."""
-    from virtsec.verify.report import page  # noqa: PLC0415  (slow import)
+    from virtsec.attacks.report import page  # noqa: PLC0415  (slow import)
 
     try:
         path.write_text(page(verified), "utf-8")

@@ -15,8 +15,8 @@ from virtsec.domain.adopt import called
 from virtsec.domain.document import parse, tidied
 from virtsec.domain.metadata import BEFORE, read_record, readable
 from virtsec.errors import Refused
-from virtsec.plan.adopt import AdoptPlan, plan_adopt, plan_release
-from virtsec.plan.define import DefinePlan, plan_from_xml
+from virtsec.plans.adopt import AdoptPlan, plan_adopt, plan_release
+from virtsec.plans.define import DefinePlan, plan_from_xml
 from virtsec.rootfs.sources import inspect_source
 from virtsec.spec import Label
 from virtsec.step import Host, Watcher, execute

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from virtsec.audit.survey import Open, Reaching, Shared, of_host, opened, shared
+from virtsec.audits.survey import Open, Reaching, Shared, of_host, opened, shared
 from virtsec.commands.find import check_ready
-from virtsec.doctor.check import Checked, examine
-from virtsec.doctor.containers import container_checks, is_ours
-from virtsec.doctor.host import host_checks
+from virtsec.diagnosis.check import Checked, examine
+from virtsec.diagnosis.containers import container_checks, is_ours
+from virtsec.diagnosis.host import host_checks
 from virtsec.domain.claims import claims
 from virtsec.domain.links import Way, ways
 from virtsec.domain.metadata import readable
 from virtsec.domain.records import DomainRecord
 from virtsec.host.places import Places
 from virtsec.mac.protocol import Enforcement
-from virtsec.plan.host import policy_of
+from virtsec.plans.host import policy_of
 from virtsec.step import Host
 
 #: Those of doctor's checks that say who may reach whom.

@@ -12,7 +12,7 @@ from virtsec.commands.find import check_ready, find_ours
 from virtsec.commands.lock import host_lock
 from virtsec.errors import BadInput, NotFound, Refused
 from virtsec.names import check_name
-from virtsec.plan.tree import plan_follow
+from virtsec.plans.tree import plan_follow
 from virtsec.rootfs.bases import BASES, tree_of
 from virtsec.rootfs.follow import beside
 from virtsec.rootfs.layers import base_of

@@ -15,8 +15,8 @@ from virtsec.commands.results import Defined
 from virtsec.domain.metadata import read, readable
 from virtsec.errors import BadInput
 from virtsec.names import check_name
-from virtsec.plan.host import check_stopped
-from virtsec.plan.rename import plan_rename
+from virtsec.plans.host import check_stopped
+from virtsec.plans.rename import plan_rename
 from virtsec.rootfs.export import check_target, definition_in, export_tree
 from virtsec.rootfs.layers import in_view
 from virtsec.rootfs.renew import RenewTree

@@ -14,9 +14,9 @@ from virtsec.commands.results import Defined, Kind, Labelled, Undefined
 from virtsec.domain.metadata import readable
 from virtsec.errors import BadInput, NotFound, VirtsecError
 from virtsec.host.expose import check_free
-from virtsec.plan.define import DefinePlan, plan_define
-from virtsec.plan.tree import plan_label
-from virtsec.plan.undefine import check_undefine, plan_undefine
+from virtsec.plans.define import DefinePlan, plan_define
+from virtsec.plans.tree import plan_label
+from virtsec.plans.undefine import check_undefine, plan_undefine
 from virtsec.rootfs.layers import InView, base_of
 from virtsec.rootfs.mapped import check_mapped
 from virtsec.rootfs.renew import RenewTree

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from virtsec.doctor.check import Check, Checked, examine
-from virtsec.doctor.containers import container_checks, is_ours
-from virtsec.doctor.host import host_checks, kernel_checks
+from virtsec.diagnosis.check import Check, Checked, examine
+from virtsec.diagnosis.containers import container_checks, is_ours
+from virtsec.diagnosis.host import host_checks, kernel_checks
 from virtsec.domain.claims import claims
 from virtsec.errors import HostNotReady
 from virtsec.host.places import Places

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from virtsec.domain import idrange
 from virtsec.domain.metadata import CONTROLLER
-from virtsec.plan.host import HostFacts
+from virtsec.plans.host import HostFacts
 from virtsec.spec import STORE, IdRange
 from virtsec.step import Host
 

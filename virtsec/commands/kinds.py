@@ -8,7 +8,7 @@ from virtsec.commands.facts import gather
 from virtsec.commands.find import check_ready, find_ours
 from virtsec.commands.lock import host_lock
 from virtsec.commands.results import Kind
-from virtsec.plan.tree import plan_kind
+from virtsec.plans.tree import plan_kind
 from virtsec.spec import IdRange
 from virtsec.step import Host, Watcher, execute
 

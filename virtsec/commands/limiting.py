@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from virtsec.commands.find import check_ready, find_ours
 from virtsec.commands.lock import host_lock
 from virtsec.errors import BadInput
-from virtsec.plan.change import plan_limits
+from virtsec.plans.change import plan_limits
 from virtsec.spec import Limits
 from virtsec.step import Host, execute
 

@@ -12,7 +12,7 @@ from virtsec.domain.metadata import Container, readable
 from virtsec.domain.records import DomainRecord
 from virtsec.errors import BadInput, NotFound, Refused
 from virtsec.mac.protocol import MacModule
-from virtsec.plan.reach import check_port, plan_link, plan_unlink
+from virtsec.plans.reach import check_port, plan_link, plan_unlink
 from virtsec.spec import Link, NetworkKind
 from virtsec.step import Host, Step, execute
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from virtsec.commands.find import find_ours
 from virtsec.mac.protocol import Policy
-from virtsec.plan.host import policy_of
+from virtsec.plans.host import policy_of
 from virtsec.step import Host
 
 

@@ -10,7 +10,7 @@ from virtsec.commands.lock import host_lock
 from virtsec.domain.metadata import readable
 from virtsec.errors import NotFound
 from virtsec.host.expose import check_free
-from virtsec.plan.reach import plan_reach
+from virtsec.plans.reach import plan_reach
 from virtsec.spec import Egress, Exposed
 from virtsec.step import Host, execute
 

@@ -27,7 +27,7 @@ from virtsec.spec import (
 )
 
 if TYPE_CHECKING:
-    from virtsec.plan.define import DefinePlan
+    from virtsec.plans.define import DefinePlan
 
 
 class Kind(StrEnum):

@@ -23,12 +23,12 @@ from virtsec.fleet.wanted import Fleet
 from virtsec.host.expose import check_free
 from virtsec.mac.protocol import Policy
 from virtsec.mac.steps import LoadPolicies
-from virtsec.plan.change import plan_limits, plan_parts
-from virtsec.plan.define import plan_making
-from virtsec.plan.host import HostFacts, owns_tree, policy_of
-from virtsec.plan.offer import Offer
-from virtsec.plan.reach import check_exposed_apart, plan_link, plan_reach, plan_unlink, set_traffic
-from virtsec.plan.undefine import check_undefine, plan_undefine
+from virtsec.plans.change import plan_limits, plan_parts
+from virtsec.plans.define import plan_making
+from virtsec.plans.host import HostFacts, owns_tree, policy_of
+from virtsec.plans.offer import Offer
+from virtsec.plans.reach import check_exposed_apart, plan_link, plan_reach, plan_unlink, set_traffic
+from virtsec.plans.undefine import check_undefine, plan_undefine
 from virtsec.spec import ContainerSpec, Link, Links
 from virtsec.step import Host, Step, Watcher, execute
 

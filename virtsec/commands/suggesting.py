@@ -13,7 +13,7 @@ from virtsec.domain.metadata import Container
 from virtsec.domain.steps import SetMetadata
 from virtsec.mac.denial import Weighed
 from virtsec.mac.steps import ReplacePolicies
-from virtsec.plan.host import policy_of
+from virtsec.plans.host import policy_of
 from virtsec.spec import Addition
 from virtsec.step import Host, Step, execute
 

@@ -6,15 +6,15 @@ import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
+from virtsec.attacks.probe import Defence, Position, Probe
+from virtsec.attacks.probes import PROBES
+from virtsec.attacks.proof import ALL, HostSide, Result, Side, Verdict, judge, stage
+from virtsec.attacks.proven import proven
 from virtsec.commands.entering import entry
 from virtsec.commands.find import check_ready, find_ours
 from virtsec.domain.links import Way, ways
 from virtsec.errors import BadInput, Failed
 from virtsec.step import Host, shown
-from virtsec.verify.probe import Defence, Position, Probe
-from virtsec.verify.probes import PROBES
-from virtsec.verify.proof import ALL, HostSide, Result, Side, Verdict, judge, stage
-from virtsec.verify.proven import proven
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from virtsec.commands.facts import gather
 from virtsec.commands.host import open_host
 from virtsec.commands.listing import info
 from virtsec.domain.connection import DomainRecord, Libvirt
-from virtsec.plan.define import plan_define
+from virtsec.plans.define import plan_define
 from virtsec.spec import STORE, ContainerSpec
 from virtsec.step import Silent
 

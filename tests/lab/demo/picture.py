@@ -17,6 +17,7 @@ from rich.text import Text
 
 from demo.containers import Container, Control, controls, let_controls_start, prepare
 from demo.shell import wait_for
+from virtsec.attacks.proof import Side
 from virtsec.cli.proofs import summary, table
 from virtsec.commands.host import open_host
 from virtsec.commands.live import init_pid
@@ -24,7 +25,6 @@ from virtsec.commands.verifying import Verified, attacked, host_side, listed, si
 from virtsec.enter.door import Target
 from virtsec.runtime.door import started
 from virtsec.step import Host, Silent
-from virtsec.verify.proof import Side
 
 WIDTH = 116
 #: What is shown of all that is attacked, from each group what needs the least explaining.

@@ -14,7 +14,7 @@ from virtsec.domain.records import DomainState
 from virtsec.domain.steps import SetAutostart
 from virtsec.errors import Failed, NotFound, Refused, VirtsecError
 from virtsec.mac.protocol import Enforcement, Policy
-from virtsec.plan.define import DefinePlan
+from virtsec.plans.define import DefinePlan
 from virtsec.spec import ContainerSpec, Identity, IdRange, Label
 
 LABEL = Label(

@@ -91,7 +91,7 @@ from virtsec.cli import main
 try:
     main()
 finally:
-    unwanted = {"libvirt", "lxml", "rich", "pygments", "virtsec.host.setup", "virtsec.plan.define"}
+    unwanted = {"libvirt", "lxml", "rich", "pygments", "virtsec.host.setup", "virtsec.plans.define"}
     print(*sorted(unwanted & set(sys.modules)), file=sys.stderr)
 """
     done = subprocess.run(

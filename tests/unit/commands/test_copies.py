@@ -19,8 +19,8 @@ from virtsec.domain.verdict import differences
 from virtsec.domain.xml import domain_xml
 from virtsec.errors import BadInput, NotFound, Refused
 from virtsec.mac.steps import LoadPolicy, SetTraffic, UnloadPolicies
-from virtsec.plan.host import HostFacts
-from virtsec.plan.rename import plan_rename
+from virtsec.plans.host import HostFacts
+from virtsec.plans.rename import plan_rename
 from virtsec.rootfs.export import check_target, definition_in
 from virtsec.rootfs.steps import GiveTree, MoveStore
 from virtsec.spec import STORE, ApartBy, Link

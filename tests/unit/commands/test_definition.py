@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-import virtsec.plan.define
-import virtsec.plan.tree
-import virtsec.plan.undefine
+import virtsec.plans.define
+import virtsec.plans.tree
+import virtsec.plans.undefine
 from tests.unit.fakes import FakeLibvirt, FakeMac, fake_host, foreign, record
 from tests.unit.samples import SAMPLES, sample
 from virtsec.commands import definition, facts
@@ -58,11 +58,11 @@ def log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[str]]:
     def steps(word: str) -> Any:
         return lambda *_args, **_words: [Tree(done, word)]
 
-    monkeypatch.setattr(virtsec.plan.define, "plan_root", steps("root"))
-    monkeypatch.setattr(virtsec.plan.define, "plan_keep", steps("keep"))
-    monkeypatch.setattr(virtsec.plan.tree, "LabelTree", step("LabelTree"))
+    monkeypatch.setattr(virtsec.plans.define, "plan_root", steps("root"))
+    monkeypatch.setattr(virtsec.plans.define, "plan_keep", steps("keep"))
+    monkeypatch.setattr(virtsec.plans.tree, "LabelTree", step("LabelTree"))
     for name in ("RestTree", "RemoveTree"):
-        monkeypatch.setattr(virtsec.plan.undefine, name, step(name))
+        monkeypatch.setattr(virtsec.plans.undefine, name, step(name))
     monkeypatch.setattr(definition, "inspect_source", lambda *_: None)
     monkeypatch.setattr(definition, "default_source", lambda _: "debian:trixie")
     default = NetworkState("default", True, True)

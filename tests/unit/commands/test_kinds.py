@@ -15,8 +15,8 @@ from virtsec.domain.verdict import differences
 from virtsec.domain.xml import domain_xml, of_other_kind
 from virtsec.errors import Refused
 from virtsec.mac.steps import ReplacePolicies
-from virtsec.plan.host import HostFacts
-from virtsec.plan.tree import plan_kind
+from virtsec.plans.host import HostFacts
+from virtsec.plans.tree import plan_kind
 from virtsec.rootfs.steps import GiveTree
 from virtsec.spec import IdRange
 

@@ -14,7 +14,7 @@ from virtsec.commands import listing, live
 from virtsec.commands.results import Confinement, Kind, Planned, as_json
 from virtsec.domain.records import DomainRecord
 from virtsec.mac.protocol import Enforcement, Policy
-from virtsec.plan.define import DefinePlan
+from virtsec.plans.define import DefinePlan
 from virtsec.step import Host
 
 ONE = SAMPLES["static"]

@@ -9,8 +9,8 @@ import pytest
 from tests.unit.fakes import fake_host, foreign, record
 from tests.unit.samples import sample
 from virtsec.commands.doctoring import doctor
-from virtsec.doctor.check import Check, Fault, examine
-from virtsec.doctor.containers import container_checks, is_ours
+from virtsec.diagnosis.check import Check, Fault, examine
+from virtsec.diagnosis.containers import container_checks, is_ours
 from virtsec.domain.claims import claims
 from virtsec.errors import Failed, HostNotReady
 

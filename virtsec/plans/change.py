@@ -1,0 +1,62 @@
+"""Limits and parts of a container that is there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from virtsec.domain.checks import check_spec
+from virtsec.domain.claims import claims
+from virtsec.domain.document import parse, serialise
+from virtsec.domain.limits import fill
+from virtsec.domain.metadata import Container
+from virtsec.domain.records import DomainRecord
+from virtsec.domain.steps import (
+    LimitRunning,
+    LimitSlice,
+    RedefineDomain,
+    SetMetadata,
+)
+from virtsec.domain.xml import of_other_parts
+from virtsec.plans.host import HostFacts, on_network, order
+from virtsec.spec import ContainerSpec, Limits
+from virtsec.step import Step
+
+
+def plan_limits(container: Container, record: DomainRecord, limits: Limits) -> tuple[Step, ...]:
+    """Limit a container anew: in its definition, and where it runs at once."""
+    before = container.spec.limits
+    domain = parse(record.xml, f"The definition of {record.name}")
+    fill(domain, limits)
+    after = replace(container, spec=replace(container.spec, limits=limits))
+    check_spec(after.spec)
+    steps: list[Step] = [
+        *order(record.name, container, after),
+        LimitSlice(record.name, before, limits),
+        RedefineDomain(record.name, record.xml, serialise(domain)),
+        SetMetadata(container, after),
+    ]
+    if record.active:
+        steps.append(LimitRunning(record.name, before, limits, not container.spec.privileged))
+    return tuple(steps)
+
+
+def plan_parts(
+    container: Container, record: DomainRecord, wanted: ContainerSpec, facts: HostFacts
+) -> tuple[Container, tuple[Step, ...]]:
+    """Have a container another network, other mounts or another init from its next start on.
+
+    Raises `BadInput` or `NotFound` for what cannot be.
+    """
+    spec = replace(
+        container.spec,
+        network=wanted.network,
+        mounts=wanted.mounts,
+        init=wanted.init,
+        init_args=wanted.init_args,
+    )
+    check_spec(spec)
+    others = claims(each for each in facts.domains if each.name != record.name)
+    after = replace(container, spec=on_network(spec, facts, others.addresses))
+    xml = of_other_parts(record.xml, container, after)
+    steps = (*order(record.name, container, after), RedefineDomain(record.name, record.xml, xml))
+    return after, steps
