@@ -14,6 +14,13 @@ from pathlib import PurePosixPath
 
 #: Where the roots of containers live unless `--rootfs` says otherwise (NAME/rootfs beneath it).
 STORE = PurePosixPath("/var/lib/virtsec")
+
+
+def default_root(name: str) -> PurePosixPath:
+    """Where the root of container `name` is unless told otherwise."""
+    return STORE / name / "rootfs"
+
+
 #: User and group ids in one container's range; 0 to 65,535 inside.
 ID_COUNT = 65536
 

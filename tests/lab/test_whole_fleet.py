@@ -154,7 +154,7 @@ def test_killed_in_the_middle_and_applied_again_it_is_the_same(file: Path) -> No
     for step in ("LabelTree", "DefineDomain", "SetMetadata"):
         virtsec("fleet", "destroy", str(file))
         host = open_host(Silent())
-        killed_before(step, lambda watch: fleet.apply(file, host, parallel=1, watch=watch))  # noqa: B023
+        killed_before(step, lambda watch: fleet.apply_fleet(file, host, parallel=1, watch=watch))  # noqa: B023
         virtsec("fleet", "apply", str(file))
         assert plan(file) == []
         assert seen() == before
@@ -181,7 +181,7 @@ def test_policies_of_all_are_one_change(tmp_path: Path, monkeypatch: pytest.Monk
     host = open_host(Silent())
     loaded: list[object] = []
     monkeypatch.setattr(type(host.mac), "load", _noting(type(host.mac).load, loaded))
-    assert set(fleet.apply(path, host)) == {"own-1", "own-2", "shared"}
+    assert set(fleet.apply_fleet(path, host)) == {"own-1", "own-2", "shared"}
     assert len(loaded) == 1
     for name in ("own-1", "shared"):
         each = Small(name)

@@ -56,7 +56,7 @@ def svg(audited: Audited) -> str:
     for row, source in enumerate(names):
         for column, target in enumerate(names):
             channels = {c: reached.get((source, target, c)) for c in Channel}
-            links = _linked(audited, source, target)
+            links = audited.linked(source, target)
             at = (left + column * _CELL, top + row * _CELL)
             parts += _cell(at, source, target, channels, links)
     legend = ", ".join(f"{channel.value[0].upper()} {channel.value}" for channel in Channel)
@@ -66,22 +66,6 @@ def svg(audited: Audited) -> str:
         "</svg>\n",
     ]
     return "\n".join(parts)
-
-
-def words(audited: Audited, source: str, target: str) -> str:
-    """What is open of one pair, for a cell of a table of text; a dash where nothing is."""
-    pair = (source, target)
-    found = [each.channel.value for each in audited.open if (each.source, each.target) == pair]
-    return " ".join([*found, *map(str, _linked(audited, *pair))]) or "-"
-
-
-def held(audited: Audited) -> str:
-    """The sentence on containers of which none reaches another."""
-    return f"No container may reach another{', but by a link' if audited.links else ''}"
-
-
-def _linked(audited: Audited, source: str, target: str) -> list[Way]:
-    return [each for each in audited.links if (each.source, each.target) == (source, target)]
 
 
 def _cell(

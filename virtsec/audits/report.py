@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from html import escape
 from typing import TYPE_CHECKING
 
-from virtsec.audits.matrix import held, svg
+from virtsec.audits.matrix import svg
 from virtsec.page import document, facts
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _STYLE = "svg { max-width: 100%; height: auto; }"
 def page(audited: Audited, now: datetime.datetime | None = None) -> str:
     """The page as HTML; pure when `now` is given."""
     when = (now or datetime.datetime.now(datetime.UTC)).strftime("%Y-%m-%d %H:%M UTC")
-    good, words = ("held", f"{held(audited)}.") if audited.sound else (
+    good, words = ("held", f"{audited.promise()}.") if audited.sound else (
         "broken", "Not all is as it must be.")  # fmt: skip
     about = (
         ("Security module", f"{audited.model}, {audited.enforcement.value}"),

@@ -54,10 +54,9 @@ def start_here(
         output.show({"version": __version__}, lambda: output.say(f"virtsec {__version__}"))
         raise typer.Exit
     if context.invoked_subcommand is None:
-        from virtsec.host.checks import installed  # noqa: PLC0415  (slow to import)
-        from virtsec.host.places import Places  # noqa: PLC0415
+        from virtsec.commands.host import installed  # noqa: PLC0415  (slow to import)
 
-        ready_now = installed(Places())
+        ready_now = installed()
         following = "virtsec define vs1" if ready_now else "virtsec setup"
 
         def render() -> None:

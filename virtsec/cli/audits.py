@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from virtsec.audits.matrix import held, svg, words
 from virtsec.cli.output import Output, clean
 from virtsec.errors import BadInput, Failed
 
@@ -24,9 +23,9 @@ def check_output(path: Path) -> None:
 
 def write(path: Path, audited: Audited) -> None:
     """The picture or the page. Raises `Failed` when it cannot be written."""
-    from virtsec.audits.report import page  # noqa: PLC0415  (slow import)
+    from virtsec.commands.auditing import audit_page, audit_picture  # noqa: PLC0415  (slow imports)
 
-    text = svg(audited) if path.suffix == ".svg" else page(audited)
+    text = audit_picture(audited) if path.suffix == ".svg" else audit_page(audited)
     try:
         path.write_text(text, "utf-8")
     except OSError as error:
@@ -66,7 +65,7 @@ def show(output: Output, audited: Audited, *, matrix: bool) -> None:
 def _sum(audited: Audited) -> str:
     state = f"{audited.model}, {audited.enforcement.value}"
     if audited.sound:
-        return f"{held(audited)} ({state})."
+        return f"{audited.promise()} ({state})."
     ways = len(audited.open) + sum(not each.kept for each in audited.shared)
     return f"{ways} ways are open, {len(audited.findings)} things are wrong ({state})."
 
@@ -76,7 +75,7 @@ def _matrix(output: Output, audited: Audited) -> None:
     rows = [
         (
             source,
-            *("own" if source == target else words(audited, source, target) for target in names),
+            *("own" if source == target else audited.between(source, target) for target in names),
         )
         for source in names
     ]

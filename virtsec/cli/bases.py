@@ -44,10 +44,9 @@ def create(
     """
     from virtsec.commands import bases  # noqa: PLC0415  (slow imports)
     from virtsec.commands.results import as_json  # noqa: PLC0415
-    from virtsec.rootfs.debian import default  # noqa: PLC0415
 
     output = output_of(context, json)
-    made = bases.create(name, source or default(), open_host(output), watcher(output))
+    made = bases.create_base(name, source, open_host(output), watcher(output))
     output.show(
         as_json(made),
         lambda: output.say(f"{name} is there.\nNext: virtsec define vs1 --base {name}"),
@@ -66,10 +65,9 @@ def refresh(
     """
     from virtsec.commands import bases  # noqa: PLC0415  (slow imports)
     from virtsec.commands.results import as_json  # noqa: PLC0415
-    from virtsec.rootfs.debian import default  # noqa: PLC0415
 
     output = output_of(context, json)
-    made = bases.refresh(name, source or default(), open_host(output), watcher(output))
+    made = bases.refresh_base(name, source, open_host(output), watcher(output))
     output.show(as_json(made), lambda: output.say(f"{name} has the generation {made.generation}."))
 
 
@@ -83,7 +81,7 @@ def list_(context: typer.Context, json: Json = False) -> None:
     from virtsec.commands.results import as_json  # noqa: PLC0415
 
     output = output_of(context, json)
-    found = [bases.describe(name) for name in bases.names()]
+    found = bases.list_bases()
 
     def render() -> None:
         for each in found:
@@ -104,7 +102,7 @@ def info(context: typer.Context, name: BaseName, json: Json = False) -> None:
     from virtsec.commands.results import as_json  # noqa: PLC0415
 
     output = output_of(context, json)
-    found = bases.describe(name)
+    found = bases.describe_base(name)
 
     def render() -> None:
         for each in found.generations:
@@ -125,7 +123,7 @@ def remove(context: typer.Context, name: BaseName, json: Json = False) -> None:
     from virtsec.commands.results import as_json  # noqa: PLC0415
 
     output = output_of(context, json)
-    removed = bases.remove(name, open_host(output), watcher(output))
+    removed = bases.remove_base(name, open_host(output), watcher(output))
     output.show(as_json(removed), lambda: output.say(f"{name} is gone."))
 
 

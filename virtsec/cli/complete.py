@@ -2,43 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from virtsec.errors import VirtsecError
 
 
 def containers(incomplete: str) -> list[str]:
     """Every domain of libvirt's LXC driver."""
-    return _domains(incomplete, lambda _active: True)
+    return _domains(incomplete, None)
 
 
 def running(incomplete: str) -> list[str]:
     """Those that run."""
-    return _domains(incomplete, lambda active: active)
+    return _domains(incomplete, True)
 
 
 def inactive(incomplete: str) -> list[str]:
     """Those that do not."""
-    return _domains(incomplete, lambda active: not active)
+    return _domains(incomplete, False)
 
 
 def networks(incomplete: str) -> list[str]:
     """libvirt's networks."""
     try:
-        from virtsec.domain.connection import Libvirt  # noqa: PLC0415  (slow to import)
+        from virtsec.commands.host import network_names  # noqa: PLC0415  (slow to import)
 
-        names = sorted(Libvirt.connect().networks())
+        return [name for name in network_names() if name.startswith(incomplete)]
     except (VirtsecError, ImportError):
         return []
-    return [name for name in names if name.startswith(incomplete)]
 
 
 def bases(incomplete: str) -> list[str]:
     """Trees that containers share."""
     try:
-        from virtsec.commands.bases import names  # noqa: PLC0415  (slow to import)
+        from virtsec.commands.bases import base_names  # noqa: PLC0415  (slow to import)
 
-        return [name for name in names() if name.startswith(incomplete)]
+        return [name for name in base_names() if name.startswith(incomplete)]
     except (OSError, ImportError):
         return []
 
@@ -58,11 +55,10 @@ def init_policies(incomplete: str) -> list[str]:
     return [word for word in ("own", "pristine") if word.startswith(incomplete)]
 
 
-def _domains(incomplete: str, wanted: Callable[[bool], bool]) -> list[str]:
+def _domains(incomplete: str, active: bool | None) -> list[str]:
     try:
-        from virtsec.domain.connection import Libvirt  # noqa: PLC0415  (slow to import)
+        from virtsec.commands.host import domain_names  # noqa: PLC0415  (slow to import)
 
-        records = Libvirt.connect().domains(xml=False)
+        return [name for name in domain_names(active=active) if name.startswith(incomplete)]
     except (VirtsecError, ImportError):
         return []
-    return [r.name for r in records if wanted(r.active) and r.name.startswith(incomplete)]

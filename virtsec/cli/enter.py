@@ -74,8 +74,7 @@ def _enter(  # noqa: PLR0917  (the options)
 ) -> int:
     import os  # noqa: PLC0415
 
-    from virtsec.commands.entering import target  # noqa: PLC0415  (slow imports)
-    from virtsec.enter.door import Command, attach  # noqa: PLC0415
+    from virtsec import Command, attach  # noqa: PLC0415  (slow imports)
 
     for setting in env or []:
         if not setting.partition("=")[1] or setting.startswith("="):
@@ -86,7 +85,7 @@ def _enter(  # noqa: PLR0917  (the options)
         environment.setdefault("TERM", os.environ["TERM"])
     host = open_host(output_of(context, False))
     command = Command(words, user, directory, environment)
-    return attach(target(name, host), command, terminal=terminal)
+    return attach(name, command, host, terminal=terminal)
 
 
 def cp(
@@ -110,8 +109,7 @@ def cp(
     """
     from pathlib import Path  # noqa: PLC0415
 
-    from virtsec.commands.entering import target  # noqa: PLC0415  (slow imports)
-    from virtsec.enter.copy import copy_in, copy_out  # noqa: PLC0415
+    from virtsec.commands.entering import copy_in, copy_out  # noqa: PLC0415  (slow imports)
     from virtsec.words import inside  # noqa: PLC0415
 
     output = output_of(context, json)
@@ -123,9 +121,9 @@ def cp(
         )
     host = open_host(output)
     if from_inside is not None:
-        copy_out(target(from_inside[0], host), from_inside[1], Path(destination), user)
+        copy_out(*from_inside, Path(destination), host, user)
     elif to_inside is not None:
-        copy_in(target(to_inside[0], host), Path(source), to_inside[1], user)
+        copy_in(to_inside[0], Path(source), to_inside[1], host, user)
     output.show(
         {"source": source, "destination": destination},
         lambda: output.say(f"Copied {source} to {destination}."),

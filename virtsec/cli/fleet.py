@@ -53,7 +53,7 @@ def plan(
     from virtsec.commands.results import as_json  # noqa: PLC0415
 
     output = output_of(context, json)
-    found = fleet.plan(file, open_host(output), prune=prune)
+    found = fleet.plan_fleet(file, open_host(output), prune=prune)
     output.show(as_json(found), lambda: fleets.planned(output, found))
     return _CHANGES if detailed and found.differences else 0
 
@@ -82,7 +82,7 @@ def apply(
     from virtsec.commands import fleet  # noqa: PLC0415  (slow imports)
 
     output = output_of(context, json)
-    done = fleet.apply(
+    done = fleet.apply_fleet(
         file, open_host(output), prune=prune, parallel=parallel, watch=watcher(output)
     )
     return fleets.done(output, done)
@@ -100,7 +100,7 @@ def destroy(context: typer.Context, file: File, json: Json = False) -> int:
     from virtsec.commands import fleet  # noqa: PLC0415  (slow imports)
 
     output = output_of(context, json)
-    return fleets.done(output, fleet.destroy(file, open_host(output), watcher(output)))
+    return fleets.done(output, fleet.destroy_fleet(file, open_host(output), watcher(output)))
 
 
 def diff(context: typer.Context, file: File, json: Json = False) -> None:
@@ -114,7 +114,7 @@ def diff(context: typer.Context, file: File, json: Json = False) -> None:
     from virtsec.commands import fleet  # noqa: PLC0415  (slow imports)
 
     output = output_of(context, json)
-    found = fleet.diff(file, open_host(output))
+    found = fleet.diff_fleet(file, open_host(output))
     output.show({"diff": found}, lambda: output.pass_on(found))
 
 
@@ -125,11 +125,10 @@ def export(context: typer.Context, json: Json = False) -> None:
     Example: virtsec fleet export >fleet.yaml
     """
     from virtsec.commands import fleet  # noqa: PLC0415  (slow imports)
-    from virtsec.fleet.export import as_text  # noqa: PLC0415
 
     output = output_of(context, json)
-    found = fleet.export(open_host(output))
-    output.show(found, lambda: output.pass_on(as_text(found)))
+    found = fleet.export_fleet(open_host(output))
+    output.show(found, lambda: output.pass_on(fleet.fleet_text(found)))
 
 
 def schema(context: typer.Context, json: Json = False) -> None:
@@ -138,11 +137,13 @@ def schema(context: typer.Context, json: Json = False) -> None:
     \b
     Example: virtsec fleet schema >fleet.schema.json
     """
-    from virtsec.fleet.schema import as_text, schema  # noqa: PLC0415  (slow imports)
+    from json import dumps  # noqa: PLC0415  (slow to import)
+
+    from virtsec.commands.fleet import fleet_schema  # noqa: PLC0415  (slow imports)
 
     output = output_of(context, json)
-    found = schema()
-    output.show(found, lambda: output.pass_on(as_text(found)))
+    found = fleet_schema()
+    output.show(found, lambda: output.pass_on(f"{dumps(found, indent=2)}\n"))
 
 
 for command in (plan, apply, destroy, diff, export, schema):

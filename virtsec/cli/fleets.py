@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from virtsec import Action
 from virtsec.cli.session import tell
 from virtsec.commands.results import as_json
-from virtsec.fleet.difference import Action
 
 if TYPE_CHECKING:
+    from virtsec import Change
     from virtsec.cli.output import Output
     from virtsec.commands.fleet import FleetPlan
     from virtsec.commands.rollout import Done, Outcomes
-    from virtsec.fleet.difference import Change
 
 _PAST = {Action.MAKE: "Made", Action.CHANGE: "Changed", Action.REMOVE: "Removed"}
 _SIGNS = {Action.MAKE: "+", Action.CHANGE: "~", Action.REMOVE: "-"}

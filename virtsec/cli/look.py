@@ -72,13 +72,12 @@ def logs(  # noqa: PLR0917  (the options)
     \b
     Example: virtsec logs vs1 --unit nginx --lines 20
     """
-    from virtsec.commands.find import find_ours  # noqa: PLC0415  (slow imports)
-    from virtsec.rootfs.journal import Query, read_journal  # noqa: PLC0415
+    from virtsec import Query  # noqa: PLC0415  (slow imports)
+    from virtsec.commands.entering import logs as read_logs  # noqa: PLC0415
 
     printed = output_of(context, False)
-    _, container = find_ours(name, open_host(printed))
     query = Query(lines, tuple(unit or ()), since, until, output)
-    left_out = read_journal(container.spec.rootfs, query, printed.pass_on)
+    left_out = read_logs(name, printed.pass_on, open_host(printed), query)
     if left_out:
         printed.warn(f"{left_out} older files of its journal are too large to read.")
     return 0

@@ -170,12 +170,10 @@ def define(  # noqa: PLR0917  (typer makes each parameter an option)
     from virtsec import words  # noqa: PLC0415
     from virtsec.cli import render  # noqa: PLC0415
     from virtsec.commands import definition  # noqa: PLC0415  (slow imports)
-    from virtsec.commands.bases import newest  # noqa: PLC0415
+    from virtsec.commands.bases import newest_base  # noqa: PLC0415
     from virtsec.commands.results import Planned, as_json  # noqa: PLC0415
-    from virtsec.host.checks import check_ready  # noqa: PLC0415
     from virtsec.names import check_name  # noqa: PLC0415
-    from virtsec.rootfs.sources import default_source  # noqa: PLC0415
-    from virtsec.spec import STORE, ContainerSpec, Limits  # noqa: PLC0415
+    from virtsec.spec import ContainerSpec, Limits, default_root  # noqa: PLC0415
 
     output = output_of(context, json)
     if from_xml is not None:
@@ -187,12 +185,12 @@ def define(  # noqa: PLR0917  (typer makes each parameter an option)
         return
     if name is None:
         raise BadInput("Which name is the container to have?", "Run `virtsec define NAME`.")
-    root = PurePosixPath(rootfs) if rootfs else STORE / check_name(name) / "rootfs"
+    root = PurePosixPath(rootfs) if rootfs else default_root(check_name(name))
     spec = ContainerSpec(
         name=name,
         rootfs=root,
-        source=default_source(root) if source is None and base is None else source,
-        base=None if base is None else newest(base),
+        source=source,
+        base=None if base is None else newest_base(base),
         scratch=scratch,
         privileged=privileged,
         limits=Limits(
@@ -216,9 +214,8 @@ def define(  # noqa: PLR0917  (typer makes each parameter an option)
         exposed=tuple(sorted({words.exposed(text) for text in expose or ()})),
     )
     host = open_host(output)
-    check_ready(host)
     if dry_run:
-        planned = Planned.of(definition.plan_only(spec, host))
+        planned = Planned.of(definition.plan(spec, host))
         output.show(as_json(planned), lambda: render.planned(output, planned))
     else:
         defined = definition.define(spec, host, watcher(output))
@@ -228,7 +225,7 @@ def define(  # noqa: PLR0917  (typer makes each parameter an option)
 def from_definition(output: Output, path: Path, name: str | None, *, dry_run: bool) -> None:
     """Make a container of the definition in a file; see `define`."""
     from virtsec.cli import render  # noqa: PLC0415
-    from virtsec.commands import adopting  # noqa: PLC0415  (slow imports)
+    from virtsec.commands import definition  # noqa: PLC0415  (slow imports)
     from virtsec.commands.results import Planned, as_json  # noqa: PLC0415
 
     try:
@@ -237,10 +234,10 @@ def from_definition(output: Output, path: Path, name: str | None, *, dry_run: bo
         raise BadInput(f"{path} cannot be read: {error}.") from None
     host = open_host(output)
     if dry_run:
-        planned = Planned.of(adopting.plan_only_from_xml(text, host, name))
+        planned = Planned.of(definition.plan_from_xml(text, host, name))
         output.show(as_json(planned), lambda: render.planned(output, planned))
     else:
-        defined = adopting.define_from_xml(text, host, name, watcher(output))
+        defined = definition.define_from_xml(text, host, name, watcher(output))
         output.show(as_json(defined), lambda: render.defined(output, defined))
 
 

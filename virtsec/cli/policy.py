@@ -29,7 +29,7 @@ def show(context: typer.Context, name: Name, json: Json = False) -> None:
     from virtsec.commands.results import as_json  # noqa: PLC0415
 
     output = output_of(context, json)
-    shown = policies.show(name, open_host(output))
+    shown = policies.show_policy(name, open_host(output))
 
     def render() -> None:
         for part in shown.parts:
@@ -51,7 +51,7 @@ def diff(context: typer.Context, name: Name, json: Json = False) -> int:
     from virtsec.commands.results import as_json  # noqa: PLC0415
 
     output = output_of(context, json)
-    compared = policies.diff(name, open_host(output))
+    compared = policies.diff_policy(name, open_host(output))
     output.show(as_json(compared), lambda: output.say(compared.diff or "It is this version's."))
     return 0 if compared.same else 1
 
@@ -82,7 +82,7 @@ def suggest(
 
     output = output_of(context, json)
     when = None if since is None else words.moment(since)
-    found = suggesting.suggest(name, open_host(output), when, apply=apply)
+    found = suggesting.suggest_policy(name, open_host(output), when, apply=apply)
     output.show(as_json(found), lambda: suggestions.show(output, found))
 
 

@@ -17,8 +17,6 @@ from virtsec.cli.session import each, open_host
 if TYPE_CHECKING:
     from virtsec.commands.results import Acted, Started
 
-_VIRSH = "/usr/bin/virsh"
-
 
 def start(
     context: typer.Context,
@@ -38,7 +36,7 @@ def start(
     Example: virtsec start vs1 vs2
     """
     from virtsec.commands import lifecycle  # noqa: PLC0415  (slow imports)
-    from virtsec.host.checks import check_ready  # noqa: PLC0415
+    from virtsec.commands.host import check_ready  # noqa: PLC0415
 
     output = output_of(context, json)
     host = open_host(output)
@@ -118,17 +116,13 @@ def console(context: typer.Context, name: RunningName) -> None:
     \b
     Example: virtsec console vs1
     """
-    from virtsec.commands.find import find_ours  # noqa: PLC0415  (slow imports)
-    from virtsec.errors import Failed, HostNotReady  # noqa: PLC0415
+    from virtsec.commands.entering import console as command_of  # noqa: PLC0415  (slow imports)
+    from virtsec.errors import HostNotReady  # noqa: PLC0415
 
-    output = output_of(context, False)
-    record, _ = find_ours(name, open_host(output))
-    if not record.active:
-        raise Failed(f"{name} does not run.", f"Start it first: `virtsec start {name}`.")
-    words = [_VIRSH, "-c", "lxc:///", "console", "--", name]
+    words = command_of(name, open_host(output_of(context, False)))
     environment = {**os.environ, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
     try:
-        os.execve(_VIRSH, words, environment)  # noqa: S606
+        os.execve(words[0], words, environment)  # noqa: S606
     except FileNotFoundError:
         raise HostNotReady(
             "virsh, whose console this is, is not installed.", "Run `apt install libvirt-clients`."

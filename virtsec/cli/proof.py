@@ -48,7 +48,7 @@ def verify(  # noqa: PLR0917  (the options)
 
     output = output_of(context, json)
     if list_them:
-        probes = verifying.listed(only or ())
+        probes = verifying.list_attacks(only or ())
         output.show(proofs.probes_document(probes), lambda: proofs.listed(output, probes))
         return 0
     host = open_host(output)

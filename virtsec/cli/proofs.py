@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from virtsec.attacks.proof import Verdict
+from virtsec import Verdict
 from virtsec.cli.output import Output, clean, error_document
 from virtsec.commands import verifying
 from virtsec.commands.results import as_json
@@ -16,7 +16,7 @@ from virtsec.errors import Failed, VirtsecError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from virtsec.attacks.probe import Probe
+    from virtsec import Probe
     from virtsec.commands.doctoring import Diagnosis
     from virtsec.commands.verifying import Verified
     from virtsec.step import Host
@@ -141,10 +141,8 @@ def probes_document(probes: Sequence[Probe]) -> dict[str, Any]:
 
 def write_report(path: Path, verified: Sequence[Verified]) -> None:
     """The page. Raises `Failed` when it cannot be written."""
-    from virtsec.attacks.report import page  # noqa: PLC0415  (slow import)
-
     try:
-        path.write_text(page(verified), "utf-8")
+        path.write_text(verifying.verify_page(verified), "utf-8")
     except OSError as error:
         raise Failed(f"The report could not be written to {path}: {error.strerror}.") from error
 

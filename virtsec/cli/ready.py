@@ -9,7 +9,7 @@ from virtsec.cli.output import Output
 from virtsec.cli.session import open_host
 
 if TYPE_CHECKING:
-    from virtsec.host.setup import SetupResult
+    from virtsec import SetupResult
     from virtsec.step import Step
 
 
@@ -34,7 +34,7 @@ def setup(
     Example: virtsec setup
     """
     from virtsec.cli.schema import setup_document  # noqa: PLC0415  (slow imports)
-    from virtsec.host.setup import setup as set_up  # noqa: PLC0415
+    from virtsec.commands.preparing import setup as set_up  # noqa: PLC0415
 
     output = output_of(context, json)
     host = open_host(output)
@@ -67,7 +67,7 @@ def protect(
     Example: virtsec protect --check
     """
     from virtsec.cli.schema import protect_document  # noqa: PLC0415  (slow imports)
-    from virtsec.commands.protecting import protect as protect_host  # noqa: PLC0415
+    from virtsec.commands.preparing import protect as protect_host  # noqa: PLC0415
 
     output = output_of(context, json)
     host = open_host(output)

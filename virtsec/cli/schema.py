@@ -5,7 +5,7 @@ command                          document
 ================================ ================================================================
 (none)                           {"installed": true|false, "next": COMMAND}
 --version                        {"version": VERSION}
-setup                            `virtsec.host.setup.SetupResult`: removed, dry_run, steps, kept
+setup                            `virtsec.SetupResult`: removed, dry_run, steps, kept
 protect                          {"check": true|false, "paths": [PATH, …]}
 define                           `virtsec.commands.results.Defined`
 clone, import                    `virtsec.commands.results.Defined`
@@ -65,9 +65,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import PurePosixPath
 
+    from virtsec import Enforcement, SetupResult
     from virtsec.commands.results import Info, Listed
-    from virtsec.host.setup import SetupResult
-    from virtsec.mac.protocol import Enforcement
 
 
 def setup_document(result: SetupResult) -> dict[str, Any]:

@@ -16,9 +16,9 @@ _Result = TypeVar("_Result")
 
 def open_host(output: Output) -> Host:
     """The host, with progress on standard error; says so loudly when nothing is enforced."""
+    from virtsec import Enforcement  # noqa: PLC0415
     from virtsec.cli.progress import progress_for  # noqa: PLC0415  (slow imports)
     from virtsec.commands import host as hosts  # noqa: PLC0415
-    from virtsec.mac.protocol import Enforcement  # noqa: PLC0415
 
     host = hosts.open_host(progress_for(output))
     if host.mac.enforcement() is Enforcement.PERMISSIVE:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from virtsec.cli.output import Output, clean
 
 if TYPE_CHECKING:
+    from virtsec import Weighed
     from virtsec.commands.suggesting import Suggested
-    from virtsec.mac.denial import Weighed
 
 
 def show(output: Output, found: Suggested) -> None:

@@ -6,17 +6,15 @@ import difflib
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from virtsec.commands.definition import defined
 from virtsec.commands.facts import gather
-from virtsec.commands.find import check_ready, find, find_ours
-from virtsec.commands.lock import host_lock
-from virtsec.commands.results import Defined, Kind
-from virtsec.domain.adopt import called
+from virtsec.commands.find import find, find_ours
+from virtsec.commands.host import check_ready, open_host
+from virtsec.commands.results import Kind
 from virtsec.domain.document import parse, tidied
 from virtsec.domain.metadata import BEFORE, read_record, readable
 from virtsec.errors import Refused
+from virtsec.host.lock import host_lock
 from virtsec.plans.adopt import AdoptPlan, plan_adopt, plan_release
-from virtsec.plans.define import DefinePlan, plan_from_xml
 from virtsec.rootfs.sources import inspect_source
 from virtsec.spec import Label
 from virtsec.step import Host, Watcher, execute
@@ -41,13 +39,16 @@ class Released:
     rootfs: PurePosixPath
 
 
-def adopt(name: str, host: Host, *, dry_run: bool = False, watch: Watcher | None = None) -> Adopted:
+def adopt(
+    name: str, host: Host | None = None, *, dry_run: bool = False, watch: Watcher | None = None
+) -> Adopted:
     """Confine the stopped domain `name` that virsh, virt-install or virt-manager made.
 
     Whatever else is in its definition stays. Raises `NotFound`, `Refused` for one that is virtsec's
     already, runs or has what no container may have, and `BadInput` for a name that none may have;
     nothing is changed then.
     """
+    host = host or open_host()
     check_ready(host)
     with host_lock(host.progress):
         record = find(name, host)
@@ -67,43 +68,18 @@ def adopt(name: str, host: Host, *, dry_run: bool = False, watch: Watcher | None
     )
 
 
-def release(name: str, host: Host, watch: Watcher | None = None) -> Released:
+def release(name: str, host: Host | None = None, watch: Watcher | None = None) -> Released:
     """Give the stopped domain `name` back as it was when it was adopted, with its files' labels.
 
     Raises what `find_ours` does, and `Refused` while it runs or where virtsec made it.
     """
+    host = host or open_host()
     check_ready(host)
     with host_lock(host.progress):
         record, container = find_ours(name, host)
         others = [each for each in readable(host.libvirt.domains()) if each.name != name]
         execute(plan_release(container, record, others, host.mac), host, watch)
     return Released(name, container.spec.rootfs)
-
-
-def define_from_xml(
-    xml: str, host: Host, name: str | None = None, watch: Watcher | None = None
-) -> Defined:
-    """Make a container of the definition of an LXC domain that libvirt does not know.
-
-    It is called as the definition says, or `name`. Raises as `define` does.
-    """
-    check_ready(host)
-    with host_lock(host.progress):
-        plan = _planned(xml, host, name)
-        execute(plan.steps, host, watch)
-    return defined(plan, host)
-
-
-def plan_only_from_xml(xml: str, host: Host, name: str | None = None) -> DefinePlan:
-    """What `define_from_xml` would do now; changes nothing. Raises as it does."""
-    check_ready(host)
-    return _planned(xml, host, name)
-
-
-def _planned(xml: str, host: Host, name: str | None) -> DefinePlan:
-    plan = plan_from_xml(called(xml, name), gather(host), host.mac)
-    inspect_source(None, plan.container.spec.rootfs, plan.container.spec.init)
-    return plan
 
 
 def _diff(plan: AdoptPlan) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from virtsec.audits.survey import Open, Reaching, Shared, of_host, opened, shared
-from virtsec.commands.find import check_ready
+from virtsec.commands.find import check_policy
+from virtsec.commands.host import open_host
 from virtsec.diagnosis.check import Checked, examine
 from virtsec.diagnosis.containers import container_checks, is_ours
 from virtsec.diagnosis.host import host_checks
@@ -38,13 +39,28 @@ class Audited:
     shared: tuple[Shared, ...]
     findings: tuple[Checked, ...]  #: what is not as it must be, with its remedy
 
+    def between(self, source: str, target: str) -> str:
+        """What is open of one pair, in a few words; a dash where nothing is."""
+        pair = (source, target)
+        found = [each.channel.value for each in self.open if (each.source, each.target) == pair]
+        return " ".join([*found, *map(str, self.linked(*pair))]) or "-"
 
-def audit(host: Host) -> Audited:
+    def linked(self, source: str, target: str) -> list[Way]:
+        """The links of one pair."""
+        return [each for each in self.links if (each.source, each.target) == (source, target)]
+
+    def promise(self) -> str:
+        """The sentence on containers of which none reaches another."""
+        return f"No container may reach another{', but by a link' if self.links else ''}"
+
+
+def audit(host: Host | None = None) -> Audited:
     """Ask the policy, and look at every domain. Changes nothing.
 
     Raises `HostNotReady` when setup was not run or what reads the policy is not installed.
     """
-    check_ready(host)
+    host = host or open_host()
+    check_policy(host)
     records = host.libvirt.domains()
     loaded = host.mac.loaded()
     ours = list(readable(records))
@@ -67,6 +83,20 @@ def audit(host: Host) -> Audited:
         shared=through,
         findings=findings,
     )
+
+
+def audit_picture(found: Audited) -> str:
+    """Who may reach whom, as an SVG that stands alone."""
+    from virtsec.audits.matrix import svg  # noqa: PLC0415  (only drawn when asked for)
+
+    return svg(found)
+
+
+def audit_page(found: Audited) -> str:
+    """All of it as an HTML page for an auditor: one file, no network."""
+    from virtsec.audits.report import page  # noqa: PLC0415  (only written when asked for)
+
+    return page(found)
 
 
 def _findings(

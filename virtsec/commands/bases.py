@@ -8,12 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from virtsec.commands.find import check_ready, find_ours
-from virtsec.commands.lock import host_lock
+from virtsec.commands.find import check_policy, find_ours
+from virtsec.commands.host import open_host
 from virtsec.errors import BadInput, NotFound, Refused
+from virtsec.host.lock import host_lock
 from virtsec.names import check_name
 from virtsec.plans.tree import plan_follow
 from virtsec.rootfs.bases import BASES, tree_of
+from virtsec.rootfs.debian import default
 from virtsec.rootfs.follow import beside
 from virtsec.rootfs.layers import base_of
 from virtsec.rootfs.sources import DEFAULT_INIT, check_root, inspect_source
@@ -21,7 +23,7 @@ from virtsec.rootfs.steps import FillTree, KeepTree, MakeBase, RemoveBase
 from virtsec.rootfs.trouble import explained
 from virtsec.rootfs.unfinished import is_unfinished
 from virtsec.rootfs.walk import Root, directories, opened
-from virtsec.spec import STORE, Base
+from virtsec.spec import STORE, Base, default_root
 from virtsec.step import Host, Watcher, execute
 
 _BLOCK = 512  # bytes, in st_blocks (inode(7))
@@ -70,12 +72,12 @@ class Removed:
     name: str
 
 
-def names() -> list[str]:
+def base_names() -> list[str]:
     """Every base there is."""
     return [name for name in _listed(BASES) if _generations(name)]
 
 
-def newest(name: str) -> Base:
+def newest_base(name: str) -> Base:
     """The generation that a new container gets. Raises `NotFound`."""
     found = _generations(check_name(name))
     if not found:
@@ -85,37 +87,46 @@ def newest(name: str) -> Base:
 
 def check_base(base: Base, init: PurePosixPath) -> None:
     """Raise `NotFound` or `BadInput` unless it is there and has that init."""
-    newest(base.name)
+    newest_base(base.name)
     with explained("read", tree_of(base)), opened(tree_of(base)) as root:
         check_root(root, init)
 
 
-def create(name: str, source: str, host: Host, watch: Watcher | None = None) -> Made:
-    """Make the first generation of a base. Raises as `define` does for a source."""
-    check_ready(host)
+def create_base(
+    name: str, source: str | None = None, host: Host | None = None, watch: Watcher | None = None
+) -> Made:
+    """Make the first generation of a base, of a Debian of the host's release without a source.
+
+    Raises as `define` does for a source.
+    """
+    host = host or open_host()
+    check_policy(host)
     check_name(name)
     with host_lock(host.progress):
         if _generations(name):
             raise BadInput(
                 f"There is a base {name} already.", f"See `virtsec base refresh {name}`."
             )
-        return make_first(name, source, host, watch)
+        return make_first(name, source or default(), host, watch)
 
 
 def make_first(name: str, source: str, host: Host, watch: Watcher | None = None) -> Made:
-    """`create` for who holds the host's lock, of one that is not there."""
+    """`create_base` for who holds the host's lock, of one that is not there."""
     return _make(Base(check_name(name)), source, host, watch)
 
 
-def refresh(name: str, source: str, host: Host, watch: Watcher | None = None) -> Made:
+def refresh_base(
+    name: str, source: str | None = None, host: Host | None = None, watch: Watcher | None = None
+) -> Made:
     """Make another generation of a base; containers on earlier ones stay on them.
 
-    Those that nobody is on are removed. Raises as `create` does.
+    Those that nobody is on are removed. Raises as `create_base` does.
     """
-    check_ready(host)
+    host = host or open_host()
+    check_policy(host)
     with host_lock(host.progress):
-        before = newest(name)
-        made = _make(Base(name, before.generation + 1), source, host, watch)
+        before = newest_base(name)
+        made = _make(Base(name, before.generation + 1), source or default(), host, watch)
         idle = [each for each in _generations(name)[:-1] if not _users(each)]
         execute([RemoveBase(each) for each in idle], host, watch)
     return replace(made, removed=tuple(each.generation for each in idle))
@@ -133,7 +144,7 @@ def follow(name: str, host: Host, watch: Watcher | None = None) -> Base | None:
         spec = container.spec
         if spec.base is None:
             return None
-        base = newest(spec.base.name)
+        base = newest_base(spec.base.name)
         # Beside it is what an earlier run left that was killed at its end.
         if base != spec.base or os.path.lexists(beside(name).parent):
             laid = base_of(spec.rootfs)
@@ -141,21 +152,27 @@ def follow(name: str, host: Host, watch: Watcher | None = None) -> Base | None:
         return base
 
 
-def describe(name: str) -> Described:
+def list_bases() -> list[Described]:
+    """Every base there is, as `describe_base` has it."""
+    return [describe_base(name) for name in base_names()]
+
+
+def describe_base(name: str) -> Described:
     """A base, with who is on it and what each takes. Raises `NotFound`."""
-    newest(name)
+    newest_base(name)
     return Described(name, tuple(_described(each) for each in _generations(name)))
 
 
 def _described(base: Base) -> Generation:
-    users = tuple(User(name, _size(STORE / name / "rootfs")) for name in _users(base))
+    users = tuple(User(name, _size(default_root(name))) for name in _users(base))
     return Generation(base.generation, tree_of(base), _size(tree_of(base)), users)
 
 
-def remove(name: str, host: Host, watch: Watcher | None = None) -> Removed:
+def remove_base(name: str, host: Host | None = None, watch: Watcher | None = None) -> Removed:
     """Remove a base. Raises `NotFound`, and `Refused` while a container is on it."""
+    host = host or open_host()
     with host_lock(host.progress):
-        newest(name)
+        newest_base(name)
         bases = _generations(name)
         users = [user for base in bases for user in _users(base)]
         if users:
@@ -189,7 +206,7 @@ def _generations(name: str) -> list[Base]:
 
 def _users(base: Base) -> list[str]:
     """Whose tree is a layer on it, by the directory in the store."""
-    return [name for name in _listed(STORE) if base_of(STORE / name / "rootfs") == base]
+    return [name for name in _listed(STORE) if base_of(default_root(name)) == base]
 
 
 def _listed(directory: PurePosixPath) -> list[str]:

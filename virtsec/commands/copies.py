@@ -9,18 +9,19 @@ from pathlib import Path
 
 from virtsec.commands.definition import define_locked
 from virtsec.commands.facts import gather
-from virtsec.commands.find import check_ready, find_ours
-from virtsec.commands.lock import host_lock
+from virtsec.commands.find import find_ours
+from virtsec.commands.host import check_ready, open_host
 from virtsec.commands.results import Defined
 from virtsec.domain.metadata import read, readable
 from virtsec.errors import BadInput
+from virtsec.host.lock import host_lock
 from virtsec.names import check_name
 from virtsec.plans.host import check_stopped
 from virtsec.plans.rename import plan_rename
 from virtsec.rootfs.export import check_target, definition_in, export_tree
 from virtsec.rootfs.layers import in_view
 from virtsec.rootfs.renew import RenewTree
-from virtsec.spec import STORE, ContainerSpec, Network
+from virtsec.spec import ContainerSpec, Network, default_root
 from virtsec.step import Host, Watcher, execute, shown
 
 Addresses = Sequence[IPv4Interface | IPv6Interface]
@@ -44,7 +45,11 @@ class Renamed:
 
 
 def clone(
-    name: str, new: str, host: Host, addresses: Addresses = (), watch: Watcher | None = None
+    name: str,
+    new: str,
+    host: Host | None = None,
+    addresses: Addresses = (),
+    watch: Watcher | None = None,
 ) -> Defined:
     """Make container `new` of a stopped one: of its tree, its limits, its mounts and its network.
 
@@ -52,6 +57,7 @@ def clone(
     static ones, its `addresses`. Links, exposed ports and autostart are not copied. Raises as
     `define` does.
     """
+    host = host or open_host()
     check_ready(host)
     check_name(new)
     with host_lock(host.progress):
@@ -68,11 +74,12 @@ def clone(
         return in_view(source.rootfs, lambda: define_locked(spec, host, watch, fitting=fitting))
 
 
-def export(name: str, path: Path, host: Host) -> Exported:
+def export(name: str, path: Path, host: Host | None = None) -> Exported:
     """Write a stopped container into an archive at `path`, from which `import_` makes it again.
 
     Raises what `find_ours` does, `Refused` while it runs, and what `export_tree` does.
     """
+    host = host or open_host()
     check_target(path)
     with host_lock(host.progress):
         record, container = find_ours(name, host)
@@ -88,7 +95,7 @@ def export(name: str, path: Path, host: Host) -> Exported:
 
 def import_(
     path: Path,
-    host: Host,
+    host: Host | None = None,
     name: str | None = None,
     addresses: Addresses | None = None,
     watch: Watcher | None = None,
@@ -99,6 +106,7 @@ def import_(
     here. Nor are ports that it exposed, which this host may need itself. Without `addresses` it has
     those it had. Raises as `define` does, and `BadInput` for what `export` did not write.
     """
+    host = host or open_host()
     check_ready(host)
     container = read(definition_in(path))
     if container is None:
@@ -112,13 +120,14 @@ def import_(
         return define_locked(spec, host, watch)
 
 
-def rename(name: str, new: str, host: Host, watch: Watcher | None = None) -> Renamed:
+def rename(name: str, new: str, host: Host | None = None, watch: Watcher | None = None) -> Renamed:
     """Call a stopped container `new`: its domain, its labels, its place in the store, its links.
 
     Its UUID is another one; its addresses and its ids stay. Raises what `find_ours` does,
     `BadInput` for a name that cannot be had, and `Refused` while it runs; what was begun is undone
     then. One that was killed is taken up by the next.
     """
+    host = host or open_host()
     check_ready(host)
     with host_lock(host.progress):
         record, container = find_ours(name, host)
@@ -139,6 +148,6 @@ def _alone(spec: ContainerSpec, name: str) -> ContainerSpec:
 
     With no link, and not exposed: the host has each of its ports once.
     """
-    rootfs = STORE / name / "rootfs"
+    rootfs = default_root(name)
     whole = replace(spec, base=None, scratch=False)
     return replace(whole, name=name, rootfs=rootfs, links=(), served=(), exposed=())

@@ -1,4 +1,4 @@
-"""define, undefine, label."""
+"""define, also in two steps, plan and apply; undefine, label."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from pathlib import Path
 
 from virtsec.commands.bases import check_base
 from virtsec.commands.facts import gather
-from virtsec.commands.find import check_ready, find_ours
-from virtsec.commands.lock import host_lock
+from virtsec.commands.find import find_ours
+from virtsec.commands.host import check_ready, open_host
 from virtsec.commands.results import Defined, Kind, Labelled, Undefined
+from virtsec.domain.adopt import called
 from virtsec.domain.metadata import readable
-from virtsec.errors import BadInput, NotFound, VirtsecError
+from virtsec.errors import BadInput, Failed, NotFound, VirtsecError
 from virtsec.host.expose import check_free
-from virtsec.plans.define import DefinePlan, plan_define
+from virtsec.host.lock import host_lock
+from virtsec.plans import define as define_plans
+from virtsec.plans.define import DefinePlan
 from virtsec.plans.tree import plan_label
 from virtsec.plans.undefine import check_undefine, plan_undefine
 from virtsec.rootfs.layers import InView, base_of
@@ -25,13 +28,43 @@ from virtsec.spec import ContainerSpec, Mount
 from virtsec.step import Host, Step, Watcher, execute
 
 
-def plan_only(spec: ContainerSpec, host: Host) -> DefinePlan:
+def plan(spec: ContainerSpec, host: Host | None = None) -> DefinePlan:
     """What `define` would do now; changes nothing. Raises as `define` does."""
+    host = host or open_host()
     check_ready(host)
     return _plan(spec, host)
 
 
-def define(spec: ContainerSpec, host: Host, watch: Watcher | None = None) -> Defined:
+def plan_from_xml(xml: str, host: Host | None = None, name: str | None = None) -> DefinePlan:
+    """What `define_from_xml` would do now; changes nothing. Raises as it does."""
+    host = host or open_host()
+    check_ready(host)
+    return _plan_from_xml(called(xml, name), host)
+
+
+def apply(plan: DefinePlan, host: Host | None = None, watch: Watcher | None = None) -> Defined:
+    """Do what `plan` or `plan_from_xml` said: what comes of it is what they showed, or nothing.
+
+    Raises `Failed` where the same would come out otherwise by now, since somebody took the name, an
+    id or a label, and as `define` does; nothing is changed then.
+    """
+    host = host or open_host()
+    check_ready(host)
+    with host_lock(host.progress):
+        if plan.given is None:
+            now = _plan(plan.container.spec, host)
+        else:
+            now = _plan_from_xml(plan.given, host)
+        if (now.container, now.policy, now.xml) != (plan.container, plan.policy, plan.xml):
+            raise Failed(
+                f"This host is not as it was when {plan.container.name} was planned.",
+                "Plan it again.",
+            )
+        execute(now.steps, host, watch)
+    return _defined(now, host)
+
+
+def define(spec: ContainerSpec, host: Host | None = None, watch: Watcher | None = None) -> Defined:
     """Make the container `spec` describes.
 
     Without a source it gets the tree that is at `rootfs`, or where there is none a Debian of the
@@ -40,21 +73,37 @@ def define(spec: ContainerSpec, host: Host, watch: Watcher | None = None) -> Def
     Raises `BadInput` or `Refused` before anything is done, and `Failed` when a step fails; what
     was begun is undone then.
     """
+    host = host or open_host()
     check_ready(host)
     with host_lock(host.progress):
         return define_locked(spec, host, watch)
+
+
+def define_from_xml(
+    xml: str, host: Host | None = None, name: str | None = None, watch: Watcher | None = None
+) -> Defined:
+    """Make a container of the definition of an LXC domain that libvirt does not know.
+
+    It is called as the definition says, or `name`. Raises as `define` does.
+    """
+    host = host or open_host()
+    check_ready(host)
+    with host_lock(host.progress):
+        made = _plan_from_xml(called(xml, name), host)
+        execute(made.steps, host, watch)
+    return _defined(made, host)
 
 
 def define_locked(
     spec: ContainerSpec, host: Host, watch: Watcher | None = None, fitting: Sequence[Step] = ()
 ) -> Defined:
     """`define` for who holds the host's lock; `fitting` is done in the tree once it is there."""
-    plan = _plan(spec, host, fitting)
-    execute(plan.steps, host, watch)
-    return defined(plan, host)
+    made = _plan(spec, host, fitting)
+    execute(made.steps, host, watch)
+    return _defined(made, host)
 
 
-def defined(plan: DefinePlan, host: Host) -> Defined:
+def _defined(plan: DefinePlan, host: Host) -> Defined:
     """What came of a plan."""
     spec, identity = plan.container.spec, plan.container.identity
     return Defined(
@@ -69,7 +118,10 @@ def defined(plan: DefinePlan, host: Host) -> Defined:
 
 
 def undefine(
-    names: Sequence[str], host: Host, storage: bool = False, watch: Watcher | None = None
+    names: str | Sequence[str],
+    host: Host | None = None,
+    storage: bool = False,
+    watch: Watcher | None = None,
 ) -> dict[str, Undefined | VirtsecError]:
     """Take containers apart: their domains, policies and labels, and with `storage` their trees.
 
@@ -77,10 +129,11 @@ def undefine(
     fails for each, and what was begun is undone. One that cannot be undefined is left out before:
     instead of what was done it has its error, `NotFound`, or `Refused` when it runs or is not ours.
     """
+    host = host or open_host()
     outcomes: dict[str, Undefined | VirtsecError] = {}
     leaving = []
     with host_lock(host.progress):
-        for name in dict.fromkeys(names):
+        for name in [names] if isinstance(names, str) else dict.fromkeys(names):
             try:
                 record, container = find_ours(name, host)
                 check_undefine(container, record, storage)
@@ -98,11 +151,12 @@ def undefine(
     return outcomes
 
 
-def label(name: str, host: Host, watch: Watcher | None = None) -> Labelled:
+def label(name: str, host: Host | None = None, watch: Watcher | None = None) -> Labelled:
     """Put the labels (and owners) of container `name` on its tree again.
 
     Raises `NotFound`, and `Refused` when it is running or not ours.
     """
+    host = host or open_host()
     check_ready(host)
     with host_lock(host.progress):
         record, container = find_ours(name, host)
@@ -114,11 +168,17 @@ def _plan(spec: ContainerSpec, host: Host, fitting: Sequence[Step] = ()) -> Defi
     facts = gather(host)
     spec = on_its_base(spec)
     # Once without the source: a bad name is told before an archive is read.
-    plan_define(spec, facts, host.mac)
+    define_plans.plan_define(spec, facts, host.mac)
     ready = prepared(spec)
-    return plan_define(
+    return define_plans.plan_define(
         ready.spec, facts, host.mac, ready.source, fitting=[*ready.fitting, *fitting]
     )
+
+
+def _plan_from_xml(xml: str, host: Host) -> DefinePlan:
+    planned = define_plans.plan_from_xml(xml, gather(host), host.mac)
+    inspect_source(None, planned.container.spec.rootfs, planned.container.spec.init)
+    return planned
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from virtsec.commands.host import open_host
 from virtsec.diagnosis.check import Check, Checked, examine
 from virtsec.diagnosis.containers import container_checks, is_ours
 from virtsec.diagnosis.host import host_checks, kernel_checks
@@ -23,7 +24,7 @@ class Diagnosis:
 
 
 def doctor(
-    connect: Callable[[], Host], *, fix: bool = False, places: Places | None = None
+    connect: Callable[[], Host] = open_host, *, fix: bool = False, places: Places | None = None
 ) -> Diagnosis:
     """Look at everything; with `fix` mend what can be mended safely.
 

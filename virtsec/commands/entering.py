@@ -1,14 +1,84 @@
-"""Which process a command goes beside: the init of a running container."""
+"""exec, shell, cp, console, logs: into a running container, and what it says."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 from virtsec.commands.find import find_ours
+from virtsec.commands.host import open_host
 from virtsec.commands.live import wait_for_init
 from virtsec.domain.metadata import Container
-from virtsec.enter.door import Target
+from virtsec.enter import copy, door
+from virtsec.enter.door import Command, Completed, Target
 from virtsec.errors import Failed, Refused
+from virtsec.rootfs.journal import Query, read_journal
 from virtsec.runtime.door import started
 from virtsec.step import Host
+
+_VIRSH = "/usr/bin/virsh"
+
+
+def run(name: str, command: Command, host: Host | None = None, content: bytes = b"") -> Completed:
+    """Run a command inside container `name`, confined as all in it, with `content` as its input.
+
+    Raises what `target` does, `Failed` when it cannot be run.
+    """
+    return door.run(target(name, host or open_host()), command, content)
+
+
+def attach(name: str, command: Command, host: Host | None = None, *, terminal: bool) -> int:
+    """Run a command inside container `name` on this process's own input and output.
+
+    With `terminal` it gets one inside. Returns its exit status; raises as `run` does.
+    """
+    return door.attach(target(name, host or open_host()), command, terminal=terminal)
+
+
+def copy_in(
+    name: str, source: Path, path: str, host: Host | None = None, user: str = "root"
+) -> None:
+    """Copy `source` of the host to `path` inside container `name`, for `user`.
+
+    Raises what `target` does, `NotFound` for a source that is not there, and `Failed`.
+    """
+    copy.copy_in(target(name, host or open_host()), source, path, user)
+
+
+def copy_out(
+    name: str, path: str, destination: Path, host: Host | None = None, user: str = "root"
+) -> None:
+    """Copy `path` inside container `name`, as `user` reads it, to `destination` on the host.
+
+    Raises what `target` does, `NotFound` and `Refused` for the destination, and `Failed`.
+    """
+    copy.copy_out(target(name, host or open_host()), path, destination, user)
+
+
+def console(name: str, host: Host | None = None) -> tuple[str, ...]:
+    """The words of the command that attaches to the console of container `name`: virsh's.
+
+    Raises what `find_ours` does, and `Failed` when it does not run.
+    """
+    record, _ = find_ours(name, host or open_host())
+    if not record.active:
+        raise Failed(f"{name} does not run.", f"Start it first: `virtsec start {name}`.")
+    return (_VIRSH, "-c", "lxc:///", "console", "--", name)
+
+
+def logs(
+    name: str,
+    write: Callable[[str], None],
+    host: Host | None = None,
+    query: Query | None = None,
+) -> int:
+    """Give `write` the journal of container `name`, whether it runs or not, as data.
+
+    Returns how many older files of it are too large to read. Raises what `find_ours` does,
+    `NotFound` where it keeps none, and `BadInput` for a query that journalctl does not understand.
+    """
+    _, container = find_ours(name, host or open_host())
+    return read_journal(container.spec.rootfs, query or Query(), write)
 
 
 def target(name: str, host: Host) -> Target:

@@ -32,8 +32,8 @@ def find_ours(name: str, host: Host) -> tuple[DomainRecord, Container]:
     return record, container
 
 
-def check_ready(host: Host) -> None:
-    """Raise `HostNotReady` unless `virtsec setup` has been run."""
+def check_policy(host: Host) -> None:
+    """Raise `HostNotReady` unless the base policy is loaded: what looks and mends needs no more."""
     missing = host.mac.ready()
     if missing is not None:
         raise HostNotReady(f"This host is not ready: {missing}.", "Run `virtsec setup`.")

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import unified_diff
 from pathlib import Path
 from typing import Any
 
 from virtsec.commands import bases
-from virtsec.commands.find import check_ready
-from virtsec.commands.lock import host_lock
+from virtsec.commands.host import check_ready, open_host
 from virtsec.commands.rollout import Outcomes, Rollout
 from virtsec.domain.metadata import Container, readable
 from virtsec.fleet.difference import Action, Difference, as_defined, differences
 from virtsec.fleet.document import load
 from virtsec.fleet.export import as_text, exported
+from virtsec.fleet.schema import schema
 from virtsec.fleet.wanted import wanted
+from virtsec.host.lock import host_lock
 from virtsec.step import Host, Watcher
 
 
@@ -28,19 +29,20 @@ class FleetPlan:
     differences: tuple[Difference, ...]
 
 
-def plan(path: Path, host: Host, *, prune: bool = False) -> FleetPlan:
+def plan_fleet(path: Path, host: Host | None = None, *, prune: bool = False) -> FleetPlan:
     """Compare a fleet file with the containers there are; changes nothing.
 
     With `prune` containers that the file does not name are to be removed; domains that are not
     virtsec's never are. Raises `BadInput` with file and line.
     """
+    host = host or open_host()
     fleet = wanted(load(path))
-    return FleetPlan(path, differences(_containers(host), bases.names(), fleet, prune=prune))
+    return FleetPlan(path, differences(_containers(host), bases.base_names(), fleet, prune=prune))
 
 
-def apply(
+def apply_fleet(
     path: Path,
-    host: Host,
+    host: Host | None = None,
     *,
     prune: bool = False,
     parallel: int | None = None,
@@ -52,10 +54,11 @@ def apply(
     one has failed: instead of what was done that has its error. Raises `BadInput` with file and
     line, and what fails for all at once; nothing is changed then.
     """
+    host = host or open_host()
     check_ready(host)
     fleet = wanted(load(path))
     with host_lock(host.progress):
-        found = differences(_containers(host), bases.names(), fleet, prune=prune)
+        found = differences(_containers(host), bases.base_names(), fleet, prune=prune)
         work = Rollout(host, watch, parallel)
         work.make_bases(_of(found, Action.MAKE, "base"))
         work.remove([each.name for each in _of(found, Action.REMOVE)])
@@ -65,11 +68,12 @@ def apply(
         return work.outcomes
 
 
-def destroy(path: Path, host: Host, watch: Watcher | None = None) -> Outcomes:
+def destroy_fleet(path: Path, host: Host | None = None, watch: Watcher | None = None) -> Outcomes:
     """Undefine the containers that a fleet file asks for, with the trees that virtsec made.
 
-    Bases stay, and so do containers that run: these have an error. Raises as `apply` does.
+    Bases stay, and so do containers that run: these have an error. Raises as `apply_fleet` does.
     """
+    host = host or open_host()
     check_ready(host)
     fleet = wanted(load(path))
     with host_lock(host.progress):
@@ -79,17 +83,29 @@ def destroy(path: Path, host: Host, watch: Watcher | None = None) -> Outcomes:
         return work.outcomes
 
 
-def export(host: Host) -> dict[str, Any]:
+def export_fleet(host: Host | None = None) -> dict[str, Any]:
     """What a fleet file says that would make the containers there are: its plan is empty."""
+    host = host or open_host()
     return exported([each.spec for each in _containers(host)], {})
 
 
-def diff(path: Path, host: Host) -> str:
-    """How this host differs from what a fleet file asks for, as diff(1) has two of `export`.
+def fleet_text(document: Mapping[str, Any]) -> str:
+    """What `export_fleet` gives, as a fleet file: YAML."""
+    return as_text(document)
 
-    Empty where it does not; containers that the file does not name are left out. Raises as `plan`
-    does.
+
+def fleet_schema() -> dict[str, Any]:
+    """The JSON schema of fleet files."""
+    return schema()
+
+
+def diff_fleet(path: Path, host: Host | None = None) -> str:
+    """How this host differs from what a fleet file asks for, as diff(1) has two of `export_fleet`.
+
+    Empty where it does not; containers that the file does not name are left out. Raises as
+    `plan_fleet` does.
     """
+    host = host or open_host()
     fleet = wanted(load(path))
     there = {each.name: each.spec for each in _containers(host)}
     asked = [

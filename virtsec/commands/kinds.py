@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from virtsec.commands.facts import gather
-from virtsec.commands.find import check_ready, find_ours
-from virtsec.commands.lock import host_lock
+from virtsec.commands.find import check_policy, find_ours
+from virtsec.commands.host import open_host
 from virtsec.commands.results import Kind
+from virtsec.host.lock import host_lock
 from virtsec.plans.tree import plan_kind
 from virtsec.spec import IdRange
 from virtsec.step import Host, Watcher, execute
@@ -23,13 +24,16 @@ class Shifted:
     changed: bool  #: False where it was that before
 
 
-def shift(name: str, host: Host, *, privileged: bool, watch: Watcher | None = None) -> Shifted:
+def shift(
+    name: str, host: Host | None = None, *, privileged: bool, watch: Watcher | None = None
+) -> Shifted:
     """Have container `name` be privileged or not: its tree, its definition and its policy.
 
     Raises what `find_ours` does, `Refused` while it runs, and `Failed` when a step fails; what was
     begun is undone then. One that was killed is taken up by the next.
     """
-    check_ready(host)
+    host = host or open_host()
+    check_policy(host)
     kind = Kind.PRIVILEGED if privileged else Kind.UNPRIVILEGED
     with host_lock(host.progress):
         record, container = find_ours(name, host)

@@ -6,7 +6,8 @@ import signal
 import time
 
 from virtsec.commands import bases, live
-from virtsec.commands.find import check_ready, find, find_ours
+from virtsec.commands.find import find, find_ours
+from virtsec.commands.host import check_ready, open_host
 from virtsec.commands.results import Acted, Started
 from virtsec.domain.records import DomainRecord, DomainState
 from virtsec.errors import Failed
@@ -21,7 +22,7 @@ REBOOT_SIGNALS = {"systemd": signal.SIGRTMIN + 5, "init": int(signal.SIGTERM)}
 _INTERVAL = 0.2  # seconds between looks at a container that is to stop
 
 
-def start(name: str, host: Host, *, follow: bool = False) -> Started:
+def start(name: str, host: Host | None = None, *, follow: bool = False) -> Started:
     """Start container `name`; returns when its init is executed.
 
     With `follow` it is moved to the newest generation of its base before.
@@ -29,6 +30,7 @@ def start(name: str, host: Host, *, follow: bool = False) -> Started:
     Raises `NotFound`, `HostNotReady`, and `Refused` when it is not ours or the hook finds its
     confinement weakened.
     """
+    host = host or open_host()
     record, container = find_ours(name, host)
     if record.active:
         raise Failed(f"{name} is running already.")
@@ -44,11 +46,12 @@ def start(name: str, host: Host, *, follow: bool = False) -> Started:
     )
 
 
-def shutdown(name: str, host: Host, wait: float | None = None) -> Acted:
+def shutdown(name: str, host: Host | None = None, wait: float | None = None) -> Acted:
     """Ask container `name` to power off; returns at once, or with `wait` when it is off.
 
     Raises `Failed` when it still runs after `wait` seconds.
     """
+    host = host or open_host()
     record = _running(name, host)
     number = STOP_SIGNALS.get(live.init_name(record.pid) or "")
     if number is None:
@@ -58,8 +61,9 @@ def shutdown(name: str, host: Host, wait: float | None = None) -> Acted:
     return Acted(name, "shutdown", _state(name, host) if wait is None else _off(name, host, wait))
 
 
-def reboot(name: str, host: Host) -> Acted:
+def reboot(name: str, host: Host | None = None) -> Acted:
     """Ask container `name` to stop and start again; returns at once."""
+    host = host or open_host()
     record = _running(name, host)
     number = REBOOT_SIGNALS.get(live.init_name(record.pid) or "")
     if number is None:
@@ -69,8 +73,9 @@ def reboot(name: str, host: Host) -> Acted:
     return Acted(name, "reboot", _state(name, host))
 
 
-def destroy(name: str, host: Host) -> Acted:
+def destroy(name: str, host: Host | None = None) -> Acted:
     """Stop container `name` now, without asking it. Its tree and definition stay."""
+    host = host or open_host()
     _running(name, host)
     try:
         host.libvirt.destroy(name)

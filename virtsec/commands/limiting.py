@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from virtsec.commands.find import check_ready, find_ours
-from virtsec.commands.lock import host_lock
+from virtsec.commands.find import check_policy, find_ours
+from virtsec.commands.host import open_host
 from virtsec.errors import BadInput
+from virtsec.host.lock import host_lock
 from virtsec.plans.change import plan_limits
 from virtsec.spec import Limits
 from virtsec.step import Host, execute
@@ -21,15 +22,16 @@ class Limited:
     limits: Limits
 
 
-def limit(name: str, wanted: Mapping[str, int], host: Host) -> Limited:
+def limit(name: str, wanted: Mapping[str, int], host: Host | None = None) -> Limited:
     """Give container `name` other limits: `wanted` by the fields of `Limits`, the rest stays.
 
     Raises what `find_ours` does, `BadInput` for what makes no sense, and `Failed` when it could not
     be changed; nothing is changed then.
     """
+    host = host or open_host()
     if not wanted:
         raise BadInput("Nothing is to be set.", "Name a limit, such as --memory 1G.")
-    check_ready(host)
+    check_policy(host)
     with host_lock(host.progress):
         record, container = find_ours(name, host)
         limits = replace(container.spec.limits, **wanted)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from virtsec.commands.find import check_ready, find_ours
-from virtsec.commands.lock import host_lock
+from virtsec.commands.find import check_policy, find_ours
+from virtsec.commands.host import open_host
 from virtsec.domain.links import links_of, with_links
 from virtsec.domain.metadata import Container, readable
 from virtsec.domain.records import DomainRecord
 from virtsec.errors import BadInput, NotFound, Refused
+from virtsec.host.lock import host_lock
 from virtsec.mac.protocol import MacModule
 from virtsec.plans.reach import check_port, plan_link, plan_unlink
 from virtsec.spec import Link, NetworkKind
@@ -25,13 +26,14 @@ class Linked:
     links: tuple[Link, ...]
 
 
-def link(name: str, wanted: Sequence[Link], host: Host) -> Linked:
+def link(name: str, wanted: Sequence[Link], host: Host | None = None) -> Linked:
     """Let container `name` use `wanted`, besides what it may already; from now on.
 
     Raises what `find_ours` does, `BadInput` for a link to itself, and `Refused` for one to a
     container that is not on the same network.
     """
-    check_ready(host)
+    host = host or open_host()
+    check_policy(host)
     with host_lock(host.progress):
         ours = find_ours(name, host)
         for to in sorted({each.to for each in wanted}):
@@ -49,12 +51,13 @@ def labelled(link: Link, mac: MacModule) -> Link:
     return replace(link, label=mac.port_label(link.port, link.protocol))
 
 
-def unlink(name: str, to: str, ports: Iterable[Link], host: Host) -> Linked:
+def unlink(name: str, to: str, ports: Iterable[Link], host: Host | None = None) -> Linked:
     """Take `ports` away, all that `name` may ask `to` for where there are none; from now on.
 
     Raises what `find_ours` does, and `NotFound` where there is no such link.
     """
-    check_ready(host)
+    host = host or open_host()
+    check_policy(host)
     gone = set(ports)
     with host_lock(host.progress):
         have = find_ours(name, host)[1].spec.links
@@ -68,8 +71,9 @@ def unlink(name: str, to: str, ports: Iterable[Link], host: Host) -> Linked:
         return _change(name, left, plan_unlink, host)
 
 
-def links(host: Host) -> list[Linked]:
+def links(host: Host | None = None) -> list[Linked]:
     """What each container may ask others for, those that may nothing left out."""
+    host = host or open_host()
     found = links_of(readable(host.libvirt.domains()))
     return [Linked(name, found[name]) for name in sorted(found)]
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from virtsec.commands import live
 from virtsec.commands.find import find
+from virtsec.commands.host import open_host
 from virtsec.commands.results import Confinement, Info, Kind, Listed
 from virtsec.domain.claims import mac_addresses, static_addresses
 from virtsec.domain.metadata import Container, read_record
@@ -19,16 +20,18 @@ from virtsec.step import Host
 _KINDS = {True: Kind.PRIVILEGED, False: Kind.UNPRIVILEGED}
 
 
-def list_domains(host: Host, all_: bool = False) -> list[Listed]:
+def list_domains(host: Host | None = None, all_: bool = False) -> list[Listed]:
     """Every running domain of libvirt's LXC driver, with `all_` the others too, by name."""
+    host = host or open_host()
     records = [record for record in host.libvirt.domains() if all_ or record.active]
     leases = host.libvirt.leases() if any(record.active for record in records) else {}
     enforcement = host.mac.enforcement()
     return [_listed(record, leases, enforcement, host) for record in records]
 
 
-def info(name: str, host: Host) -> Info:
+def info(name: str, host: Host | None = None) -> Info:
     """All about domain `name`, whoever made it; raises `NotFound`."""
+    host = host or open_host()
     record = find(name, host)
     container, trouble = _container(record)
     init = live.init_pid(record.pid)

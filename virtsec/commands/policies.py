@@ -6,6 +6,7 @@ import difflib
 from dataclasses import dataclass
 
 from virtsec.commands.find import find_ours
+from virtsec.commands.host import open_host
 from virtsec.mac.protocol import Policy
 from virtsec.plans.host import policy_of
 from virtsec.step import Host
@@ -38,14 +39,16 @@ class Compared:
     diff: str  #: unified, empty when it is the same; lines with `+` are this version's
 
 
-def show(name: str, host: Host) -> Shown:
+def show_policy(name: str, host: Host | None = None) -> Shown:
     """The policy in force for container `name`. Raises what `find_ours` does."""
+    host = host or open_host()
     texts = host.mac.texts_in_force(_own(name, host))
     return Shown(name, host.mac.model, tuple(Part(*each) for each in texts.items()))
 
 
-def diff(name: str, host: Host) -> Compared:
+def diff_policy(name: str, host: Host | None = None) -> Compared:
     """Compare it with this version's. Raises what `find_ours` does."""
+    host = host or open_host()
     own = _own(name, host)
     have, wanted = host.mac.texts_in_force(own), host.mac.texts(own)
     lines = [

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from virtsec.commands.find import check_ready, find_ours
-from virtsec.commands.lock import host_lock
+from virtsec.commands.find import check_policy, find_ours
+from virtsec.commands.host import open_host
 from virtsec.domain.metadata import readable
 from virtsec.errors import NotFound
 from virtsec.host.expose import check_free
+from virtsec.host.lock import host_lock
 from virtsec.plans.reach import plan_reach
 from virtsec.spec import Egress, Exposed
 from virtsec.step import Host, execute
@@ -26,7 +27,7 @@ class Reaching:
 
 def reach(
     name: str,
-    host: Host,
+    host: Host | None = None,
     egress: Egress | None = None,
     expose: Collection[Exposed] = (),
     unexpose: Collection[int] = (),
@@ -38,7 +39,8 @@ def reach(
     `Refused` where its interface is not called what the packet filter knows it by, and `Failed`;
     nothing is changed then.
     """
-    check_ready(host)
+    host = host or open_host()
+    check_policy(host)
     with host_lock(host.progress):
         record, container = find_ours(name, host)
         others = [each for each in readable(host.libvirt.domains()) if each.name != name]

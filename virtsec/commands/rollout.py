@@ -149,7 +149,7 @@ class Rollout:
         )
 
     def _newest(self, spec: ContainerSpec) -> ContainerSpec:
-        return spec if spec.base is None else replace(spec, base=bases.newest(spec.base.name))
+        return spec if spec.base is None else replace(spec, base=bases.newest_base(spec.base.name))
 
     def _make_one(self, making: tuple[Container, tuple[Step, ...]]) -> None:
         container, steps = making

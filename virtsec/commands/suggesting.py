@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
-from virtsec.commands.find import check_ready, find_ours
-from virtsec.commands.lock import host_lock
+from virtsec.commands.find import check_policy, find_ours
+from virtsec.commands.host import open_host
 from virtsec.domain.metadata import Container
 from virtsec.domain.steps import SetMetadata
+from virtsec.host.lock import host_lock
 from virtsec.mac.denial import Weighed
 from virtsec.mac.steps import ReplacePolicies
 from virtsec.plans.host import policy_of
@@ -29,15 +30,20 @@ class Suggested:
     applied: bool  #: the suggestions are in force and in the domain's metadata
 
 
-def suggest(
-    name: str, host: Host, since: datetime.datetime | None = None, *, apply: bool = False
+def suggest_policy(
+    name: str,
+    host: Host | None = None,
+    since: datetime.datetime | None = None,
+    *,
+    apply: bool = False,
 ) -> Suggested:
     """Look at what was refused container `name` `since` then; with `apply` allow what can be.
 
     What its policy has meanwhile is not suggested again. Raises what `find_ours` and
     `MacModule.refused` do, and `Failed` when it could not be applied; nothing is changed then.
     """
-    check_ready(host)
+    host = host or open_host()
+    check_policy(host)
     with host_lock(host.progress) if apply else nullcontext():
         _, container = find_ours(name, host)
         names = [name, *(each for each in host.mac.loaded() if each != name)]

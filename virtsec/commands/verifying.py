@@ -11,7 +11,8 @@ from virtsec.attacks.probes import PROBES
 from virtsec.attacks.proof import ALL, HostSide, Result, Side, Verdict, judge, stage
 from virtsec.attacks.proven import proven
 from virtsec.commands.entering import entry
-from virtsec.commands.find import check_ready, find_ours
+from virtsec.commands.find import check_policy, find_ours
+from virtsec.commands.host import open_host
 from virtsec.domain.links import Way, ways
 from virtsec.errors import BadInput, Failed
 from virtsec.step import Host, shown
@@ -33,7 +34,7 @@ class Verified:
     results: tuple[Result, ...]
 
 
-def listed(only: Collection[str] = ()) -> list[Probe]:
+def list_attacks(only: Collection[str] = ()) -> list[Probe]:
     """The attacks named, all when none is. Raises `BadInput` for an id that is none."""
     unknown = sorted(set(only) - set(PROBES))
     if unknown:
@@ -43,7 +44,7 @@ def listed(only: Collection[str] = ()) -> list[Probe]:
 
 def verify(
     name: str,
-    host: Host,
+    host: Host | None = None,
     against: str | None = None,
     only: Collection[str] = (),
 ) -> Verified:
@@ -51,8 +52,9 @@ def verify(
 
     Both have to run. Raises what `find_ours` does, `Failed` when one does not run or stops.
     """
-    check_ready(host)
-    probes = listed(only)
+    host = host or open_host()
+    check_policy(host)
+    probes = list_attacks(only)
     if against == name:
         raise BadInput(f"{name} cannot be attacked from itself.", "Name another container.")
     side = side_of(name, host)
@@ -61,6 +63,13 @@ def verify(
     links = ways(find_ours(each, host)[1] for each in two)
     between = tuple(each for each in links if each.target in two)
     return replace(attacked(side, other, host, probes), links=between)
+
+
+def verify_page(verified: Sequence[Verified]) -> str:
+    """What was verified, as an HTML page for an auditor: one file, no network."""
+    from virtsec.attacks.report import page  # noqa: PLC0415  (only written when asked for)
+
+    return page(verified)
 
 
 def attacked(side: Side, other: Side | None, host: Host, probes: Sequence[Probe]) -> Verified:

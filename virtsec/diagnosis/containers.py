@@ -9,7 +9,6 @@ from pathlib import Path
 
 from virtsec.commands.definition import label as label_again
 from virtsec.commands.live import init_pid
-from virtsec.commands.lock import host_lock
 from virtsec.diagnosis.check import Check, Fault
 from virtsec.domain.claims import Claims
 from virtsec.domain.limits import properties, slice_of
@@ -19,6 +18,7 @@ from virtsec.domain.records import DomainRecord
 from virtsec.domain.verdict import differences
 from virtsec.errors import BadInput
 from virtsec.host.expose import Expose, is_exposed
+from virtsec.host.lock import host_lock
 from virtsec.plans.host import policy_of
 from virtsec.rootfs.mapped import is_nosuid
 from virtsec.rootfs.trust import check_parents

@@ -11,7 +11,6 @@ from virtsec.errors import BadInput, Refused
 from virtsec.names import MOST_INTERFACE, check_name
 from virtsec.runtime import judgement
 from virtsec.spec import (
-    STORE,
     ApartBy,
     ContainerSpec,
     Egress,
@@ -19,6 +18,7 @@ from virtsec.spec import (
     Mount,
     Network,
     NetworkKind,
+    default_root,
 )
 
 Interface = IPv4Interface | IPv6Interface
@@ -61,7 +61,7 @@ def check_spec(spec: ContainerSpec) -> None:
     _check_root(spec.rootfs)
     if spec.base is not None:
         check_name(spec.base.name)
-        if spec.source is not None or spec.rootfs != STORE / spec.name / "rootfs":
+        if spec.source is not None or spec.rootfs != default_root(spec.name):
             raise BadInput(
                 "What a container on a base has of its own is kept in virtsec's store.",
                 "Leave --from and --rootfs out, or --base.",

@@ -8,7 +8,6 @@ from typing import Any
 import yaml
 
 from virtsec.spec import (
-    STORE,
     ApartBy,
     ContainerSpec,
     Egress,
@@ -17,6 +16,7 @@ from virtsec.spec import (
     Mount,
     Network,
     NetworkKind,
+    default_root,
 )
 
 _LIMITS = {
@@ -73,7 +73,7 @@ def _settings(spec: ContainerSpec) -> Iterator[tuple[str, Any]]:
         ("from", spec.source if spec.base is None else None, None),
         ("base", None if spec.base is None else spec.base.name, None),
         ("scratch", spec.scratch, False),
-        ("rootfs", str(spec.rootfs), str(STORE / spec.name / "rootfs")),
+        ("rootfs", str(spec.rootfs), str(default_root(spec.name))),
         ("privileged", spec.privileged, False),
         *_limits(spec.limits),
         *_network(spec.network),

@@ -17,11 +17,6 @@ def schema() -> dict[str, Any]:
     return found
 
 
-def as_text(found: dict[str, Any]) -> str:
-    """The same as a file."""
-    return json.dumps(found, indent=2) + "\n"
-
-
 def check(document: Document) -> None:
     """Raise `BadInput` for the first thing, from the top, that the schema does not let be."""
     from jsonschema import Draft202012Validator  # noqa: PLC0415  (slow to import)

@@ -17,7 +17,7 @@ from virtsec.fleet.place import Place
 from virtsec.fleet.schema import check
 from virtsec.names import check_name
 from virtsec.rootfs.sources import default_source
-from virtsec.spec import STORE, Base, ContainerSpec, Egress, Limits, Link, NetworkKind
+from virtsec.spec import Base, ContainerSpec, Egress, Limits, Link, NetworkKind, default_root
 
 Interface = IPv4Interface | IPv6Interface
 NUMBER = "{n}"
@@ -124,7 +124,7 @@ def _addresses(
 def _spec(name: str, said: Mapping[str, Any], addresses: list[str]) -> ContainerSpec:
     """The spec of one container. Raises `BadInput` or `Refused`."""
     check_name(name)
-    rootfs = PurePosixPath(said.get("rootfs", STORE / name / "rootfs"))
+    rootfs = PurePosixPath(said.get("rootfs", default_root(name)))
     base, limits = said.get("base"), Limits()
     network = words.network(
         None if said.get("network") == "none" else said.get("network"),

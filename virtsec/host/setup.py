@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from virtsec.commands.lock import host_lock
 from virtsec.domain.links import traffic_of
 from virtsec.domain.metadata import read, readable
 from virtsec.errors import BadInput, Refused
@@ -33,6 +32,7 @@ from virtsec.host.files import (
     find,
     staging_of,
 )
+from virtsec.host.lock import host_lock
 from virtsec.host.network import look, plan_network, plan_network_removal
 from virtsec.host.places import Places
 from virtsec.step import Host, Step, execute

@@ -47,6 +47,7 @@ class DefinePlan:
     policy: Policy
     xml: str
     steps: tuple[Step, ...]
+    given: str | None = None  #: the definition it is made of, where there was one
 
 
 def plan_define(
@@ -129,4 +130,4 @@ def plan_from_xml(xml: str, facts: HostFacts, mac: MacModule) -> DefinePlan:
         DefineDomain(name, after),
         *plan_keep(spec),
     )
-    return DefinePlan(container, policy, after, steps)
+    return DefinePlan(container, policy, after, steps, given=xml)

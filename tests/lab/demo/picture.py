@@ -21,7 +21,7 @@ from virtsec.attacks.proof import Side
 from virtsec.cli.proofs import summary, table
 from virtsec.commands.host import open_host
 from virtsec.commands.live import init_pid
-from virtsec.commands.verifying import Verified, attacked, host_side, listed, side_of, verify
+from virtsec.commands.verifying import Verified, attacked, host_side, list_attacks, side_of, verify
 from virtsec.enter.door import Target
 from virtsec.runtime.door import started
 from virtsec.step import Host, Silent
@@ -78,7 +78,7 @@ def main() -> int:
     control = replace(controls("")[0], devices=NETWORK)
     with control.running(INIT) as controller:
         side = plain_side(control, controller, host)
-        plain = attacked(side, side_of(vs2.name, host), host, listed())
+        plain = attacked(side, side_of(vs2.name, host), host, list_attacks())
     sys.stdout.write(picture(confined, plain))
     sys.stderr.write(f"{summary(confined)}\n{summary(plain)}\n")
     return 0 if confined.held and not plain.held else 1

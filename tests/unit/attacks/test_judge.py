@@ -13,7 +13,7 @@ from virtsec.attacks.probes import GROUPS, PROBES
 from virtsec.attacks.proof import Result, Side, Verdict, judge
 from virtsec.attacks.proven import proven, refused_by
 from virtsec.attacks.report import page
-from virtsec.commands.verifying import Verified, active_at, listed, verified
+from virtsec.commands.verifying import Verified, active_at, list_attacks, verified
 from virtsec.enter.door import Target
 from virtsec.errors import BadInput
 
@@ -108,7 +108,7 @@ class TestCatalogue:
 
     def test_an_unknown_id_is_one_sentence(self) -> None:
         with pytest.raises(BadInput, match="no attack xyz"):
-            listed(["host-file-read", "xyz"])
+            list_attacks(["host-file-read", "xyz"])
 
 
 class Page(HTMLParser):

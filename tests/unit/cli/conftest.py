@@ -8,16 +8,16 @@ import pytest
 
 from tests.unit.cli.library import Library, Said
 from virtsec.cli.run import run
-from virtsec.commands import definition, find, lifecycle, listing
+from virtsec.commands import definition, entering, lifecycle, listing
 from virtsec.commands import host as hosts
 
 #: The functions of the library that commands call, by module.
 CALLED = {
     hosts: ("open_host",),
-    definition: ("define", "plan_only", "undefine", "label"),
+    definition: ("define", "plan", "undefine", "label"),
     lifecycle: ("start", "shutdown", "reboot", "destroy"),
     listing: ("list_domains", "info"),
-    find: ("find_ours",),
+    entering: ("find_ours",),
 }
 
 
@@ -29,7 +29,6 @@ def library(monkeypatch: pytest.MonkeyPatch) -> Library:
         for name in names:
             monkeypatch.setattr(module, name, getattr(made, name))
     monkeypatch.setattr("virtsec.host.checks.readiness", lambda _host, _places: made.missing)
-    monkeypatch.setattr("virtsec.rootfs.sources.default_source", lambda _root: "debian:trixie")
     return made
 
 

@@ -66,7 +66,7 @@ class Library:
             spec.name, results.Kind.UNPRIVILEGED, ROOT, LABEL, IDS, self.enforcement, False
         )
 
-    def plan_only(self, spec: ContainerSpec, _host: Any) -> DefinePlan:
+    def plan(self, spec: ContainerSpec, _host: Any) -> DefinePlan:
         self._note("plan", spec)
         return DefinePlan(
             Container(spec, Identity(LABEL, IDS)),

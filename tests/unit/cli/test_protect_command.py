@@ -10,8 +10,9 @@ import pytest
 
 from tests.unit.cli.library import Said
 from tests.unit.fakes import FakeLibvirt, FakeMac, Recorder
-from virtsec.commands import lock, protecting
+from virtsec.commands import preparing
 from virtsec.errors import HostNotReady
+from virtsec.host import lock
 from virtsec.step import Host
 
 Virtsec = Callable[..., Said]
@@ -26,7 +27,7 @@ def found(monkeypatch: pytest.MonkeyPatch) -> list[PurePosixPath]:
     def protect(_host: Any, *, check: bool) -> Sequence[PurePosixPath]:
         return paths
 
-    monkeypatch.setattr(protecting, "protect", protect)
+    monkeypatch.setattr(preparing, "protect", protect)
     return paths
 
 
@@ -47,16 +48,14 @@ def test_a_check_that_finds_something_fails(virtsec: Virtsec, found: list[PurePo
 def test_only_a_host_that_is_set_up_is_labelled() -> None:
     mac = FakeMac(missing="the base policy is not loaded", exposed=[SHADOW])
     with pytest.raises(HostNotReady, match="base policy"):
-        protecting.protect(Host(FakeLibvirt(), mac, Recorder()))
+        preparing.protect(Host(FakeLibvirt(), mac, Recorder()))
     assert mac.exposed == [SHADOW]
 
 
 def test_a_check_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        protecting, "host_lock", lambda progress: lock.host_lock(progress, tmp_path)
-    )
+    monkeypatch.setattr(preparing, "host_lock", lambda progress: lock.host_lock(progress, tmp_path))
     mac = FakeMac(exposed=[SHADOW])
     host = Host(FakeLibvirt(), mac, Recorder())
-    assert protecting.protect(host, check=True) == (SHADOW,)
-    assert protecting.protect(host) == (SHADOW,)
-    assert protecting.protect(host, check=True) == ()
+    assert preparing.protect(host, check=True) == (SHADOW,)
+    assert preparing.protect(host) == (SHADOW,)
+    assert preparing.protect(host, check=True) == ()

@@ -94,7 +94,7 @@ def test_console_becomes_virshs(
 ) -> None:
     library.active = True
     became: list[list[str]] = []
-    monkeypatch.setattr(os, "execve", lambda _path, words, _environment: became.append(words))
+    monkeypatch.setattr(os, "execve", lambda _path, words, _environment: became.append([*words]))
     assert virtsec("console", "vs1").status == 0
     assert became == [["/usr/bin/virsh", "-c", "lxc:///", "console", "--", "vs1"]]
 

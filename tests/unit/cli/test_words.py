@@ -336,22 +336,10 @@ def test_the_app_has_no_command_without_a_test_here() -> None:
     assert Output().json is False
 
 
-@pytest.mark.parametrize("words", [("define", "vs1"), ("start", "vs1")])
-def test_nothing_is_made_or_started_on_a_host_without_the_hook(
-    virtsec: Virtsec, library: Library, words: tuple[str, ...]
-) -> None:
+def test_nothing_is_started_on_a_host_without_the_hook(virtsec: Virtsec, library: Library) -> None:
     library.missing = ["libvirt's hook is not installed"]
-    said = virtsec(*words)
+    said = virtsec("start", "vs1")
     assert said.status == 1
     assert "libvirt's hook is not installed" in said.err
     assert "Run `virtsec setup`." in said.err
     assert library.asked == []
-
-
-def test_with_nothing_said_the_root_is_what_is_there_or_the_hosts_release(
-    virtsec: Virtsec, library: Library
-) -> None:
-    virtsec("define", "vs1")
-    ((_, spec),) = library.asked
-    assert spec.source == "debian:trixie"
-    assert str(spec.rootfs) == "/var/lib/virtsec/vs1/rootfs"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from virtsec.commands import definition, limiting, linking, lock, suggesting
+from virtsec.commands import definition, limiting, linking, suggesting
+from virtsec.host import lock
 
 
 @pytest.fixture(autouse=True)
@@ -16,3 +17,9 @@ def own_lock(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     own = partial(lock.host_lock, directory=tmp_path / "lock")
     for module in (definition, limiting, linking, suggesting):
         monkeypatch.setattr(module, "host_lock", own)
+
+
+@pytest.fixture(autouse=True)
+def installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `virtsec setup` installs is there."""
+    monkeypatch.setattr("virtsec.host.checks.runtime", lambda _: [])

@@ -26,6 +26,7 @@ from virtsec.errors import (
     Refused,
     VirtsecError,
 )
+from virtsec.host.checks import Part
 from virtsec.spec import Mount
 from virtsec.step import Host, Step
 
@@ -94,11 +95,54 @@ def test_define_without_a_source_takes_the_default_one(log: list[str]) -> None:
     assert 'source="debian:trixie"' in parts(host)[0].records["vs1"].xml
 
 
-def test_plan_only_changes_nothing(log: list[str]) -> None:
+def test_a_plan_changes_nothing(log: list[str]) -> None:
     host = fake_host()
-    plan = definition.plan_only(sample("vs1").spec, host)
+    plan = definition.plan(sample("vs1").spec, host)
     assert plan.container.name == "vs1"
     assert (parts(host)[0].records, parts(host)[1].policies, log) == ({}, {}, [])
+
+
+def test_what_was_planned_is_what_is_applied(log: list[str]) -> None:
+    host = fake_host()
+    libvirt, mac = parts(host)
+    plan = definition.plan(sample("vs1").spec, host)
+    made = definition.apply(plan, host)
+    assert made.label == plan.container.identity.label
+    assert mac.policies == {"vs1": plan.policy.text}
+    assert list(libvirt.records) == ["vs1"]
+    assert log == ["root", "keep"]
+
+
+def test_a_plan_that_would_come_out_otherwise_by_now_is_not_applied(log: list[str]) -> None:
+    host = fake_host()
+    libvirt, mac = parts(host)
+    plan = definition.plan(sample("vs1").spec, host)
+    definition.define(sample("vs2").spec, host)
+    with pytest.raises(Failed, match="vs1 was planned"):
+        definition.apply(plan, host)
+    assert (list(libvirt.records), list(mac.policies)) == (["vs2"], ["vs2"])
+    definition.apply(definition.plan(plan.container.spec, host), host)
+    assert list(libvirt.records) == ["vs2", "vs1"]
+
+
+def test_a_plan_from_a_definition_is_applied_as_it_was_shown(log: list[str]) -> None:
+    host = fake_host()
+    plan = definition.plan_from_xml(foreign().xml, host, "vs1")
+    assert parts(host)[0].records == {}
+    definition.apply(plan, host)
+    assert list(parts(host)[0].records) == ["vs1"]
+
+
+def test_nothing_is_made_on_a_host_without_the_hook(
+    log: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    hook = Part("libvirt's hook", tmp_path / "hook", b"", 0o755)
+    monkeypatch.setattr("virtsec.host.checks.runtime", lambda _: [hook])
+    host = fake_host()
+    for attempt in (definition.define, definition.plan):
+        with pytest.raises(HostNotReady, match="libvirt's hook is not installed"):
+            attempt(sample("vs1").spec, host)
+    assert log == []
 
 
 @pytest.mark.parametrize("failing", ["define", "set_autostart"])

@@ -24,26 +24,26 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
 
 def test_of_what_is_exported_there_is_nothing_to_do(host: Host, tmp_path: Path) -> None:
     path = tmp_path / "fleet.yaml"
-    path.write_text(as_text(fleet.export(host)))
+    path.write_text(as_text(fleet.export_fleet(host)))
     assert "theirs" not in path.read_text()
-    assert fleet.plan(path, host, prune=True).differences == ()
-    assert fleet.diff(path, host) == ""
+    assert fleet.plan_fleet(path, host, prune=True).differences == ()
+    assert fleet.diff_fleet(path, host) == ""
 
 
 def test_a_diff_shows_what_would_be_otherwise(host: Host, tmp_path: Path) -> None:
     path = tmp_path / "fleet.yaml"
-    text = as_text(fleet.export(host))
+    text = as_text(fleet.export_fleet(host))
     path.write_text(text.replace("name: vs1\n", "name: vs1\n  pids: 77\n", 1))
     assert path.read_text() != text
-    changed = [line for line in fleet.diff(path, host).splitlines() if line[0] in "+-"][2:]
+    changed = [line for line in fleet.diff_fleet(path, host).splitlines() if line[0] in "+-"][2:]
     assert changed == ["+  pids: 77"]
 
 
 def test_what_somebody_else_made_is_never_to_go(host: Host, tmp_path: Path) -> None:
     path = tmp_path / "fleet.yaml"
     path.write_text("version: 1\ncontainers: []\n")
-    assert fleet.plan(path, host).differences == ()
-    gone = fleet.plan(path, host, prune=True).differences
+    assert fleet.plan_fleet(path, host).differences == ()
+    gone = fleet.plan_fleet(path, host, prune=True).differences
     assert {each.action for each in gone} == {Action.REMOVE}
     assert "theirs" not in {each.name for each in gone}
     assert {each.name for each in gone} == {each.spec.name for each in SAMPLES.values()}

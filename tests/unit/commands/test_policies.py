@@ -23,7 +23,7 @@ def host() -> Host:
 
 
 def test_what_all_share_is_shown_before_the_containers_own(host: Host) -> None:
-    shown = policies.show("vs1", host)
+    shown = policies.show_policy("vs1", host)
     assert [(part.name, part.text) for part in shown.parts] == [
         ("base", "(base)\n"),
         ("vs1", "(container vs1)\n"),
@@ -31,7 +31,7 @@ def test_what_all_share_is_shown_before_the_containers_own(host: Host) -> None:
 
 
 def test_what_is_this_versions_does_not_differ(host: Host) -> None:
-    compared = policies.diff("vs1", host)
+    compared = policies.diff_policy("vs1", host)
     assert (compared.same, compared.diff) == (True, "")
 
 
@@ -39,7 +39,7 @@ def test_what_is_this_versions_does_not_differ(host: Host) -> None:
 def test_what_is_another_ones_or_missing_differs(host: Host, loaded: str) -> None:
     mac: Any = host.mac
     mac.policies["vs1"] = loaded
-    compared = policies.diff("vs1", host)
+    compared = policies.diff_policy("vs1", host)
     assert not compared.same
     assert "+(container vs1)" in compared.diff
     assert ("-(something else)" in compared.diff) == bool(loaded)
@@ -47,4 +47,4 @@ def test_what_is_another_ones_or_missing_differs(host: Host, loaded: str) -> Non
 
 def test_a_container_that_is_not_there_is_said_to_be_missing(host: Host) -> None:
     with pytest.raises(NotFound):
-        policies.show("vs9", host)
+        policies.show_policy("vs9", host)

@@ -10,7 +10,7 @@ import pytest
 from tests.unit.fakes import FakeLibvirt, FakeMac, fake_host, record
 from tests.unit.samples import sample
 from virtsec.commands.definition import undefine
-from virtsec.commands.suggesting import merged, suggest
+from virtsec.commands.suggesting import merged, suggest_policy
 from virtsec.domain.metadata import read_record, without_namespace
 from virtsec.errors import BadInput, LibvirtFailed
 from virtsec.mac.denial import Weighed
@@ -45,7 +45,7 @@ def additions(host: Host) -> tuple[Addition, ...]:
 
 
 def test_looking_changes_nothing(host: Host) -> None:
-    found = suggest("vs1", host)
+    found = suggest_policy("vs1", host)
     assert [each.addition for each in found.suggestions] == [PORT]
     assert [each.addition for each in found.never] == [FILE]
     assert not found.applied
@@ -56,7 +56,7 @@ def test_looking_changes_nothing(host: Host) -> None:
 def test_applied_it_is_in_the_policy_and_in_the_metadata_and_what_breaks_a_promise_is_not(
     host: Host,
 ) -> None:
-    assert suggest("vs1", host, apply=True).applied
+    assert suggest_policy("vs1", host, apply=True).applied
     assert additions(host) == (PORT,)
     assert cast(FakeMac, host.mac).policies["vs1"] == (
         "(container vs1)\n(allow http_cache_port_t)\n"
@@ -64,21 +64,21 @@ def test_applied_it_is_in_the_policy_and_in_the_metadata_and_what_breaks_a_promi
 
 
 def test_what_is_there_already_is_not_suggested_again(host: Host) -> None:
-    suggest("vs1", host, apply=True)
-    found = suggest("vs1", host, apply=True)
+    suggest_policy("vs1", host, apply=True)
+    found = suggest_policy("vs1", host, apply=True)
     assert (found.suggestions, found.applied) == ((), False)
 
 
 def test_when_the_metadata_cannot_be_changed_the_policy_is_as_before(host: Host) -> None:
     cast(FakeLibvirt, host.libvirt).fails.add("set_metadata")
     with pytest.raises(LibvirtFailed):
-        suggest("vs1", host, apply=True)
+        suggest_policy("vs1", host, apply=True)
     assert cast(FakeMac, host.mac).policies["vs1"] == "(container vs1)\n"
     assert additions(host) == ()
 
 
 def test_undefine_takes_it_away(host: Host) -> None:
-    suggest("vs1", host, apply=True)
+    suggest_policy("vs1", host, apply=True)
     cast(FakeMac, host.mac).fails = False
     undefine(["vs1"], host)
     assert cast(FakeMac, host.mac).policies == {}
@@ -90,7 +90,7 @@ def test_a_second_permission_joins_the_first() -> None:
 
 
 def test_metadata_survive_the_way_through_libvirt(host: Host) -> None:
-    suggest("vs1", host, apply=True)
+    suggest_policy("vs1", host, apply=True)
     found = read_record(cast(FakeLibvirt, host.libvirt).records["vs1"])
     assert found is not None
     assert found.identity == sample("vs1").identity
@@ -99,13 +99,13 @@ def test_metadata_survive_the_way_through_libvirt(host: Host) -> None:
 
 @pytest.mark.parametrize("word", ["a b", "x)(allow", 'q"', "é"])
 def test_an_addition_that_is_no_rule_is_refused(host: Host, word: str) -> None:
-    suggest("vs1", host, apply=True)
+    suggest_policy("vs1", host, apply=True)
     libvirt = cast(FakeLibvirt, host.libvirt)
     there = libvirt.records["vs1"]
     escaped = word.replace('"', "&quot;")
     libvirt.records["vs1"] = record("vs1", there.xml.replace("http_cache_port_t", escaped))
     with pytest.raises(BadInput, match="an addition that is no rule"):
-        suggest("vs1", host)
+        suggest_policy("vs1", host)
 
 
 def test_since_is_passed_on(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,5 +118,5 @@ def test_since_is_passed_on(host: Host, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(FakeMac, "refused", refused)
     when = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
     cast(FakeMac, host.mac).policies["vs0"] = ""
-    suggest("vs1", host, when)
+    suggest_policy("vs1", host, when)
     assert asked == [["vs1", "vs0"], when]

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.unit.fakes import Recorder
-from virtsec.commands.lock import host_lock
 from virtsec.errors import Refused
+from virtsec.host.lock import host_lock
 from virtsec.step import Silent
 
 
