@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from virtsec.commands import definition, limiting, linking, suggesting
+import virtsec.plans.define
+import virtsec.plans.tree
+import virtsec.plans.undefine
+from tests.unit.fakes import FakeLibvirt
+from virtsec.commands import definition, facts, limiting, linking, suggesting
+from virtsec.domain.records import NetworkState
 from virtsec.host import lock
+from virtsec.step import Host
 
 
 @pytest.fixture(autouse=True)
@@ -23,3 +32,44 @@ def own_lock(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """What `virtsec setup` installs is there."""
     monkeypatch.setattr("virtsec.host.checks.runtime", lambda _: [])
+
+
+@dataclass(frozen=True)
+class Tree:
+    """In place of a step on a tree: remembers in `log`."""
+
+    log: list[str]
+    word: str
+
+    def describe(self) -> str:
+        return self.word
+
+    def apply(self, host: Host) -> None:
+        self.log.append(self.word)
+
+    def undo(self, host: Host) -> None:
+        self.log.append(f"undo {self.word}")
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[str]]:
+    """What was done to trees."""
+    done: list[str] = []
+
+    def step(word: str) -> Any:
+        return lambda *_args, **_words: Tree(done, word)
+
+    def steps(word: str) -> Any:
+        return lambda *_args, **_words: [Tree(done, word)]
+
+    monkeypatch.setattr(virtsec.plans.define, "plan_root", steps("root"))
+    monkeypatch.setattr(virtsec.plans.define, "plan_keep", steps("keep"))
+    monkeypatch.setattr(virtsec.plans.tree, "LabelTree", step("LabelTree"))
+    for name in ("RestTree", "RemoveTree"):
+        monkeypatch.setattr(virtsec.plans.undefine, name, step(name))
+    monkeypatch.setattr(definition, "inspect_source", lambda *_: None)
+    monkeypatch.setattr(definition, "default_source", lambda _: "debian:trixie")
+    default = NetworkState("default", True, True)
+    monkeypatch.setattr(FakeLibvirt, "networks", lambda _: {"default": default})
+    monkeypatch.setattr(facts, "_text", lambda _: "")
+    yield done

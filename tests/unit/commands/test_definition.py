@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 
-import virtsec.plans.define
-import virtsec.plans.tree
-import virtsec.plans.undefine
 from tests.unit.fakes import FakeLibvirt, FakeMac, fake_host, foreign, record
 from tests.unit.samples import SAMPLES, sample
-from virtsec.commands import definition, facts
+from virtsec.commands import definition
 from virtsec.commands.results import Undefined
-from virtsec.domain.records import NetworkState
 from virtsec.errors import (
     BadInput,
     Failed,
@@ -29,47 +23,6 @@ from virtsec.errors import (
 from virtsec.host.checks import Part
 from virtsec.spec import Mount
 from virtsec.step import Host, Step
-
-
-@dataclass(frozen=True)
-class Tree:
-    """In place of a step on a tree: remembers in `log`."""
-
-    log: list[str]
-    word: str
-
-    def describe(self) -> str:
-        return self.word
-
-    def apply(self, host: Host) -> None:
-        self.log.append(self.word)
-
-    def undo(self, host: Host) -> None:
-        self.log.append(f"undo {self.word}")
-
-
-@pytest.fixture
-def log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[str]]:
-    """What was done to trees."""
-    done: list[str] = []
-
-    def step(word: str) -> Any:
-        return lambda *_args, **_words: Tree(done, word)
-
-    def steps(word: str) -> Any:
-        return lambda *_args, **_words: [Tree(done, word)]
-
-    monkeypatch.setattr(virtsec.plans.define, "plan_root", steps("root"))
-    monkeypatch.setattr(virtsec.plans.define, "plan_keep", steps("keep"))
-    monkeypatch.setattr(virtsec.plans.tree, "LabelTree", step("LabelTree"))
-    for name in ("RestTree", "RemoveTree"):
-        monkeypatch.setattr(virtsec.plans.undefine, name, step(name))
-    monkeypatch.setattr(definition, "inspect_source", lambda *_: None)
-    monkeypatch.setattr(definition, "default_source", lambda _: "debian:trixie")
-    default = NetworkState("default", True, True)
-    monkeypatch.setattr(FakeLibvirt, "networks", lambda _: {"default": default})
-    monkeypatch.setattr(facts, "_text", lambda _: "")
-    yield done
 
 
 def parts(host: Host) -> tuple[FakeLibvirt, FakeMac]:
@@ -200,6 +153,13 @@ def test_undefine_is_the_reverse_of_define(log: list[str]) -> None:
     gone = definition.undefine(["vs1"], host)
     assert (libvirt.records, mac.policies, log) == ({}, {}, ["RestTree"])
     assert gone == {"vs1": Undefined("vs1", sample("vs1").spec.rootfs, removed=False)}
+
+
+def test_one_name_may_be_said_without_a_list(log: list[str]) -> None:
+    host = fake_host()
+    definition.define(sample("vs1").spec, host)
+    assert list(definition.undefine("vs1", host)) == ["vs1"]
+    assert parts(host)[0].records == {}
 
 
 def test_undefine_with_storage_removes_the_tree(log: list[str]) -> None:
