@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -123,6 +123,33 @@ class Group:
             return attack
 
         return add
+
+
+#: An attack that has two aims: its id, what it tries with `{who}` for whose it is, where to read of
+#: it, where it begins, and what it does.
+Tried = tuple[str, str, str, Position, Callable[[Aim, Targets], str]]
+
+
+def tried(group: Group, of: str, attacks: Iterable[Tried], at_host: bool) -> Group:
+    """Have `attacks`, ids led by `of`, be in the group: on the host or the other container."""
+    prefix, who = ("host", "the host") if at_host else ("other", "another container")
+    for identity, sentence, see, position, attack in attacks:
+        words = sentence.format(who=who)
+        group.add(f"{prefix}-{of}{identity}", words, see, aimed(attack, at_host), position)
+    return group
+
+
+def aimed(attack: Callable[[Aim, Targets], str], at_host: bool) -> Attack:
+    """The attack on the host, or on the other container."""
+
+    def run(targets: Targets) -> str:
+        if at_host:
+            return attack(targets.host, targets)
+        if targets.neighbour is None:
+            raise NotApplicable("no other container was named by --against")
+        return attack(targets.neighbour, targets)
+
+    return run
 
 
 def permitted(call: Callable[[], object], *errors: int) -> str:

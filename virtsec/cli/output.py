@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from virtsec.errors import VirtsecError
 
@@ -80,6 +81,15 @@ class Output:
         text = "\n".join(line.rstrip() for line in captured.get().splitlines())
         self._write(sys.stdout, f"{text}\n")
 
+    def table(self, titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """Print a table."""
+        from rich.text import Text  # noqa: PLC0415  (slow to import)
+
+        table = empty_table(titles)
+        for row in rows:
+            table.add_row(*(Text(clean(str(cell))) for cell in row))
+        self.render(table)
+
     def flush(self) -> None:
         """Write what is left; afterwards `lost` is known."""
         self._write(sys.stdout, "", flush=True)
@@ -97,6 +107,16 @@ class Output:
                 self.lost = error
                 # Python flushes once more at exit, and would complain once more.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def empty_table(titles: Sequence[str]) -> Table:
+    """A table as all of ours look, without a row."""
+    from rich.table import Table  # noqa: PLC0415  (slow to import)
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for title in titles:
+        table.add_column(title, overflow="fold")
+    return table
 
 
 def notes(error: BaseException) -> list[str]:

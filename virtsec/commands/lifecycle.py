@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Callable, Mapping
 
 from virtsec.commands import bases, live
 from virtsec.commands.find import find, find_ours
@@ -52,24 +53,14 @@ def shutdown(name: str, host: Host | None = None, wait: float | None = None) -> 
     Raises `Failed` when it still runs after `wait` seconds.
     """
     host = host or open_host()
-    record = _running(name, host)
-    number = STOP_SIGNALS.get(live.init_name(record.pid) or "")
-    if number is None:
-        host.libvirt.shutdown(name)
-    else:
-        host.libvirt.signal_init(name, number)
+    _ask(name, host, STOP_SIGNALS, host.libvirt.shutdown)
     return Acted(name, "shutdown", _state(name, host) if wait is None else _off(name, host, wait))
 
 
 def reboot(name: str, host: Host | None = None) -> Acted:
     """Ask container `name` to stop and start again; returns at once."""
     host = host or open_host()
-    record = _running(name, host)
-    number = REBOOT_SIGNALS.get(live.init_name(record.pid) or "")
-    if number is None:
-        host.libvirt.reboot(name)
-    else:
-        host.libvirt.signal_init(name, number)
+    _ask(name, host, REBOOT_SIGNALS, host.libvirt.reboot)
     return Acted(name, "reboot", _state(name, host))
 
 
@@ -86,6 +77,17 @@ def destroy(name: str, host: Host | None = None) -> Acted:
             time.sleep(_INTERVAL)
             host.libvirt.destroy(name)
     return Acted(name, "destroy", _state(name, host))
+
+
+def _ask(
+    name: str, host: Host, signals: Mapping[str, int], otherwise: Callable[[str], None]
+) -> None:
+    """Have init do what it does at one of `signals`, or libvirt where it is none of these."""
+    number = signals.get(live.init_name(_running(name, host).pid) or "")
+    if number is None:
+        otherwise(name)
+    else:
+        host.libvirt.signal_init(name, number)
 
 
 def _running(name: str, host: Host) -> DomainRecord:

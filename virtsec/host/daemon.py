@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from virtsec.errors import Failed, HostNotReady
+from virtsec.mac.install import SYSTEMCTL, call
 from virtsec.step import Host
 
-_SYSTEMCTL = "/usr/bin/systemctl"
 #: Whichever drives LXC on this host: the modular daemon, or the one for all drivers (Debian).
 _UNITS = ("virtlxcd.service", "libvirtd.service")
 #: Seconds for a reload: it waits for containers that are being started.
@@ -85,16 +84,8 @@ class ReloadDaemon:
 
 
 def _systemctl(*words: str) -> subprocess.CompletedProcess[str]:
-    command: Sequence[str] = (_SYSTEMCTL, *words)
     try:
-        return subprocess.run(
-            command,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return call(SYSTEMCTL, *words)
     except OSError as error:
         raise HostNotReady(
             "systemctl, which tells libvirt's daemon of the hook, is not there.",

@@ -52,12 +52,12 @@ def read(path: Path) -> str | None:
 
 def active(unit: str) -> bool:
     """Whether a unit of systemd runs."""
-    return _call(SYSTEMCTL, "is-active", "--quiet", unit).returncode == 0
+    return call(SYSTEMCTL, "is-active", "--quiet", unit).returncode == 0
 
 
 def run(*words: str) -> str:
     """What a program of the host's prints; raises `Failed` with what it said of its failure."""
-    done = _call(*words)
+    done = call(*words)
     if done.returncode:
         raise Failed(
             f"`{' '.join(words)}` failed: {done.stderr.strip()}",
@@ -66,7 +66,8 @@ def run(*words: str) -> str:
     return done.stdout
 
 
-def _call(*words: str) -> subprocess.CompletedProcess[str]:
+def call(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run a program of the host's to its end, however that is; raises `OSError` without it."""
     return subprocess.run(
         words,
         env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},

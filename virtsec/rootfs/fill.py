@@ -58,7 +58,7 @@ def fill(
                     unpack(feed, root.descriptor, ids, rootfs, advance, birth=birth)
             check_root(root, init)
         Path(tree).rename(rootfs)
-    remove_tree(workshop, lambda _: None)
+    remove_tree(workshop)
 
 
 def _feeds(source: str, name: str, workshop: Path) -> Generator[Feed, None, None]:

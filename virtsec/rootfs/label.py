@@ -10,7 +10,7 @@ from virtsec.kernel import xattrs
 from virtsec.mac.protocol import TreeMarks
 from virtsec.rootfs.change import change
 from virtsec.rootfs.note import NOTE, noted
-from virtsec.rootfs.shift import Shift, base_of, plan_shift
+from virtsec.rootfs.shift import Shift, plan_shift, start_of
 from virtsec.rootfs.survey import Wanted, find_init, open_init, survey
 from virtsec.rootfs.trouble import explained
 from virtsec.rootfs.trust import check_parents
@@ -61,7 +61,7 @@ def label_tree(
             resumed=bool(earlier),
             noting=noting,
         )
-        bases = earlier or (base_of(owner, shift.target),)
+        bases = earlier or (start_of(owner, shift.target),)
         counts = _walk(root, wanted, progress, f"label {rootfs}", (*bases, shift.target))
         if not keep_origin:
             forget_origin(rootfs)
@@ -102,7 +102,7 @@ def give_back_tree(rootfs: PurePosixPath, ids: IdRange | None, progress: Progres
             owner = os.fstat(root.descriptor).st_uid
             shift = plan_shift(owner, ids, earlier)
             wanted = Wanted(shift, top, top, resumed=bool(earlier), giving_back=True)
-            bases = (*(earlier or (base_of(owner, shift.target),)), shift.target)
+            bases = (*(earlier or (start_of(owner, shift.target),)), shift.target)
             counts = _walk(root, wanted, progress, f"give {rootfs} back", bases)
             forget_origin(rootfs)
         gone = {NOTE: None}

@@ -37,7 +37,7 @@ from virtsec.rootfs.trust import check_parents
 from virtsec.rootfs.walk import directories, opened
 from virtsec.runtime import confine
 from virtsec.spec import STORE, Base
-from virtsec.step import Host, Step, shown
+from virtsec.step import Host, Step
 
 Result = TypeVar("Result")
 
@@ -142,8 +142,7 @@ class LayTree:
     def _remove(self, host: Host) -> None:
         RemoveLayers(self.rootfs).apply(host)
         if os.path.lexists(self.rootfs):
-            with shown(host.progress, f"remove {self.rootfs}", None) as advance:
-                remove_tree(self.rootfs, advance)
+            remove_tree(self.rootfs, host.progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +195,7 @@ class RemoveLayers:
         own = self.rootfs.parent
         with explained("remove", own):
             if Path(own / "work").is_dir():
-                with shown(host.progress, f"remove {own / 'work'}", None) as advance:
-                    remove_tree(own / "work", advance)
+                remove_tree(own / "work", host.progress)
             with suppress(FileNotFoundError):
                 Path(own / "scratch").rmdir()
             with suppress(FileNotFoundError):

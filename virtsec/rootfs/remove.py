@@ -14,19 +14,23 @@ from virtsec.kernel.openat2 import open_beneath
 from virtsec.rootfs.trouble import explained
 from virtsec.rootfs.trust import check_parents
 from virtsec.rootfs.walk import Root, opened
+from virtsec.step import Progress, Silent, shown
 
 #: Directories deeper than this are moved to the top first: descriptors and names stay bounded.
 _DEPTH = 64
 
 
-def remove_tree(path: PurePosixPath, advance: Callable[[int], None]) -> None:
+def remove_tree(path: PurePosixPath, progress: Progress | None = None) -> None:
     """Remove the directory at `path` and all in it. What was removed before stays removed.
 
     Raises `Refused` when something is mounted in it or others than root own the way to it,
     `NotFound`, `RootfsFailed`.
     """
     check_parents(path)
-    with explained("remove", path):
+    with (
+        explained("remove", path),
+        shown(progress or Silent(), f"remove {path}") as advance,
+    ):
         with opened(path) as root:
             _refuse_mounts(root)
             _empty(root.descriptor, advance)

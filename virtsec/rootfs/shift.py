@@ -57,14 +57,14 @@ def plan_shift(owner: int, ids: IdRange | None, earlier: tuple[int, ...] = ()) -
     65,536 are the container's too: what root put into the tree from outside.
     """
     target = 0 if ids is None else ids.start
-    bases = [*earlier, base_of(owner, target)]
+    bases = [*earlier, start_of(owner, target)]
     if ids is not None:
         bases.append(0)
     return Shift(tuple(base for base in dict.fromkeys(bases) if base != target), target)
 
 
-def base_of(owner: int, target: int) -> int:
-    """The base of a tree whose root directory belongs to `owner`."""
+def start_of(owner: int, target: int) -> int:
+    """The first id of a tree whose root directory belongs to `owner`."""
     if target <= owner < target + ID_COUNT:
         return target
     return 0 if owner < ID_COUNT else owner

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from virtsec.errors import BadInput, NotFound, Refused, RootfsFailed
 from virtsec.rootfs import debian
 from virtsec.rootfs.archive import check_archive
-from virtsec.rootfs.shift import base_of
+from virtsec.rootfs.shift import start_of
 from virtsec.rootfs.survey import find_init
 from virtsec.rootfs.trouble import explained
 from virtsec.rootfs.trust import check_parents
@@ -144,7 +144,7 @@ def _check_free(rootfs: PurePosixPath, store: PurePosixPath) -> None:
 
 def tree_ids(root: Root) -> IdRange | None:
     """The range that the owners in an open tree are in; None where they are not shifted."""
-    base = base_of(os.fstat(root.descriptor).st_uid, 0)
+    base = start_of(os.fstat(root.descriptor).st_uid, 0)
     return IdRange(base) if base else None
 
 

@@ -194,8 +194,7 @@ def _remove_unfinished(path: PurePosixPath, host: Host) -> bool:
     """Whether `path` was a tree that virtsec had begun, and is gone now."""
     if not unfinished.is_unfinished(path):
         return False
-    with shown(host.progress, f"remove {path}", None) as advance:
-        remove_tree(path, advance)
+    remove_tree(path, host.progress)
     return True
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from virtsec.cli.schema import info_document
 from virtsec.commands.facts import gather
@@ -93,6 +93,8 @@ class Container:
 
     name: str
 
+    ARCHIVE: ClassVar[Path] = KEYED
+
     @property
     def rootfs(self) -> Path:
         """Its root, seen from the host."""
@@ -101,10 +103,13 @@ class Container:
     def define(self, *options: str) -> None:
         """Define it, unless it is there."""
         if self.record() is None:
-            virtsec("define", self.name, "--from", str(KEYED), *options)
-            # Pages tell the containers apart.
-            page = self.rootfs / "var/www/html/index.html"
-            page.write_text(f"This is {self.name}.\n")
+            virtsec("define", self.name, "--from", str(self.ARCHIVE), *options)
+            self.tell_apart()
+
+    def tell_apart(self) -> None:
+        """Have its page be its own."""
+        page = self.rootfs / "var/www/html/index.html"
+        page.write_text(f"This is {self.name}.\n")
 
     def info(self) -> dict[str, Any]:
         """What `virtsec info --json` says of it. By the library: it is asked again and again."""
@@ -209,10 +214,10 @@ class Container:
 class Small(Container):
     """A container that virtsec made of busybox alone: up in seconds, and offers nothing."""
 
-    def define(self, *options: str) -> None:
-        """Define it, unless it is there."""
-        if self.record() is None:
-            virtsec("define", self.name, "--from", str(BUSYBOX), *options)
+    ARCHIVE = BUSYBOX
+
+    def tell_apart(self) -> None:
+        """It has no page."""
 
     def wait(self) -> None:
         """Wait until its init runs."""

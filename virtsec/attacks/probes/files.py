@@ -12,7 +12,7 @@ import mmap
 import os
 from collections.abc import Callable
 
-from virtsec.attacks.probe import Aim, Attack, Group, NotApplicable, Targets, permitted
+from virtsec.attacks.probe import Aim, Group, Position, Targets, permitted, tried
 from virtsec.attacks.probes import calls
 
 _LEAK = "CVE-2024-21626"
@@ -164,34 +164,14 @@ _TRIED: tuple[tuple[str, str, str, Callable[[Aim, Targets], str]], ...] = (
 )
 
 
-def aimed(attack: Callable[[Aim, Targets], str], at_host: bool) -> Attack:
-    """The attack on the host, or on the other container."""
-
-    def run(targets: Targets) -> str:
-        if at_host:
-            return attack(targets.host, targets)
-        if targets.neighbour is None:
-            raise NotApplicable("no other container was named by --against")
-        return attack(targets.neighbour, targets)
-
-    return run
-
-
-def _group(name: str, prefix: str, who: str, promise: str, at_host: bool) -> Group:
-    group = Group(name, promise)
-    for identity, sentence, see, attack in _TRIED:
-        words = sentence.format(who=who)
-        group.probe(f"{prefix}-file-{identity}", words, see)(aimed(attack, at_host))
-    return group
-
+_AT = [(name, words, see, Position.INSIDE, attack) for name, words, see, attack in _TRIED]
 
 GROUPS = (
-    _group("files of the host", "host", "the host", "The host's key files are protected.", True),
-    _group(
-        "files of containers",
-        "other",
-        "another container",
-        "One container cannot reach another's files.",
+    tried(Group("files of the host", "The host's key files are protected."), "file-", _AT, True),
+    tried(
+        Group("files of containers", "One container cannot reach another's files."),
+        "file-",
+        _AT,
         False,
     ),
 )

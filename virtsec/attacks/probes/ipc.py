@@ -7,9 +7,8 @@ import os
 import socket
 from collections.abc import Callable
 
-from virtsec.attacks.probe import Aim, Group, NotApplicable, Position, Targets
+from virtsec.attacks.probe import Aim, Group, NotApplicable, Position, Targets, Tried, tried
 from virtsec.attacks.probes import calls
-from virtsec.attacks.probes.files import aimed
 
 GROUP = Group("terminals and messages", "Nobody outside is spoken to or overheard.")
 
@@ -43,18 +42,15 @@ def _socket(aim: Aim, targets: Targets) -> str:
     return "connected to it"
 
 
-_TRIED: tuple[tuple[str, str, str, Position, Callable[[Aim, Targets], str]], ...] = (
+_TRIED: tuple[Tried, ...] = (
     ("pty", "write to a terminal of {who}", "article: ptys; pty(7)", Position.INSIDE, _type),
     ("socket", "connect to a socket of {who}", "unix(7)", Position.INSIDE, _socket),
     ("abstract", "connect to an abstract socket of {who}", "CVE-2020-15257", Position.ESCAPED,
      _abstract),
     ("shm", "attach shared memory of {who}", "shmat(2)", Position.ESCAPED, _shm),
 )  # fmt: skip
-for _prefix, _who, _at_host in (("host", "the host", True), ("other", "another container", False)):
-    for _identity, _sentence, _see, _position, _attack in _TRIED:
-        GROUP.probe(f"{_prefix}-{_identity}", _sentence.format(who=_who), _see, _position)(
-            aimed(_attack, _at_host)
-        )
+for _at_host in (True, False):
+    tried(GROUP, "", _TRIED, _at_host)
 
 
 def _daemon(path: str, kind: int) -> Callable[[Targets], str]:

@@ -10,11 +10,9 @@ import errno
 import os
 import resource
 import signal
-from collections.abc import Callable
 
-from virtsec.attacks.probe import Aim, Group, Position, Targets
+from virtsec.attacks.probe import Aim, Group, Position, Targets, Tried, tried
 from virtsec.attacks.probes import calls
-from virtsec.attacks.probes.files import aimed
 from virtsec.kernel.syscall import syscall
 
 _PTRACE_SEIZE = 0x4206
@@ -116,7 +114,7 @@ def _move(aim: Aim, targets: Targets) -> str:
 
 
 _ESCAPED, _INSIDE = Position.ESCAPED, Position.INSIDE
-_TRIED: tuple[tuple[str, str, str, Position, Callable[[Aim, Targets], str]], ...] = (
+_TRIED: tuple[Tried, ...] = (
     ("kill", "kill a task of {who}", "article: kill -9 -1", _ESCAPED, _kill),
     ("signal", "send a signal to a task of {who}", "kill(2)", _ESCAPED, _signal),
     ("pidfd", "send a signal by a leaked pidfd of {who}", "pidfd_open(2)", _INSIDE, _pidfd),
@@ -135,21 +133,12 @@ _TRIED: tuple[tuple[str, str, str, Position, Callable[[Aim, Targets], str]], ...
 )
 
 
-def _group(name: str, prefix: str, who: str, promise: str, at_host: bool) -> Group:
-    group = Group(name, promise)
-    for identity, sentence, see, position, attack in _TRIED:
-        words = sentence.format(who=who)
-        group.probe(f"{prefix}-task-{identity}", words, see, position)(aimed(attack, at_host))
-    return group
-
-
 GROUPS = (
-    _group("tasks of the host", "host", "the host", "The host's tasks are protected.", True),
-    _group(
-        "tasks of containers",
-        "other",
-        "another container",
-        "One container cannot reach another's tasks.",
+    tried(Group("tasks of the host", "The host's tasks are protected."), "task-", _TRIED, True),
+    tried(
+        Group("tasks of containers", "One container cannot reach another's tasks."),
+        "task-",
+        _TRIED,
         False,
     ),
 )
