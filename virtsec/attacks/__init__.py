@@ -5,7 +5,8 @@
     proof   attack by attack: said inside, seen outside, and the verdict
     actor   the process that attacks, or is attacked, confined as a container's init is
     bait    what is attacked besides files, in that process
-    tree    files to attack, and disk, what they lie on
+    tree    files to attack
+    disk    what they lie on
     proven  which defences refuse an attack on their own, as seen in the laboratory
     report  a page for an auditor
 

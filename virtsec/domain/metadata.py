@@ -30,11 +30,11 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_interface
 from pathlib import PurePosixPath
 
 from lxml import etree
 
+from virtsec.domain import elements
 from virtsec.domain.document import parse
 from virtsec.domain.records import DomainRecord
 from virtsec.errors import BadInput
@@ -54,9 +54,6 @@ from virtsec.spec import (
     Label,
     Limits,
     Link,
-    Mount,
-    Network,
-    NetworkKind,
     Served,
     Transport,
 )
@@ -68,26 +65,6 @@ BASE = f"{{{judgement.NAMESPACE}}}base"
 #: Holds the definition of an adopted domain as it was.
 BEFORE = f"{{{judgement.NAMESPACE}}}before"
 
-#: Destinations of default routes.
-EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  (routes, nothing listens)
-#: Bytes in libvirt's units of memory (formatdomain.html, "Memory allocation").
-_UNITS = {
-    "b": 1,
-    "bytes": 1,
-    "KB": 10**3,
-    "k": 2**10,
-    "KiB": 2**10,
-    "MB": 10**6,
-    "M": 2**20,
-    "MiB": 2**20,
-    "GB": 10**9,
-    "G": 2**30,
-    "GiB": 2**30,
-    "TB": 10**12,
-    "T": 2**40,
-    "TiB": 2**40,
-}
-_MIB = 2**20
 #: What of the limits libvirt has no word for, by field.
 _KEPT = {
     "pids": "pids",
@@ -216,6 +193,7 @@ def read(xml: str, autostart: bool = False) -> Container | None:
         raise reader.broken(
             f"has the unknown word for what keeps it apart: {ours.get('apart')!r}"
         ) from None
+    mapped = {node.get("source", "") for node in ours.iterfind(f"{{{judgement.NAMESPACE}}}idmap")}
     spec = ContainerSpec(
         name=name,
         rootfs=PurePosixPath(reader.get(root, "path")),
@@ -224,8 +202,8 @@ def read(xml: str, autostart: bool = False) -> Container | None:
         scratch=ours.find(f"{BASE}[@scratch='yes']") is not None,
         privileged=kind == "privileged",
         limits=_limits(reader, domain, ours, name),
-        network=_network(domain, name),
-        mounts=_mounts(domain, ours),
+        network=elements.network(domain, name),
+        mounts=elements.mounts(domain, mapped),
         init=PurePosixPath(reader.get(init, "path")),
         init_args=tuple(node.text or "" for node in domain.iterfind("os/initarg")),
         init_policy=init_policy,
@@ -241,12 +219,6 @@ def read(xml: str, autostart: bool = False) -> Container | None:
     controller = PurePosixPath(reader.get(reader.child(ours, "controller"), "path"))
     before = ours.findtext(BEFORE)
     return Container(spec, Identity(Label(*labels), ids), controller, before)
-
-
-def port(xml: str) -> str | None:
-    """What the host's end of a domain's network interface is to be called, if anything."""
-    target = parse(xml, "The domain").find("devices/interface/target")
-    return None if target is None else target.get("dev")
 
 
 def readable(records: Iterable[DomainRecord]) -> Iterator[Container]:
@@ -366,15 +338,6 @@ def _read_port(reader: _Reader, node: etree._Element) -> tuple[int, Transport, s
     return check_port(reader.get(node, "port")), Transport(reader.get(node, "protocol")), label
 
 
-def _memory(domain: etree._Element, name: str) -> int:
-    node = domain.find("memory")
-    unit = "KiB" if node is None else node.get("unit", "KiB")
-    text = "" if node is None else (node.text or "").strip()
-    if not text.isdecimal() or unit not in _UNITS:
-        raise BadInput(f"The <memory> of {name} is not an amount: {text} {unit}.")
-    return int(text) * _UNITS[unit] // _MIB
-
-
 def _limits(reader: _Reader, domain: etree._Element, ours: etree._Element, name: str) -> Limits:
     node = ours.find(f"{{{judgement.NAMESPACE}}}limits")
     texts = {field: node.get(word) for field, word in _KEPT.items()} if node is not None else {}
@@ -382,67 +345,10 @@ def _limits(reader: _Reader, domain: etree._Element, ours: etree._Element, name:
     if wrong := [text for text in numbers.values() if not text.isdecimal()]:
         raise reader.broken(f"has a limit that is no number: {wrong[0]}")
     return Limits(
-        memory_mib=_memory(domain, name),
-        vcpus=_vcpus(domain, name),
+        memory_mib=elements.memory(domain, name),
+        vcpus=elements.vcpus(domain, name),
         **{field: int(text) for field, text in numbers.items()},
     )
-
-
-def _vcpus(domain: etree._Element, name: str) -> int:
-    text = (domain.findtext("vcpu") or "1").strip()
-    if not text.isdecimal():
-        raise BadInput(f"The <vcpu> of {name} is not a number: {text}.")
-    return int(text)
-
-
-def _network(domain: etree._Element, name: str) -> Network:
-    """The first interface that a `Network` can describe."""
-    for node in domain.iterfind("devices/interface"):
-        kind = node.get("type", "")
-        if kind not in {NetworkKind.NETWORK, NetworkKind.BRIDGE}:
-            continue
-        source = node.find("source")
-        try:
-            return Network(
-                kind=NetworkKind(kind),
-                source="" if source is None else source.get(kind, ""),
-                addresses=tuple(
-                    ip_interface(f"{ip.get('address')}/{ip.get('prefix')}")
-                    if ip.get("prefix")
-                    else ip_interface(ip.get("address", ""))
-                    for ip in node.iterfind("ip")
-                ),
-                gateway=next(
-                    (
-                        ip_address(route.get("gateway", ""))
-                        for route in node.iterfind("route")
-                        if route.get("address") in EVERYWHERE and route.get("prefix", "0") == "0"
-                    ),
-                    None,
-                ),
-            )
-        except ValueError as error:
-            raise BadInput(f"The <interface> of {name} has a bad address: {error}.") from None
-    return Network(kind=NetworkKind.NONE, source="")
-
-
-def _mounts(domain: etree._Element, ours: etree._Element) -> tuple[Mount, ...]:
-    """Bind mounts beside the root."""
-    mapped = {node.get("source") for node in ours.iterfind(f"{{{judgement.NAMESPACE}}}idmap")}
-    found = []
-    for node in domain.iterfind("devices/filesystem[@type='mount']"):
-        source, target = node.find("source"), node.find("target")
-        if source is None or target is None or target.get("dir") in {None, "/"}:
-            continue
-        found.append(
-            Mount(
-                source=PurePosixPath(source.get("dir", "")),
-                target=PurePosixPath(target.get("dir", "")),
-                read_only=node.find("readonly") is not None,
-                idmap=source.get("dir") in mapped,
-            )
-        )
-    return tuple(found)
 
 
 def _add(parent: etree._Element, tag: str, **attributes: str) -> None:

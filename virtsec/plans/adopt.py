@@ -18,7 +18,7 @@ from virtsec.names import check_name
 from virtsec.plans.host import HostFacts, Roots, check_stopped, order, policy_of
 from virtsec.plans.reach import expose, going, plan_unlink, set_traffic
 from virtsec.plans.undefine import without
-from virtsec.rootfs.steps import AdoptTree, Owner, ReleaseTree
+from virtsec.rootfs.owners import AdoptTree, Owner, ReleaseTree
 from virtsec.spec import ApartBy
 from virtsec.step import Step
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from virtsec.domain.checks import check_spec
+from virtsec.domain.elements import port
 from virtsec.domain.links import traffic_of, with_links
-from virtsec.domain.metadata import Container, port
+from virtsec.domain.metadata import Container
 from virtsec.domain.records import DomainRecord
 from virtsec.domain.steps import SetMetadata
 from virtsec.errors import BadInput, Refused

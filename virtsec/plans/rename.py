@@ -22,7 +22,8 @@ from virtsec.mac.steps import LoadPolicy, UnloadPolicies
 from virtsec.names import check_name
 from virtsec.plans.host import HostFacts, check_name_is_free, check_stopped, policy_of, seen
 from virtsec.plans.reach import expose, plan_link, set_traffic
-from virtsec.rootfs.steps import GiveTree, MoveStore, Owner
+from virtsec.rootfs.owners import GiveTree, Owner
+from virtsec.rootfs.steps import MoveStore
 from virtsec.spec import STORE
 from virtsec.step import Step
 

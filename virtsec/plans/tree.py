@@ -15,13 +15,8 @@ from virtsec.mac.steps import ReplacePolicies
 from virtsec.plans.host import HostFacts, check_stopped, choose_ids, policy_of, seen
 from virtsec.rootfs.follow import CarryChanges, RemoveBeside, TakePlace, beside
 from virtsec.rootfs.layers import InView, lay
-from virtsec.rootfs.steps import (
-    GiveTree,
-    KeepTree,
-    LabelTree,
-    MakeStore,
-    Owner,
-)
+from virtsec.rootfs.owners import GiveTree, LabelTree, Owner
+from virtsec.rootfs.steps import KeepTree, MakeStore
 from virtsec.spec import Base
 from virtsec.step import Step
 

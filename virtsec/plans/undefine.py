@@ -15,7 +15,8 @@ from virtsec.mac.steps import UnloadPolicies
 from virtsec.plans.host import check_stopped, order, owns_tree, policy_of, seen
 from virtsec.plans.reach import expose, going, plan_unlink, set_traffic
 from virtsec.rootfs.layers import RemoveLayers
-from virtsec.rootfs.steps import RemoveTree, RestTree
+from virtsec.rootfs.owners import RestTree
+from virtsec.rootfs.steps import RemoveTree
 from virtsec.spec import InitPolicy
 from virtsec.step import Step
 

@@ -22,7 +22,8 @@ from virtsec.mac.steps import LoadPolicy, SetTraffic, UnloadPolicies
 from virtsec.plans.host import HostFacts
 from virtsec.plans.rename import plan_rename
 from virtsec.rootfs.export import check_target, definition_in
-from virtsec.rootfs.steps import GiveTree, MoveStore
+from virtsec.rootfs.owners import GiveTree
+from virtsec.rootfs.steps import MoveStore
 from virtsec.spec import STORE, ApartBy, Link
 from virtsec.step import Step
 

@@ -17,7 +17,7 @@ from virtsec.errors import Refused
 from virtsec.mac.steps import ReplacePolicies
 from virtsec.plans.host import HostFacts
 from virtsec.plans.tree import plan_kind
-from virtsec.rootfs.steps import GiveTree
+from virtsec.rootfs.owners import GiveTree
 from virtsec.spec import IdRange
 
 

@@ -38,7 +38,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         made.append(" ".join(words))
         return subprocess.CompletedProcess(words, 0, "", "")
 
-    monkeypatch.setattr(install, "_call", call)
+    monkeypatch.setattr(install, "call", call)
     return made
 
 

@@ -28,17 +28,9 @@ from tests.unit.rootfs.rootfs_trees import (
 from virtsec.errors import BadInput, Refused, RootfsFailed
 from virtsec.mac.protocol import TreeMarks
 from virtsec.rootfs import fill as fill_module
+from virtsec.rootfs.owners import LabelTree, RestTree
 from virtsec.rootfs.remove import remove_tree
-from virtsec.rootfs.steps import (
-    FillTree,
-    KeepTree,
-    LabelTree,
-    MakeStore,
-    RemoveTree,
-    RestTree,
-    plan_keep,
-    plan_root,
-)
+from virtsec.rootfs.steps import FillTree, KeepTree, MakeStore, RemoveTree, plan_keep, plan_root
 from virtsec.rootfs.unpack import unpack
 from virtsec.spec import STORE, ContainerSpec, Identity, IdRange, Label
 from virtsec.step import Host, Step, Watcher, execute
