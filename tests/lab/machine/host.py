@@ -44,6 +44,17 @@ IMAGES = (
     Need("policycoreutils", "setfiles"),
     Need("debian-archive-keyring", "/usr/share/keyrings/debian-archive-keyring.gpg"),
 )
+DESKTOP = (
+    Need("virt-manager", "virt-manager"),
+    Need("xvfb", "Xvfb"),
+    Need("dbus-daemon", "dbus-run-session"),
+    Need("at-spi2-core", "/usr/libexec/at-spi-bus-launcher"),
+    Need("gir1.2-atspi-2.0", "/usr/lib/*/girepository-1.0/Atspi-2.0.typelib"),
+    Need("xdotool", "xdotool"),
+    Need("adwaita-icon-theme", "/usr/share/icons/Adwaita/index.theme"),
+    Need("librsvg2-common", "/usr/lib/*/gdk-pixbuf-2.0/*/loaders/libpixbufloader-svg.so"),
+    Need("fonts-dejavu-core", "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"),
+)
 KERNEL = (
     Need("gcc", "gcc"),
     Need("libc6-dev", "/usr/include/stdlib.h"),

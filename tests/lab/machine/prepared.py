@@ -45,7 +45,7 @@ def prepared(
 
     Raises LabError with the command's output when a step fails.
     """
-    hardware = replace(hardware, memory=Hardware.memory)
+    hardware = replace(hardware, memory=Hardware.memory, wire=None)
     if not setup and not hardware.lsm.confines:
         # Where nothing labels files, installing does the same under each: one layer serves all.
         hardware = replace(hardware, lsm=Lsm.NONE)

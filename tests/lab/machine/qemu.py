@@ -70,6 +70,8 @@ class Hardware:
     lsm: Lsm
     permissive: bool = False
     memory: str = MEMORY
+    wire: Path | None = None
+    """A socket to be made on this host: what connects to it is at lab.wire in the guest."""
 
     def kernel_line(self) -> str:
         """Return the kernel's command line."""
@@ -117,6 +119,9 @@ class Hardware:
         for name, descriptor in ports.items():
             argv += ["-chardev", f"socket,id={name},fd={descriptor}"]
             argv += ["-device", f"virtserialport,chardev={name},name=lab.{name}"]
+        if self.wire is not None:
+            argv += ["-chardev", f"socket,id=wire,path={_quote(self.wire)},server=on,wait=off"]
+            argv += ["-device", "virtserialport,chardev=wire,name=lab.wire"]
         return argv
 
 

@@ -31,6 +31,8 @@ class Request:
     """A wheel to install instead of the checkout's own."""
     own_kernel: bool = False
     """Boot SELinux too on the kernel that is built for Smack."""
+    wire: Path | None = None
+    """A way into the guest, see ``Hardware``."""
 
 
 @dataclass
@@ -53,6 +55,7 @@ class Laboratory:
                 request.lsm,
                 request.permissive,
                 request.memory,
+                request.wire,
             )
             built = (
                 wheel.existing(request.wheel)

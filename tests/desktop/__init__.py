@@ -1,0 +1,1 @@
+"""virt-manager on this machine's own screen, with a guest's containers: `make screenshot`."""
