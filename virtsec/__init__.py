@@ -26,11 +26,12 @@ if TYPE_CHECKING:
     from virtsec.attacks.probe import Probe as Probe
     from virtsec.attacks.proof import Result as Result
     from virtsec.attacks.proof import Verdict as Verdict
+    from virtsec.attacks.verified import Verified as Verified
+    from virtsec.audits.audited import Audited as Audited
     from virtsec.commands.adopting import Adopted as Adopted
     from virtsec.commands.adopting import Released as Released
     from virtsec.commands.adopting import adopt as adopt
     from virtsec.commands.adopting import release as release
-    from virtsec.commands.auditing import Audited as Audited
     from virtsec.commands.auditing import audit as audit
     from virtsec.commands.auditing import audit_page as audit_page
     from virtsec.commands.auditing import audit_picture as audit_picture
@@ -115,7 +116,6 @@ if TYPE_CHECKING:
     from virtsec.commands.rollout import Outcomes as Outcomes
     from virtsec.commands.suggesting import Suggested as Suggested
     from virtsec.commands.suggesting import suggest_policy as suggest_policy
-    from virtsec.commands.verifying import Verified as Verified
     from virtsec.commands.verifying import list_attacks as list_attacks
     from virtsec.commands.verifying import verify as verify
     from virtsec.commands.verifying import verify_page as verify_page
@@ -171,8 +171,10 @@ __version__ = "0.1.0"
 _HOMES: dict[str, tuple[str, ...]] = {
     "virtsec.attacks.probe": ("Probe",),
     "virtsec.attacks.proof": ("Result", "Verdict"),
+    "virtsec.attacks.verified": ("Verified",),
+    "virtsec.audits.audited": ("Audited",),
     "virtsec.commands.adopting": ("Adopted", "Released", "adopt", "release"),
-    "virtsec.commands.auditing": ("Audited", "audit", "audit_page", "audit_picture"),
+    "virtsec.commands.auditing": ("audit", "audit_page", "audit_picture"),
     "virtsec.commands.bases": (
         "Described", "Made", "Removed", "base_names", "create_base", "describe_base",
         "list_bases", "newest_base", "refresh_base", "remove_base",
@@ -204,7 +206,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     ),
     "virtsec.commands.rollout": ("Done", "Outcomes"),
     "virtsec.commands.suggesting": ("Suggested", "suggest_policy"),
-    "virtsec.commands.verifying": ("Verified", "list_attacks", "verify", "verify_page"),
+    "virtsec.commands.verifying": ("list_attacks", "verify", "verify_page"),
     "virtsec.diagnosis.check": ("Checked",),
     "virtsec.domain.records": ("DomainState",),
     "virtsec.enter.door": ("Command", "Completed"),

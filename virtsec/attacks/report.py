@@ -12,7 +12,7 @@ from virtsec.attacks.proof import Result, Verdict
 from virtsec.page import document, facts
 
 if TYPE_CHECKING:
-    from virtsec.commands.verifying import Verified
+    from virtsec.attacks.verified import Verified
 
 _STYLE = """
 th:nth-child(1) { width: 37%; } th:nth-child(2) { width: 13%; } th:nth-child(3) { width: 24%; }

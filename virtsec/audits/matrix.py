@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from virtsec.mac.reach import Channel
 
 if TYPE_CHECKING:
+    from virtsec.audits.audited import Audited
     from virtsec.audits.survey import Open
-    from virtsec.commands.auditing import Audited
     from virtsec.domain.links import Way
 
 _CELL, _GAP, _LETTER = 72, 8, 20

@@ -11,7 +11,7 @@ from virtsec.audits.matrix import svg
 from virtsec.page import document, facts
 
 if TYPE_CHECKING:
-    from virtsec.commands.auditing import Audited
+    from virtsec.audits.audited import Audited
 
 _STYLE = "svg { max-width: 100%; height: auto; }"
 

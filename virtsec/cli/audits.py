@@ -9,7 +9,7 @@ from virtsec.cli.output import Output, clean
 from virtsec.errors import BadInput, Failed
 
 if TYPE_CHECKING:
-    from virtsec.commands.auditing import Audited
+    from virtsec import Audited
 
 _KINDS = {".svg": "picture", ".html": "page"}
 

@@ -16,9 +16,8 @@ from virtsec.errors import Failed, VirtsecError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from virtsec import Probe
+    from virtsec import Probe, Verified
     from virtsec.commands.doctoring import Diagnosis
-    from virtsec.commands.verifying import Verified
     from virtsec.step import Host
 
 _STYLE = {

@@ -26,11 +26,11 @@ links                            {"links": [`Linked`, …]}
 set                              `virtsec.commands.limiting.Limited`
 set --privileged|--unprivileged  `virtsec.commands.kinds.Shifted`
 set --egress, --expose           `virtsec.commands.reaching.Reaching`
-verify                           {"results": [`virtsec.commands.verifying.Verified`, …],
+verify                           {"results": [`virtsec.attacks.verified.Verified`, …],
                                  "errors": […]}
 verify --list                    {"probes": [{"id", "group", "sentence", "promise", "see",
                                  "position"}, …]}
-audit                            `virtsec.commands.auditing.Audited`
+audit                            `virtsec.audits.audited.Audited`
 base create, base refresh        `virtsec.commands.bases.Made`
 base list                        {"bases": [`virtsec.commands.bases.Described`, …]}
 base info                        `virtsec.commands.bases.Described`

@@ -3,55 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
-from virtsec.audits.survey import Open, Reaching, Shared, of_host, opened, shared
+from virtsec.audits.audited import Audited
+from virtsec.audits.matrix import svg
+from virtsec.audits.report import page
+from virtsec.audits.survey import of_host, opened, shared
 from virtsec.commands.find import check_policy
 from virtsec.commands.host import open_host
 from virtsec.diagnosis.check import Checked, examine
 from virtsec.diagnosis.containers import container_checks, is_ours
 from virtsec.diagnosis.host import host_checks
 from virtsec.domain.claims import claims
-from virtsec.domain.links import Way, ways
+from virtsec.domain.links import ways
 from virtsec.domain.metadata import readable
 from virtsec.domain.records import DomainRecord
 from virtsec.host.places import Places
-from virtsec.mac.protocol import Enforcement
 from virtsec.plans.host import policy_of
 from virtsec.step import Host
 
 #: Those of doctor's checks that say who may reach whom.
 _OF_HOST = {"enforcing", "policy", "secrets", "links"}
 _OF_CONTAINER = {"definition", "alone", "live-label"}
-
-
-@dataclass(frozen=True, slots=True)
-class Audited:
-    """The whole host."""
-
-    model: str  #: the security module
-    enforcement: Enforcement
-    sound: bool  #: no container reaches another, nothing is shared unkept, nothing was found
-    host_labels: int  #: how many labels things of the host may have
-    containers: tuple[Reaching, ...]
-    open: tuple[Open, ...]  #: every other pair is closed in each channel, but for links
-    links: tuple[Way, ...]  #: what containers were let ask each other for on purpose
-    shared: tuple[Shared, ...]
-    findings: tuple[Checked, ...]  #: what is not as it must be, with its remedy
-
-    def between(self, source: str, target: str) -> str:
-        """What is open of one pair, in a few words; a dash where nothing is."""
-        pair = (source, target)
-        found = [each.channel.value for each in self.open if (each.source, each.target) == pair]
-        return " ".join([*found, *map(str, self.linked(*pair))]) or "-"
-
-    def linked(self, source: str, target: str) -> list[Way]:
-        """The links of one pair."""
-        return [each for each in self.links if (each.source, each.target) == (source, target)]
-
-    def promise(self) -> str:
-        """The sentence on containers of which none reaches another."""
-        return f"No container may reach another{', but by a link' if self.links else ''}"
 
 
 def audit(host: Host | None = None) -> Audited:
@@ -87,15 +59,11 @@ def audit(host: Host | None = None) -> Audited:
 
 def audit_picture(found: Audited) -> str:
     """Who may reach whom, as an SVG that stands alone."""
-    from virtsec.audits.matrix import svg  # noqa: PLC0415  (only drawn when asked for)
-
     return svg(found)
 
 
 def audit_page(found: Audited) -> str:
     """All of it as an HTML page for an auditor: one file, no network."""
-    from virtsec.audits.report import page  # noqa: PLC0415  (only written when asked for)
-
     return page(found)
 
 

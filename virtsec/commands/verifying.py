@@ -4,34 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from virtsec.attacks.probe import Defence, Position, Probe
 from virtsec.attacks.probes import PROBES
 from virtsec.attacks.proof import ALL, HostSide, Result, Side, Verdict, judge, stage
 from virtsec.attacks.proven import proven
+from virtsec.attacks.report import page
+from virtsec.attacks.verified import Verified
 from virtsec.commands.entering import entry
 from virtsec.commands.find import check_policy, find_ours
 from virtsec.commands.host import open_host
-from virtsec.domain.links import Way, ways
+from virtsec.domain.links import ways
 from virtsec.errors import BadInput, Failed
 from virtsec.step import Host, shown
-
-
-@dataclass(frozen=True, slots=True)
-class Verified:
-    """What attacking one container showed."""
-
-    name: str
-    against: str | None  #: the other container that was attacked
-    model: str  #: the security module
-    label: str  #: that its processes run with
-    privileged: bool
-    kernel: str  #: release of the host's
-    held: bool  #: every attack that is proven to succeed elsewhere was refused
-    links: tuple[Way, ...]  #: open between the two on purpose, and not counted as an attack
-    counts: dict[str, int]  #: attacks by verdict
-    results: tuple[Result, ...]
 
 
 def list_attacks(only: Collection[str] = ()) -> list[Probe]:
@@ -67,8 +53,6 @@ def verify(
 
 def verify_page(verified: Sequence[Verified]) -> str:
     """What was verified, as an HTML page for an auditor: one file, no network."""
-    from virtsec.attacks.report import page  # noqa: PLC0415  (only written when asked for)
-
     return page(verified)
 
 

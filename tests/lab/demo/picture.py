@@ -18,10 +18,11 @@ from rich.text import Text
 from demo.containers import Container, Control, controls, let_controls_start, prepare
 from demo.shell import wait_for
 from virtsec.attacks.proof import Side
+from virtsec.attacks.verified import Verified
 from virtsec.cli.proofs import summary, table
 from virtsec.commands.host import open_host
 from virtsec.commands.live import init_pid
-from virtsec.commands.verifying import Verified, attacked, host_side, list_attacks, side_of, verify
+from virtsec.commands.verifying import attacked, host_side, list_attacks, side_of, verify
 from virtsec.enter.door import Target
 from virtsec.runtime.door import started
 from virtsec.step import Host, Silent

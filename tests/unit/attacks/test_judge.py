@@ -13,7 +13,8 @@ from virtsec.attacks.probes import GROUPS, PROBES
 from virtsec.attacks.proof import Result, Side, Verdict, judge
 from virtsec.attacks.proven import proven, refused_by
 from virtsec.attacks.report import page
-from virtsec.commands.verifying import Verified, active_at, list_attacks, verified
+from virtsec.attacks.verified import Verified
+from virtsec.commands.verifying import active_at, list_attacks, verified
 from virtsec.enter.door import Target
 from virtsec.errors import BadInput
 
