@@ -24,7 +24,8 @@ from typing import Any, NoReturn
 from virtsec.kernel import userns
 from virtsec.kernel.privilege import die_with_parent, prctl
 from virtsec.runtime import door
-from virtsec.runtime.confine import close_all_but, refuse_calls
+from virtsec.runtime.seccomp import refuse_calls
+from virtsec.runtime.system import close_all_but
 from virtsec.verify import bait
 from virtsec.verify.probe import Aim, Defence, NotApplicable, Probe, Targets
 from virtsec.verify.probes import PROBES
