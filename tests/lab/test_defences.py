@@ -4,6 +4,7 @@ What rests on a defence is no guess: proven.json says which defences refuse each
 """
 
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -212,19 +213,25 @@ def labelled_as(lsm: Lsm, name: str, other: str) -> Iterator[None]:
             yield
         return
     run("find", tree, "-exec", "setfattr", "-h", "-n", "security.SMACK64", "-v", other, "{}", "+")
-    emulator = Path("/usr/local/sbin/labelled-otherwise")
-    before = Path(CONTROLLER).with_name("confine.py").read_text()
-    after = before.replace("        take_label(name)", f"        take_label({other!r})")
-    assert after != before
-    emulator.write_text(f"#!/usr/bin/python3 -IBS\n{after}\nbecome_libvirt_lxc(sys.argv[1:])\n")
-    emulator.chmod(0o755)
+    own, place = Path(CONTROLLER).parent, Path("/usr/local/lib/labelled-otherwise")
+    emulator = place / Path(CONTROLLER).name
+    shutil.copytree(own, place)
+    exchange(place / "confine.py", "        take_label(name)", f"        take_label({other!r})")
+    exchange(emulator, f'"{own}"', f'"{place}"')
     try:
         with edited(
             name, *metadata, r"<emulator>.*?</emulator>", f"<emulator>{emulator}</emulator>"
         ):
             yield
     finally:
-        emulator.unlink()
+        shutil.rmtree(place)
+
+
+def exchange(file: Path, old: str, new: str) -> None:
+    """Exchange a text that is there once."""
+    text = file.read_text()
+    assert text.count(old) == 1
+    file.write_text(text.replace(old, new))
 
 
 def label_of(name: str, pattern: str) -> str:

@@ -22,7 +22,7 @@ from virtsec.host.systemd import Systemd
 from virtsec.mac.denial import Weighed
 from virtsec.mac.protocol import Enforcement, Policy, TreeMarks
 from virtsec.mac.reach import Access, Channel
-from virtsec.runtime import judgement
+from virtsec.runtime.start import NAMESPACE
 from virtsec.spec import ApartBy, ContainerSpec, IdRange, Label, Limits, Traffic, Transport
 from virtsec.step import Host, Step
 
@@ -110,7 +110,7 @@ class FakeLibvirt(Libvirt):
         assert holder is not None
         made = etree.fromstring(element)
         for node in made.iter():
-            node.tag = f"{{{judgement.NAMESPACE}}}{node.tag}"
+            node.tag = f"{{{NAMESPACE}}}{node.tag}"
         holder[:] = [made]
         xml = etree.tostring(root, encoding="unicode")
         self.records[name] = replace(there, xml=xml, live_xml=xml if there.live_xml else None)

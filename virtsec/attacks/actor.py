@@ -27,7 +27,8 @@ from virtsec.attacks.probes import PROBES
 from virtsec.kernel import userns
 from virtsec.kernel.privilege import die_with_parent, prctl
 from virtsec.runtime import door
-from virtsec.runtime.confine import close_all_but, refuse_calls
+from virtsec.runtime.seccomp import refuse_calls
+from virtsec.runtime.system import close_all_but
 
 _PATIENCE = 30  # seconds an attack may take, far more than any needs
 #: mac_override and mac_admin: a label is none to who has them (smack.rst), so they go with it.

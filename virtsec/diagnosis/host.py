@@ -16,6 +16,7 @@ from virtsec.host.files import check_ancestors, find
 from virtsec.host.places import Places
 from virtsec.host.setup import STORE_MODE, as_installed, is_as_made, setup
 from virtsec.mac.protocol import Enforcement
+from virtsec.runtime import CONTROLLER_MODULES, HOOK_MODULES
 from virtsec.step import Host
 
 if TYPE_CHECKING:
@@ -107,7 +108,8 @@ def host_checks(host: Host, places: Places) -> list[Check]:
             "Mount it without, in /etc/fstab and now.",
         )
 
-    judgement, confine = checks.modules(places)
+    hook = (checks.hook(places), *checks.modules(places, HOOK_MODULES))
+    controller = (checks.controller(places), *checks.modules(places, CONTROLLER_MODULES))
     return [
         Check("enforcing", f"{host.mac.model} runs and enforces.", enforcing),
         Check("libvirt", "libvirt can keep hooks for LXC.", lambda: _version(host.libvirt)),
@@ -118,12 +120,12 @@ def host_checks(host: Host, places: Places) -> list[Check]:
         Check(
             "hook",
             "The hook is as installed, and only root may change it.",
-            lambda: _as_installed(places, (checks.hook(places), judgement), set_up),
+            lambda: _as_installed(places, hook, set_up),
         ),
         Check(
             "controller",
             "The controller is as installed, and only root may change it.",
-            lambda: _as_installed(places, (checks.controller(places), confine), set_up),
+            lambda: _as_installed(places, controller, set_up),
         ),
         Check("hook-in-force", "libvirt asks the hook at each start.", lambda: _in_force(host)),
     ]

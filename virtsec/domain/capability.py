@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Set
 
-from virtsec.runtime import judgement
+from virtsec.runtime.checks import KEEP_BY_KIND
 
 
 def keep(privileged: bool) -> Set[str]:
@@ -12,4 +12,4 @@ def keep(privileged: bool) -> Set[str]:
 
     The table with the reasons is the hook's: it refuses a domain that keeps more.
     """
-    return judgement.KEEP_BY_KIND["privileged" if privileged else "unprivileged"]
+    return KEEP_BY_KIND["privileged" if privileged else "unprivileged"]

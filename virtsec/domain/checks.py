@@ -9,7 +9,8 @@ from pathlib import PurePosixPath
 
 from virtsec.errors import BadInput, Refused
 from virtsec.names import MOST_INTERFACE, check_name
-from virtsec.runtime import judgement
+from virtsec.runtime.checks import LIBVIRT_MOUNTS
+from virtsec.runtime.domain import beneath
 from virtsec.spec import (
     ApartBy,
     ContainerSpec,
@@ -179,10 +180,10 @@ def _check_mounts(mounts: tuple[Mount, ...]) -> None:
                 "Choose a directory inside, or give the tree with --rootfs.",
             )
         for path in (mount.source, mount.target):
-            if judgement.beneath(str(path), *judgement.LIBVIRT_MOUNTS):
+            if beneath(str(path), *LIBVIRT_MOUNTS):
                 raise Refused(
                     f"{path} is the kernel's, or libvirt mounts there itself.",
-                    f"Choose a directory outside of {', '.join(judgement.LIBVIRT_MOUNTS)}.",
+                    f"Choose a directory outside of {', '.join(LIBVIRT_MOUNTS)}.",
                 )
         if any(each.source == mount.source and each.idmap != mount.idmap for each in mounts):
             raise BadInput(

@@ -12,7 +12,7 @@ from lxml import etree
 from virtsec.domain.document import parse
 from virtsec.domain.metadata import TAG
 from virtsec.domain.records import DomainRecord
-from virtsec.runtime import judgement
+from virtsec.runtime.start import NAMESPACE
 from virtsec.spec import IdRange
 
 #: Where an address is: kind and name of the network or bridge, and the address.
@@ -62,12 +62,12 @@ def mac_addresses(xml: str) -> tuple[str, ...]:
 def _labels(domain: etree._Element) -> Iterator[str]:
     for node in domain.iterfind("seclabel/label"):
         yield (node.text or "").strip()
-    for node in domain.iterfind(f"metadata/{TAG}/{{{judgement.NAMESPACE}}}label"):
+    for node in domain.iterfind(f"metadata/{TAG}/{{{NAMESPACE}}}label"):
         yield node.get("process", "")
 
 
 def _ids(domain: etree._Element) -> Iterator[IdRange]:
-    ours = domain.iterfind(f"metadata/{TAG}/{{{judgement.NAMESPACE}}}ids")
+    ours = domain.iterfind(f"metadata/{TAG}/{{{NAMESPACE}}}ids")
     pairs = [(node.get("start"), node.get("count")) for node in ours]
     pairs += [(node.get("target"), node.get("count")) for node in domain.iterfind("idmap/*")]
     for start, count in pairs:

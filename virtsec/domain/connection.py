@@ -11,7 +11,7 @@ from virtsec.domain.limits import PERIOD
 from virtsec.domain.networks import Networks
 from virtsec.domain.records import DomainRecord, DomainState, NetworkState
 from virtsec.errors import HostNotReady, LibvirtFailed, Refused
-from virtsec.runtime import judgement
+from virtsec.runtime.start import NAMESPACE
 from virtsec.spec import Limits
 
 __all__ = ["DomainRecord", "DomainState", "Libvirt", "NetworkState"]
@@ -166,7 +166,7 @@ class Libvirt(Networks):
 
         def change(domain: Any) -> None:
             flags = _CONFIG | (_LIVE if domain.isActive() else 0)
-            domain.setMetadata(_ELEMENT, element, "virtsec", judgement.NAMESPACE, flags)
+            domain.setMetadata(_ELEMENT, element, "virtsec", NAMESPACE, flags)
 
         self._on(name, "change the metadata of", change)
 

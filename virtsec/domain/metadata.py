@@ -40,7 +40,7 @@ from virtsec.domain.records import DomainRecord
 from virtsec.errors import BadInput
 from virtsec.names import check_name, check_port, port_of
 from virtsec.rootfs.bases import base_at, link_to
-from virtsec.runtime import judgement
+from virtsec.runtime import start
 from virtsec.spec import (
     Addition,
     ApartBy,
@@ -59,11 +59,11 @@ from virtsec.spec import (
 )
 
 #: The controller that virtsec's domains name as their `<emulator>`.
-CONTROLLER = PurePosixPath(judgement.CONTROLLERS[0])
-TAG = f"{{{judgement.NAMESPACE}}}container"
-BASE = f"{{{judgement.NAMESPACE}}}base"
+CONTROLLER = PurePosixPath(start.CONTROLLER)
+TAG = f"{{{start.NAMESPACE}}}container"
+BASE = f"{{{start.NAMESPACE}}}base"
 #: Holds the definition of an adopted domain as it was.
-BEFORE = f"{{{judgement.NAMESPACE}}}before"
+BEFORE = f"{{{start.NAMESPACE}}}before"
 
 #: What of the limits libvirt has no word for, by field.
 _KEPT = {
@@ -97,8 +97,8 @@ class Container:
 def write(container: Container) -> etree._Element:
     """The element that goes into `<metadata>`."""
     spec, identity = container.spec, container.identity
-    root = etree.Element(TAG, nsmap={"virtsec": judgement.NAMESPACE})
-    root.set("version", judgement.VERSION)
+    root = etree.Element(TAG, nsmap={"virtsec": start.NAMESPACE})
+    root.set("version", start.VERSION)
     root.set("kind", "privileged" if spec.privileged else "unprivileged")
     if spec.apart_by is not ApartBy.TYPE:
         root.set("apart", spec.apart_by.value)
@@ -114,7 +114,7 @@ def write(container: Container) -> etree._Element:
     _add(root, "init", path=str(spec.init), policy=spec.init_policy.value)
     _add(root, "controller", path=str(container.controller))
     kept = {word: getattr(spec.limits, field) for field, word in _KEPT.items()}
-    if spec.limits.inotify == judgement.INOTIFY:  # which the hook takes where nothing is said
+    if spec.limits.inotify == start.INOTIFY:  # which the hook takes where nothing is said
         del kept["inotify"]
     _add(root, "limits", **{word: str(each) for word, each in kept.items() if each is not None})
     for mount in spec.mounts:
@@ -174,8 +174,8 @@ def read(xml: str, autostart: bool = False) -> Container | None:
         return None
     name = domain.findtext("name") or ""
     reader = _Reader(name)
-    if reader.get(ours, "version") != judgement.VERSION:
-        raise reader.broken(f"is of version {ours.get('version')}, not {judgement.VERSION}")
+    if reader.get(ours, "version") != start.VERSION:
+        raise reader.broken(f"is of version {ours.get('version')}, not {start.VERSION}")
     kind = reader.get(ours, "kind")
     if kind not in {"privileged", "unprivileged"}:
         raise reader.broken(f"has the unknown kind {kind!r}")
@@ -193,7 +193,7 @@ def read(xml: str, autostart: bool = False) -> Container | None:
         raise reader.broken(
             f"has the unknown word for what keeps it apart: {ours.get('apart')!r}"
         ) from None
-    mapped = {node.get("source", "") for node in ours.iterfind(f"{{{judgement.NAMESPACE}}}idmap")}
+    mapped = {node.get("source", "") for node in ours.iterfind(f"{{{start.NAMESPACE}}}idmap")}
     spec = ContainerSpec(
         name=name,
         rootfs=PurePosixPath(reader.get(root, "path")),
@@ -244,7 +244,7 @@ class _Reader:
         return value
 
     def child(self, node: etree._Element, tag: str) -> etree._Element:
-        found = node.find(f"{{{judgement.NAMESPACE}}}{tag}")
+        found = node.find(f"{{{start.NAMESPACE}}}{tag}")
         if found is None:
             raise self.broken(f"lacks <{tag}>")
         return found
@@ -267,7 +267,7 @@ def _base(reader: _Reader, ours: etree._Element) -> Base | None:
 
 
 def _egress(reader: _Reader, ours: etree._Element) -> Egress:
-    node = ours.find(f"{{{judgement.NAMESPACE}}}egress")
+    node = ours.find(f"{{{start.NAMESPACE}}}egress")
     if node is None:
         return Egress.ALL
     try:
@@ -277,7 +277,7 @@ def _egress(reader: _Reader, ours: etree._Element) -> Egress:
 
 
 def _exposed(reader: _Reader, ours: etree._Element) -> Iterator[Exposed]:
-    for node in ours.iterfind(f"{{{judgement.NAMESPACE}}}exposed"):
+    for node in ours.iterfind(f"{{{start.NAMESPACE}}}exposed"):
         try:
             yield Exposed(*(check_port(reader.get(node, each)) for each in ("at", "port")))
         except BadInput:
@@ -285,7 +285,7 @@ def _exposed(reader: _Reader, ours: etree._Element) -> Iterator[Exposed]:
 
 
 def _ids(reader: _Reader, ours: etree._Element, privileged: bool) -> IdRange | None:
-    node = ours.find(f"{{{judgement.NAMESPACE}}}ids")
+    node = ours.find(f"{{{start.NAMESPACE}}}ids")
     if privileged != (node is None):
         raise reader.broken("says privileged but has <ids>" if privileged else "lacks <ids>")
     if node is None:
@@ -300,7 +300,7 @@ def _ids(reader: _Reader, ours: etree._Element, privileged: bool) -> IdRange | N
 
 
 def _additions(reader: _Reader, ours: etree._Element) -> Iterator[Addition]:
-    for node in ours.iterfind(f"{{{judgement.NAMESPACE}}}addition"):
+    for node in ours.iterfind(f"{{{start.NAMESPACE}}}addition"):
         access = tuple(reader.get(node, "access").split())
         words = (reader.get(node, "object"), node.get("kind") or "", *access)
         if not all(_WORD.fullmatch(word) for word in words):
@@ -314,7 +314,7 @@ def _port(end: Link | Served) -> dict[str, str]:
 
 
 def _links(reader: _Reader, ours: etree._Element) -> Iterator[Link]:
-    for node in ours.iterfind(f"{{{judgement.NAMESPACE}}}link"):
+    for node in ours.iterfind(f"{{{start.NAMESPACE}}}link"):
         to = reader.get(node, "to")
         try:
             yield Link(check_name(to), *_read_port(reader, node))
@@ -323,7 +323,7 @@ def _links(reader: _Reader, ours: etree._Element) -> Iterator[Link]:
 
 
 def _served(reader: _Reader, ours: etree._Element) -> Iterator[Served]:
-    for node in ours.iterfind(f"{{{judgement.NAMESPACE}}}served"):
+    for node in ours.iterfind(f"{{{start.NAMESPACE}}}served"):
         try:
             yield Served(*_read_port(reader, node))
         except (BadInput, ValueError):
@@ -339,7 +339,7 @@ def _read_port(reader: _Reader, node: etree._Element) -> tuple[int, Transport, s
 
 
 def _limits(reader: _Reader, domain: etree._Element, ours: etree._Element, name: str) -> Limits:
-    node = ours.find(f"{{{judgement.NAMESPACE}}}limits")
+    node = ours.find(f"{{{start.NAMESPACE}}}limits")
     texts = {field: node.get(word) for field, word in _KEPT.items()} if node is not None else {}
     numbers = {field: text.strip() for field, text in texts.items() if text}
     if wrong := [text for text in numbers.values() if not text.isdecimal()]:
@@ -352,4 +352,4 @@ def _limits(reader: _Reader, domain: etree._Element, ours: etree._Element, name:
 
 
 def _add(parent: etree._Element, tag: str, **attributes: str) -> None:
-    etree.SubElement(parent, f"{{{judgement.NAMESPACE}}}{tag}", attributes)
+    etree.SubElement(parent, f"{{{start.NAMESPACE}}}{tag}", attributes)

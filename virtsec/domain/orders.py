@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from virtsec.domain.keep import drop, keep
 from virtsec.domain.metadata import Container
-from virtsec.runtime import confine
+from virtsec.runtime.view import ORDERS
 from virtsec.spec import STORE
 from virtsec.step import Host
 
@@ -28,7 +28,7 @@ def orders(container: Container) -> str:
 def kept(name: str, store: PurePosixPath = STORE) -> str:
     """What the file of container `name` says now; empty where there is none."""
     try:
-        return Path(store, name, confine.ORDERS).read_text("utf-8", "surrogateescape")
+        return Path(store, name, ORDERS).read_text("utf-8", "surrogateescape")
     except FileNotFoundError:
         return ""
 
@@ -37,9 +37,9 @@ def write_orders(name: str, text: str, store: PurePosixPath = STORE) -> None:
     """Have the file say that; no file where there is nothing to do."""
     directory = store / name
     if text:
-        keep(directory, confine.ORDERS, text.encode("utf-8", "surrogateescape"))
+        keep(directory, ORDERS, text.encode("utf-8", "surrogateescape"))
     else:
-        drop(directory, confine.ORDERS)
+        drop(directory, ORDERS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from virtsec.domain.limits import group_of
 from virtsec.errors import Failed
-from virtsec.runtime import judgement
+from virtsec.runtime.inotify import write_limits
 
 CGROUPS = Path("/sys/fs/cgroup")
 
@@ -41,7 +41,7 @@ def limit_inotify(name: str, controller: int, instances: int) -> None:
     child = os.fork()
     if child == 0:
         try:
-            judgement.write_inotify(controller, instances)
+            write_limits(controller, instances)
             os._exit(0)
         finally:
             os._exit(1)

@@ -7,31 +7,28 @@ tell (the files on disk, whether the security module runs) is left to the start.
 from __future__ import annotations
 
 from virtsec.domain.metadata import TAG
-from virtsec.runtime import judgement
+from virtsec.runtime.checks import CHECKS
+from virtsec.runtime.domain import parse
+from virtsec.runtime.refusal import Refused
+from virtsec.runtime.start import Start
 
 
 def differences(name: str, xml: str) -> tuple[str, ...]:
     """Why the hook would refuse to start `xml`, ours; a sentence each, or none; pure."""
     ours = TAG.replace("{", "").replace("}", " ")
-    try:
-        domain = judgement.parse(xml.encode())
-        metadata = domain.only("metadata", ours)
-        start = judgement.Start(name, domain, metadata)
-    except judgement.Refused as refusal:
-        return (_sentence(refusal),)
-    except ValueError as error:
-        return (f"virtsec's metadata of {name} makes no sense: {error}.",)
     found = []
-    for check in judgement.CHECKS:
-        if check is judgement.check_module:
-            continue
+    try:
+        domain = parse(xml.encode())
+        start = Start(name, domain, domain.only("metadata", ours))
+    except Refused as refusal:
+        return (_sentence(refusal),)
+    for check in CHECKS:
         try:
             check(start)
-        except judgement.Refused as refusal:
+        except Refused as refusal:
             found.append(_sentence(refusal))
     return tuple(found)
 
 
-def _sentence(refusal: judgement.Refused) -> str:
-    text = str(refusal)
-    return f"{text[:1].upper()}{text[1:]}."
+def _sentence(refusal: Refused) -> str:
+    return f"{refusal.sentence[:1].upper()}{refusal.sentence[1:]}."

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from virtsec.errors import HostNotReady, VirtsecError
 from virtsec.host.files import compiled, find, marked
 from virtsec.host.places import Places
+from virtsec.runtime import CONTROLLER_MODULES, HOOK_MODULES
 
 if TYPE_CHECKING:
     from virtsec.step import Host
@@ -63,7 +64,7 @@ def readiness(host: Host, places: Places | None = None) -> list[str]:
         missing.append(policy)
     for part in runtime(places):
         missing += _missing(part)
-    return missing
+    return list(dict.fromkeys(missing))
 
 
 def check_ready(host: Host, places: Places | None = None) -> None:
@@ -104,14 +105,14 @@ def controller(places: Places) -> Part:
     return Part("the controller", places.controller, _runtime("controller.py"), EXECUTABLE)
 
 
-def modules(places: Places) -> list[Part]:
-    """What these two import."""
+def modules(
+    places: Places, names: tuple[str, ...] = (*HOOK_MODULES, *CONTROLLER_MODULES)
+) -> list[Part]:
+    """What these two import, or those of it with these names."""
+    what = "what hook and controller import"
     return [
-        Part(what, places.modules / name, _runtime(name), READABLE)
-        for what, name in (
-            ("the hook's module", "judgement.py"),
-            ("the controller's module", "confine.py"),
-        )
+        Part(what, places.modules / f"{name}.py", _runtime(f"{name}.py"), READABLE)
+        for name in dict.fromkeys(names)
     ]
 
 

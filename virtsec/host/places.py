@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from virtsec.runtime import judgement
+from virtsec.runtime import start
 from virtsec.spec import STORE
 
 #: Where the hook is; libvirt takes the scripts of lxc.d in byte order.
 HOOK = "/etc/libvirt/hooks/lxc.d/50-virtsec"
 #: What containers name as `<emulator>`; the hook accepts no other.
-CONTROLLER = judgement.CONTROLLERS[0]
+CONTROLLER = start.CONTROLLER
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,7 +147,7 @@ def plan_remove(
         steps.append(RemoveFile(places.controller, controller))
     parts = (*checks.modules(places), *checks.kept_compiled(places))
     imported = [part.path for part in parts]
-    for path in dict.fromkeys((*imported, *places.compiled.glob("*.pyc"))):
+    for path in dict.fromkeys((*imported, *_importable(places))):
         if found := _own(path):
             steps.append(RemoveFile(path, found))
     for target in (places.hook, places.controller, *imported):
@@ -177,14 +177,19 @@ def _ours(xml: str) -> bool:
 
 
 def _modules(places: Places) -> list[Step]:
-    """What puts there what hook and controller import, and takes away what no Python reads now."""
-    compiled = checks.kept_compiled(places)
-    wanted = [_install(places, part) for part in (*checks.modules(places), *compiled)]
+    """What puts there what hook and controller import, and takes away what they do not any more."""
+    parts = (*checks.modules(places), *checks.kept_compiled(places))
+    wanted = [_install(places, part) for part in parts]
     steps: list[Step] = [step for step in wanted if step]
-    for path in set(places.compiled.glob("*.pyc")) - {part.path for part in compiled}:
+    for path in _importable(places) - {part.path for part in parts}:
         if found := _own(path):
             steps.append(RemoveFile(path, found))
     return steps
+
+
+def _importable(places: Places) -> set[Path]:
+    """What is there to be imported, of whatever version of virtsec and of Python."""
+    return {*places.modules.glob("*.py"), *places.compiled.glob("*.pyc")}
 
 
 def _install(places: Places, part: Part) -> InstallFile | None:

@@ -35,7 +35,7 @@ from virtsec.rootfs.remove import remove_tree
 from virtsec.rootfs.trouble import explained
 from virtsec.rootfs.trust import check_parents
 from virtsec.rootfs.walk import directories, opened
-from virtsec.runtime import confine
+from virtsec.runtime import refusal, view
 from virtsec.spec import STORE, Base
 from virtsec.step import Host, Step
 
@@ -64,8 +64,8 @@ def in_view(rootfs: PurePosixPath, work: Callable[[], Result]) -> Result:
     def looked_at() -> Result:
         try:
             leave_mounts()
-            confine.mount_layers(str(rootfs.parent), scratch=False)
-        except (OSError, confine.Refused) as error:
+            view.mount_layers(str(rootfs.parent), scratch=False)
+        except (OSError, refusal.Refused) as error:
             raise RootfsFailed(
                 f"{rootfs} cannot be mounted on its base: {error}.",
                 "See `dmesg`; the kernel must have overlayfs.",

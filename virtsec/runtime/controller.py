@@ -1,21 +1,25 @@
 #!/usr/bin/python3 -IBS
 """What virtsec's containers name as `<emulator>`: becomes libvirt_lxc, confined.
 
-`confine`, the module beside it, does all of it: of a module Python keeps the compiled form.
+`confine`, one of the modules beside it, does all of it: of modules Python keeps the compiled form.
+Why it cannot is said in one sentence, for libvirt's log and for whoever asked for the start.
 """
 
+import gc
 import posix
 import sys
 
-MODULES = "/usr/libexec/virtsec"  # only root can change it, or what is above it
+# As a package has it: where its modules are. Only root can change it, or what is above it.
+__path__ = ["/usr/libexec/virtsec"]
 
 if __name__ == "__main__":
+    gc.disable()  # what is over so soon has no garbage
     try:
-        sys.path.insert(0, MODULES)
-        from confine import become_libvirt_lxc
+        from __main__.confine import become_libvirt_lxc
 
         become_libvirt_lxc(sys.argv[1:])
     except BaseException as error:
-        line = f"virtsec: the container is not started: its controller failed ({error!r}).\n"
+        failed = f"its controller failed ({type(error).__name__}: {error})"
+        line = f"virtsec: the container is not started: {getattr(error, 'sentence', failed)}.\n"
         posix.write(2, line.encode("ascii", "backslashreplace"))
     posix._exit(1)

@@ -49,7 +49,8 @@ from virtsec.kernel import userns
 from virtsec.kernel.privilege import prctl
 from virtsec.kernel.syscall import check, libc, syscall
 from virtsec.runtime import parcel
-from virtsec.runtime.confine import LAST_DESCRIPTOR, refuse_calls
+from virtsec.runtime.seccomp import refuse_calls
+from virtsec.runtime.system import LAST_DESCRIPTOR, close_all_but
 
 MESSAGE = 1 << 17  # bytes an order has at most; below what a socket takes at once
 
@@ -445,8 +446,7 @@ def main(descriptor: int) -> None:
     """Take the order, enter, run it, tell how it ended."""
     outside = socket.socket(fileno=descriptor)
     outside.set_inheritable(False)
-    os.closerange(3, descriptor)
-    os.closerange(descriptor + 1, LAST_DESCRIPTOR)
+    close_all_but({0, 1, 2, descriptor})
     try:
         prctl(PR_SET_DUMPABLE, 0)
         if not str(Path("/proc/self/exe").readlink()).startswith("/memfd:"):

@@ -9,38 +9,43 @@ error reaches libvirt's log and whoever asked for the start. With status 0 passe
     running container);
   - every domain whose XML nowhere says `virtsec`, as all of virtsec's do more than once.
 
-What is to be said of the others `judgement` says, a module beside the controller. Python keeps no
-compiled form of what it runs as a program, only of modules: so this one is short, since it is run
-as root for every LXC domain of the host.
+What is to be said of the others `judgement` says, one of the modules beside the controller. Python
+keeps no compiled form of what it runs as a program, only of modules: so this one is short, since it
+is run as root for every LXC domain of the host.
 """
 
 import posix
 import sys
 
-MODULES = "/usr/libexec/virtsec"  # only root can change it, or what is above it
+# As a package has it: where its modules are. Only root can change it, or what is above it.
+__path__ = ["/usr/libexec/virtsec"]
 MARK = b"virtsec"  # in the XML of each of our domains: in its metadata and its emulator
 INPUT_LIMIT = 1 << 26  # bytes; libvirt itself takes no XML that would come out as long
 CONCERNED = (["prepare", "begin"], ["started", "begin"])
 
 
-def main() -> int:
-    """Exit status for libvirt."""
+def main() -> None:
+    """Return when libvirt may go on; raise when it may not."""
     # With no standard input there is no telling whose domain it is: judged as a broken one of ours.
     data = sys.stdin.buffer.read(INPUT_LIMIT) if sys.stdin else MARK
-    if sys.argv[2:4] not in CONCERNED or (MARK not in data and len(data) < INPUT_LIMIT):
-        return 0
-    sys.path.insert(0, MODULES)
-    from judgement import answer  # noqa: PLC0415
+    if sys.argv[2:4] in CONCERNED and (MARK in data or len(data) == INPUT_LIMIT):
+        import gc  # noqa: PLC0415
 
-    status: int = answer(sys.argv[1], sys.argv[2], data)
-    return status
+        gc.disable()  # what is over so soon has no garbage
+        from __main__.judgement import judge  # noqa: PLC0415
+
+        judge(sys.argv[1], sys.argv[2], data)
 
 
 if __name__ == "__main__":
+    status = 0
     try:
-        status = main()
+        main()
     except BaseException as error:
-        line = f"virtsec: {sys.argv[1]} is not started: the hook failed ({error!r})."
-        posix.write(2, " ".join(line.split()).encode("ascii", "backslashreplace") + b"\n")
+        failed = f"the hook failed ({type(error).__name__}: {error})"
+        why = f"{sys.argv[1]} is not started: {getattr(error, 'sentence', failed)}"
+        line = " ".join(f"virtsec: {why}.".split())
+        line = line if len(line) < 600 else f"{line[:400]} ... {line[-150:]}"  # why, and the remedy
+        posix.write(2, line.encode("ascii", "backslashreplace") + b"\n")
         status = 1
     posix._exit(status)

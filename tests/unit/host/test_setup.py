@@ -17,7 +17,11 @@ from virtsec.errors import Failed, HostNotReady, Refused
 from virtsec.host.checks import check_ready, hook, installed, readiness
 from virtsec.host.files import MARK, staging_of
 from virtsec.host.setup import setup
+from virtsec.runtime import CONTROLLER_MODULES, HOOK_MODULES
 from virtsec.step import Step, execute
+
+MODULES = sorted({*HOOK_MODULES, *CONTROLLER_MODULES})
+STEPS = range(2 * len(MODULES) + 13)  # each of what setup plans
 
 
 def canonical(xml: str) -> str:
@@ -41,13 +45,13 @@ def test_setup_installs_hook_and_controller_as_roots_own_executables(machine: Ma
     assert hook(machine.places).content.startswith(b"#!/usr/bin/python3")
 
 
-@pytest.mark.parametrize("name", ["judgement", "confine"])
+@pytest.mark.parametrize("name", MODULES)
 def test_what_hook_and_controller_import_is_not_compiled_at_each_start(
     machine: Machine, name: str
 ) -> None:
     """Python says what it reads; what was compiled of another source it does not use."""
     run(machine)
-    script = f"import sys; sys.path.insert(0, {str(machine.places.modules)!r}); import {name}"
+    script = f"__path__ = [{str(machine.places.modules)!r}]; import __main__.{name}"
     words = (sys.executable, "-IBSv", "-c", script)
     kept = f"code object from {str(machine.places.compiled / name)!r}"[:-1]
     said = subprocess.run(words, capture_output=True, text=True, check=True).stderr
@@ -74,6 +78,18 @@ def test_what_an_older_python_kept_goes(machine: Machine) -> None:
     foreign.write_bytes(b"")
     assert run(machine) == [f"remove {old}"]
     assert foreign.exists()
+
+
+def test_what_an_older_version_imported_goes(machine: Machine) -> None:
+    run(machine)
+    kept = machine.places.modules / "confine.py"
+    old, foreign = (kept.with_name(name) for name in ("old.py", "foreign.py"))
+    old.write_bytes(kept.read_bytes())
+    foreign.write_bytes(b"")
+    assert run(machine) == [f"remove {old}"]
+    old.write_bytes(kept.read_bytes())
+    run(machine, remove=True)
+    assert list(machine.places.modules.iterdir()) == [foreign]
 
 
 def test_nothing_of_ours_is_left_in_run(machine: Machine) -> None:
@@ -122,7 +138,7 @@ def test_libvirt_has_seen_the_hook_before_there_is_a_controller(machine: Machine
     assert words == ["reload", "install"]
 
 
-@pytest.mark.parametrize("killed_at", range(12))
+@pytest.mark.parametrize("killed_at", STEPS)
 def test_a_setup_killed_anywhere_is_finished_by_the_next_with_the_hook_seen(
     machine: Machine, killed_at: int
 ) -> None:
@@ -194,7 +210,7 @@ def test_a_directory_others_may_write_to_is_refused(machine: Machine) -> None:
         run(machine)
 
 
-@pytest.mark.parametrize("step", range(12))
+@pytest.mark.parametrize("step", STEPS)
 def test_a_setup_that_fails_leaves_the_host_as_it_was(machine: Machine, step: int) -> None:
     before = machine.snapshot()
     definition = machine.libvirt.definitions["default"]
@@ -305,8 +321,7 @@ def test_readiness_names_what_is_missing_and_setup_provides_it(machine: Machine)
         "the base policy is not loaded",
         "libvirt's hook is not installed",
         "the controller is not installed",
-        "the hook's module is not installed",
-        "the controller's module is not installed",
+        "what hook and controller import is not installed",
     ]
     with pytest.raises(HostNotReady, match="the base policy is not loaded; libvirt's hook"):
         check_ready(machine.host, machine.places)

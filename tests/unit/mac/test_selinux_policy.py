@@ -8,7 +8,7 @@ import pytest
 from virtsec.errors import Refused
 from virtsec.mac.selinux.context import SHARED, label_of
 from virtsec.mac.selinux.policy import BASE, base_modules, container_module
-from virtsec.runtime.judgement import KEEP
+from virtsec.runtime.checks import KEEP
 from virtsec.spec import ContainerSpec, IdRange, Link, Served, Transport
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "policy"

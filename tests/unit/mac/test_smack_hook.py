@@ -12,7 +12,9 @@ import pytest
 from tests.unit.mac.smack_fakes import FakeSmackfs
 from virtsec.mac.smack.policy import container_policy
 from virtsec.mac.smack.rule import Rule, parse
-from virtsec.runtime import judgement
+from virtsec.runtime import disk, rules
+from virtsec.runtime.refusal import Refused
+from virtsec.runtime.start import MODELS, Smack
 
 
 class Posix:
@@ -27,7 +29,7 @@ class Posix:
         return getattr(posix, name)
 
     def open(self, path: str, flags: int) -> int:
-        known = {judgement.Smack.running: self.LOAD, judgement.Smack.query: self.QUERY}
+        known = {Smack.running: self.LOAD, rules.QUERY: self.QUERY}
         return known[path] if path in known else int(posix.open(path, flags))
 
     def write(self, descriptor: int, data: bytes) -> int:
@@ -45,17 +47,14 @@ class Posix:
 @pytest.fixture
 def kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeSmackfs:
     kernel = FakeSmackfs()
-    monkeypatch.setattr(judgement, "posix", Posix(kernel))
-    monkeypatch.setattr(judgement.Smack, "kept", f"{tmp_path}/virtsec-")
+    monkeypatch.setattr(rules, "posix", Posix(kernel))
+    monkeypatch.setattr(Smack, "rules", f"{tmp_path}/virtsec-")
     (tmp_path / "virtsec-vs1").write_text(container_policy("vs1").text)
     return kernel
 
 
-VS1: Any = SimpleNamespace(name="vs1", model=judgement.Smack)
-
-
 def test_rules_that_a_boot_lost_are_loaded(kernel: FakeSmackfs) -> None:
-    judgement.load_rules(VS1)
+    rules.load_rules("vs1")
     assert kernel.rules() == [Rule("_", "vs1", "rwxat"), Rule("virtsec-link", "vs1", "w")]
 
 
@@ -64,33 +63,39 @@ def test_rules_that_a_boot_lost_are_loaded(kernel: FakeSmackfs) -> None:
 )
 def test_a_rule_that_opens_the_host_stops_the_start(kernel: FakeSmackfs, rule: Rule) -> None:
     kernel.load(rule)
-    with pytest.raises(judgement.Refused, match=f"a rule allows 'vs1 {rule.object}"):
-        judgement.load_rules(VS1)
+    with pytest.raises(Refused, match=f"a rule allows 'vs1 {rule.object}"):
+        rules.load_rules("vs1")
 
 
 def test_a_rule_the_kernel_does_not_take_stops_the_start(kernel: FakeSmackfs) -> None:
     kernel.deaf.add("vs1")
-    with pytest.raises(judgement.Refused, match="no rule allows '_ vs1 rwx'"):
-        judgement.load_rules(VS1)
+    with pytest.raises(Refused, match="no rule allows '_ vs1 rwx'"):
+        rules.load_rules("vs1")
 
 
 def test_rules_that_are_gone_stop_the_start(kernel: FakeSmackfs, tmp_path: Path) -> None:
     (tmp_path / "virtsec-vs1").unlink()
-    with pytest.raises(judgement.Refused, match="define it again"):
-        judgement.load_rules(VS1)
+    with pytest.raises(Refused, match="define it again"):
+        rules.load_rules("vs1")
 
 
 def test_nothing_starts_while_packets_would_not_be_labelled(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(judgement, "PACKETS", str(tmp_path))
-    judgement.check_packets()
-    monkeypatch.setattr(judgement, "PACKETS", "/nowhere")
-    with pytest.raises(judgement.Refused, match="start it"):
-        judgement.check_packets()
+    start: Any = SimpleNamespace(module="smack", model=SimpleNamespace(running="/"))
+    monkeypatch.setattr(disk, "PACKETS", str(tmp_path))
+    disk.check_modules(start)
+    monkeypatch.setattr(disk, "PACKETS", "/nowhere")
+    with pytest.raises(Refused, match="start it"):
+        disk.check_modules(start)
 
 
-def test_under_selinux_no_smackfs_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judgement, "posix", None)
-    start: Any = SimpleNamespace(name="vs1", model=judgement.SELinux)
-    judgement.load_rules(start)
+@pytest.mark.parametrize(("module", "model"), MODELS.items())
+def test_without_the_security_module_nothing_starts(
+    module: str, model: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    start: Any = SimpleNamespace(module=module, model=model)
+    monkeypatch.setattr(disk, "PACKETS", str(tmp_path))
+    monkeypatch.setattr(model, "running", "/nowhere")
+    with pytest.raises(Refused, match=f"{module} does not run"):
+        disk.check_modules(start)

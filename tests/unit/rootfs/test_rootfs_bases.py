@@ -10,7 +10,8 @@ import pytest
 from virtsec.domain.checks import check_spec
 from virtsec.errors import BadInput
 from virtsec.rootfs.bases import base_at, link_to, tree_of
-from virtsec.runtime import confine, judgement
+from virtsec.runtime import disk, view
+from virtsec.runtime.refusal import Refused
 from virtsec.spec import Base, ContainerSpec
 
 WEB = Base("web", 3)
@@ -44,12 +45,12 @@ def test_any_other_link_leads_to_none(link: str) -> None:
 def test_the_controller_mounts_nothing_on_another_link(link: str, tmp_path: Path) -> None:
     """Nor what the kernel would take for two directories or for an option."""
     (tmp_path / "base").symlink_to(link)
-    with pytest.raises(confine.Refused, match="its base is none of virtsec's"):
-        confine.mount_layers(str(tmp_path), scratch=False)
+    with pytest.raises(Refused, match="its base is none of virtsec's"):
+        view.mount_layers(str(tmp_path), scratch=False)
 
 
 def test_where_there_is_no_base_nothing_is_mounted(tmp_path: Path) -> None:
-    confine.mount_layers(str(tmp_path), scratch=True)
+    view.mount_layers(str(tmp_path), scratch=True)
 
 
 @pytest.mark.parametrize("scratch", [False, True])
@@ -57,23 +58,23 @@ def test_the_hook_wants_what_the_metadata_says(
     scratch: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refusal(**changes: object) -> str | None:
-        said = {"name": "vs1", "base": link_to(WEB), "scratch": scratch, "root": f"{own}/rootfs"}
+        said = {"own": str(own), "base": link_to(WEB), "scratch": scratch, "root": f"{own}/rootfs"}
         try:
-            judgement.check_layers(SimpleNamespace(**said | changes))  # type: ignore[arg-type]
-        except judgement.Refused as refused:
+            disk.check_layers(SimpleNamespace(**said | changes))  # type: ignore[arg-type]
+        except Refused as refused:
             return str(refused)
         return None
 
     own, trusted = tmp_path / "vs1", []
-    monkeypatch.setattr(judgement, "STORE", str(tmp_path))
-    monkeypatch.setattr(judgement, "open_trusted", lambda *words: trusted.append(words))
+    monkeypatch.setattr(disk, "STORE", str(tmp_path))
+    monkeypatch.setattr(disk, "open_trusted", lambda *words: trusted.append(words))
     own.mkdir()
     assert "the base in" in (refusal() or "")
     (own / "base").symlink_to(link_to(WEB))
     if scratch:
         (own / "scratch").mkdir()
     assert refusal() is None
-    assert trusted == [(f"{tmp_path}/_bases/web/3/tree", judgement.S_IFDIR, 0)]
+    assert trusted == [(f"{tmp_path}/_bases/web/3/tree", disk.S_IFDIR, 0)]
     assert "the base in" in (refusal(scratch=not scratch) or "")
     assert "the base in" in (refusal(base="") or "")
     assert "the base in" in (refusal(base=link_to(Base("web", 2))) or "")

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.unit.runtime.runtime_samples import Container, container
-from virtsec.runtime import judgement
+from virtsec.runtime.domain import parse
+from virtsec.runtime.judgement import judged
+from virtsec.runtime.refusal import Refused
 
 #: Judges a domain's XML; returns the sentence it is refused with, or None.
 Judge = Callable[..., str | None]
@@ -21,21 +23,15 @@ def stopped(tmp_path: Path) -> Container:
 
 
 @pytest.fixture
-def judge(monkeypatch: pytest.MonkeyPatch) -> Judge:
-    """The hook's verdict on XML alone, on a host where the security module runs."""
-    prepared: list[judgement.Start] = []
-    monkeypatch.setattr(judgement, "prepare", prepared.append)
-    monkeypatch.setattr(judgement.SELinux, "running", "/")
-    monkeypatch.setattr(judgement.Smack, "running", "/")
+def judge() -> Judge:
+    """The hook's verdict on XML alone."""
 
     def judge(xml: str | bytes, name: str = "vs1", ours: bool = True) -> str | None:
-        prepared.clear()
         try:
-            judgement.judge(name, xml if isinstance(xml, bytes) else xml.encode())
-        except judgement.Refused as refusal:
-            assert not prepared
-            return str(refusal)
-        assert bool(prepared) == ours
+            start = judged(name, parse(xml if isinstance(xml, bytes) else xml.encode()))
+        except Refused as refusal:
+            return refusal.sentence
+        assert (start is not None) == ours
         return None
 
     return judge

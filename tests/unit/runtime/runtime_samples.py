@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from virtsec.runtime import judgement
+from virtsec import runtime
 
-RUNTIME = Path(judgement.__file__).parent
-#: The programs that are installed, and the module that each is made of.
-MODULES = {"hook.py": "judgement.py", "controller.py": "confine.py"}
+RUNTIME = Path(runtime.__file__).parent
+#: The programs that are installed, and the modules that each is made of.
+MODULES = {"hook.py": runtime.HOOK_MODULES, "controller.py": runtime.CONTROLLER_MODULES}
 DOMAINS = Path(__file__).parent / "domains"
 KINDS = ("unprivileged", "privileged")
 
@@ -66,12 +66,13 @@ def run(
 
 
 def installed(name: str, directory: Path, exchanges: Mapping[str, str]) -> Path:
-    """A copy of a program and its module; texts of that exchanged, each of which is there once."""
-    module = MODULES[name]
-    text = (RUNTIME / module).read_text()
+    """A copy of a program and its modules, with texts exchanged that are there once each."""
+    texts = {module: (RUNTIME / f"{module}.py").read_text() for module in MODULES[name]}
     for old, new in exchanges.items():
-        text = changed(text, old, new)
-    (directory / module).write_text(text)
+        (module,) = (module for module, text in texts.items() if old in text)
+        texts[module] = changed(texts[module], old, new)
+    for module, text in texts.items():
+        (directory / f"{module}.py").write_text(text)
     path = directory / name
     path.write_text(
         changed((RUNTIME / name).read_text(), '"/usr/libexec/virtsec"', repr(str(directory)))
@@ -138,7 +139,7 @@ def container(base: Path) -> Container:
             '"/usr/libexec/virtsec/controller"': repr(f"{base}/controller"),
             'STORE = "/var/lib/virtsec"': f"STORE = {f'{base}/store'!r}",
             "TRUSTED_IDS = (0,)": f"TRUSTED_IDS = ({os.getuid()}, 0)",
-            "LOWEST_ID, ID_COUNT = 65536,": "LOWEST_ID, ID_COUNT = 0,",
+            "LOWEST_ID = 65536": "LOWEST_ID = 0",
             '"/sys/fs/selinux/enforce"': repr("/"),
             '"/run/virtsec-packets"': repr("/"),
             '"security.selinux"': repr(ATTRIBUTE),

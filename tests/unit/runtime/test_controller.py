@@ -17,7 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.runtime.runtime_samples import installed, run
-from virtsec.runtime import confine
+from virtsec.runtime import confine, seccomp, view
+from virtsec.runtime.refusal import Refused
+from virtsec.runtime.system import program as trusted_program
 
 #: As libvirt 11.3 calls it.
 ARGUMENTS = [
@@ -45,10 +47,11 @@ json.dump({
 #: Puts the filter on, then prints errno of each system call given by number, and the process's own
 #: no_new_privs.
 FILTERED = """
-import ctypes, runpy, sys
-runpy.run_path(sys.argv[1])["refuse_calls"]()
+import ctypes, sys
+from virtsec.runtime.seccomp import refuse_calls
+refuse_calls()
 libc = ctypes.CDLL(None, use_errno=True)
-for number in map(int, sys.argv[2:]):
+for number in map(int, sys.argv[1:]):
     ctypes.set_errno(0)
     libc.syscall(number, -1, 0, 0, 0, 0)
     print(ctypes.get_errno())
@@ -100,26 +103,26 @@ class TestArguments:
     def test_any_other_is_refused(self, arguments: list[str]) -> None:
         """getopt takes abbreviations, short forms and the last of several: none gets that far."""
         for placed in ([*ARGUMENTS, *arguments], [*arguments, *ARGUMENTS]):
-            with pytest.raises(confine.Refused):
+            with pytest.raises(Refused):
                 confine.named_descriptors(confine.parse(placed))
 
     @pytest.mark.parametrize("missing", ["--name", "--security=selinux", "--handshakefds"])
     def test_none_of_the_needed_may_be_missing(self, missing: str) -> None:
         place = ARGUMENTS.index(missing)
         width = 1 if "=" in missing else 2
-        with pytest.raises(confine.Refused):
+        with pytest.raises(Refused):
             confine.parse(ARGUMENTS[:place] + ARGUMENTS[place + width :])
 
     @pytest.mark.parametrize("value", ["", "x", "-1", "1:", "1:x", " 3"])
     def test_a_descriptor_is_a_number(self, value: str) -> None:
-        with pytest.raises(confine.Refused):
+        with pytest.raises(Refused):
             confine.named_descriptors(confine.parse([*ARGUMENTS, "--console", value]))
 
     @given(st.lists(st.sampled_from([*ARGUMENTS, "--share-net", "--share-net=1", "", "-b", "--n"])))
     def test_whatever_comes_in_no_namespace_is_shared(self, arguments: list[str]) -> None:
         try:
             options = confine.parse(arguments)
-        except confine.Refused:
+        except Refused:
             return
         assert set(options) == set(confine.VALUED)
         assert len(options["--name"]) == len(options["--security"]) == 1
@@ -136,7 +139,7 @@ class Ran:
 
 @pytest.fixture
 def become(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ran]:
-    """Runs `main` up to execve, on a host with SELinux."""
+    """Runs `become_libvirt_lxc` up to execve, on a host with SELinux."""
     ran = Ran()
 
     def execve(path: str, command: list[str], environment: dict[bytes, bytes]) -> None:
@@ -150,7 +153,7 @@ def become(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ran]:
     monkeypatch.setattr(confine, "program", lambda *paths: paths[0])
 
     def become(*arguments: str) -> Ran:
-        confine.main(list(arguments))
+        confine.become_libvirt_lxc(list(arguments))
         return ran
 
     return become
@@ -160,11 +163,11 @@ class TestFilter:
     @NEEDS_ROOT
     @pytest.mark.skipif(os.uname().machine != "x86_64", reason="numbers of x86_64's system calls")
     def test_the_kernel_refuses_those_calls_and_no_other(self) -> None:
-        refused = confine.REFUSED_CALLS[0xC000003E]
+        refused = seccomp.REFUSED_CALLS[0xC000003E]
         keyctl, before, after, getpid = 250, 247, 251, 39
         numbers = [*refused[:-1], keyctl | 0x40000000, before, after, getpid]
         done = subprocess.run(
-            [sys.executable, "-c", FILTERED, confine.__file__, *map(str, numbers)],
+            [sys.executable, "-c", FILTERED, *map(str, numbers)],
             capture_output=True,
             check=True,
         )
@@ -215,14 +218,14 @@ class TestExecution:
         program = tmp_path / "libvirt_lxc"
         program.write_bytes(b"")
         program.chmod(mode)
-        with pytest.raises(confine.Refused, match="others than root"):
-            confine.program(str(program))
+        with pytest.raises(Refused, match="others than root"):
+            trusted_program(str(program))
 
     def test_what_is_no_file_is_not_run(self, tmp_path: Path) -> None:
-        with pytest.raises(confine.Refused):
-            confine.program(str(tmp_path))
+        with pytest.raises(Refused):
+            trusted_program(str(tmp_path))
         with pytest.raises(FileNotFoundError):
-            confine.program(str(tmp_path / "none"), str(tmp_path / "nowhere"))
+            trusted_program(str(tmp_path / "none"), str(tmp_path / "nowhere"))
 
 
 class TestConfinement:
@@ -245,14 +248,14 @@ class TestConfinement:
 
     def test_a_label_that_was_not_taken_is_noticed(self, smack: Path) -> None:
         smack.write_bytes(b"system")
-        with pytest.raises(confine.Refused, match="'vs1tem'"):
+        with pytest.raises(Refused, match="'vs1tem'"):
             confine.take_confinement("vs1", "none")
 
     @pytest.mark.parametrize("name", ["", "_", "-vs1", "v s", "vs1/", "Vs1", "v" * 24, "vs1\n"])
     def test_a_name_that_smack_would_cut_is_refused(
         self, name: str, smack: Path, become: Callable[..., Ran]
     ) -> None:
-        with pytest.raises(confine.Refused, match="name is odd"):
+        with pytest.raises(Refused, match="name is odd"):
             become("--name", name, "--security=none", "--handshakefds", "1:2")
         assert smack.read_bytes() == b"_"
 
@@ -283,11 +286,11 @@ class TestConfinement:
     def test_the_other_modules_driver_is_refused(
         self, smack: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        with pytest.raises(confine.Refused, match="under Smack"):
+        with pytest.raises(Refused, match="under Smack"):
             confine.take_confinement("vs1", "apparmor")
         monkeypatch.setattr(confine, "SELINUX", "/")
         for model in ("none", "apparmor", "", "smack"):
-            with pytest.raises(confine.Refused, match="under SELinux"):
+            with pytest.raises(Refused, match="under SELinux"):
                 confine.take_confinement("vs1", model)
         assert smack.read_bytes() == b"_"
 
@@ -295,20 +298,20 @@ class TestConfinement:
         self, smack: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(confine, "SMACK", "/nowhere")
-        with pytest.raises(confine.Refused, match="neither"):
+        with pytest.raises(Refused, match="neither"):
             confine.take_confinement("vs1", "none")
 
 
 class TestOrders:
     def test_without_any_nothing_is_done(self, tmp_path: Path) -> None:
-        confine.obey(str(tmp_path))
+        view.obey(str(tmp_path))
 
     def test_open_files_are_limited_for_all_that_comes(self, tmp_path: Path) -> None:
         (tmp_path / "orders").write_text("files 123\n")
         asks = "import resource; print(resource.getrlimit(resource.RLIMIT_NOFILE))"
         script = (
-            f"import runpy, subprocess, sys; runpy.run_path({confine.__file__!r})"
-            f"['obey']({str(tmp_path)!r}); subprocess.run([sys.executable, '-c', {asks!r}])"
+            "import subprocess, sys; from virtsec.runtime.view import obey; "
+            f"obey({str(tmp_path)!r}); subprocess.run([sys.executable, '-c', {asks!r}])"
         )
         done = subprocess.run(
             [sys.executable, "-c", script], capture_output=True, text=True, check=True
@@ -320,16 +323,16 @@ class TestOrders:
     )
     def test_what_is_no_order_starts_nothing(self, text: str, tmp_path: Path) -> None:
         (tmp_path / "orders").write_text(text)
-        with pytest.raises((confine.Refused, ValueError)):
-            confine.obey(str(tmp_path))
+        with pytest.raises((Refused, ValueError)):
+            view.obey(str(tmp_path))
 
     def test_a_mount_that_fails_starts_nothing(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(confine, "MOUNT", "/bin/false")
+        monkeypatch.setattr(view, "MOUNT", "/bin/false")
         (tmp_path / "orders").write_text("idmap 655360 /srv/with a space\n")
-        with pytest.raises(confine.Refused, match="the ids of /srv/with a space cannot"):
-            confine.obey(str(tmp_path))
+        with pytest.raises(Refused, match="the ids of /srv/with a space cannot"):
+            view.obey(str(tmp_path))
 
 
 def own_filters() -> int:

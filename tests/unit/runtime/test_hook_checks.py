@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.runtime.conftest import Judge
 from tests.unit.runtime.runtime_samples import KINDS, changed, good
-from virtsec.runtime import judgement
+from virtsec.runtime import checks, start
 
 SECLABEL = """<seclabel type='static' model='selinux' relabel='no'>
     <label>system_u:system_r:vs1_t:s0:c1,c2</label>
@@ -232,18 +232,18 @@ LIBVIRT_CAPABILITIES = (
 def test_no_capability_outside_the_keep_list_gets_by(kind: str, judge: Judge) -> None:
     """Every capability libvirt can name (virDomainProcessCapsFeature in its domain_conf.c)."""
     names = LIBVIRT_CAPABILITIES.split()
-    assert set(names) >= set(judgement.KEEP)
+    assert set(names) >= set(checks.KEEP)
     for name in names:
         entry = f"<{name} state='on'/>"
         sentence = judge(changed(good(kind), "</capabilities>", f"{entry}</capabilities>"))
-        assert (sentence is None) == (name in judgement.KEEP_BY_KIND[kind]), name
+        assert (sentence is None) == (name in checks.KEEP_BY_KIND[kind]), name
 
 
 def test_the_keep_list_has_no_way_out_of_the_security_module() -> None:
     never = {"mac_admin", "mac_override", "sys_module", "sys_rawio", "mknod", "dac_read_search"}
-    assert not never & set(judgement.KEEP)
-    assert all(reason for reason in judgement.KEEP.values())
-    assert all(kept <= set(judgement.KEEP) for kept in judgement.KEEP_BY_KIND.values())
+    assert not never & set(checks.KEEP)
+    assert all(reason for reason in checks.KEEP.values())
+    assert all(kept <= set(checks.KEEP) for kept in checks.KEEP_BY_KIND.values())
 
 
 #: What may go from an unprivileged domain without weakening it; 'mac_…' are switched off there.
@@ -251,7 +251,7 @@ DISPENSABLE = {
     "domain": "uuid memory currentMemory vcpu clock on_poweroff on_reboot on_crash",
     "os": "initarg",
     "features": "privnet",  # since there is an interface
-    "capabilities": " ".join([*judgement.KEEP, "mac_admin", "mac_override"]),
+    "capabilities": " ".join([*checks.KEEP, "mac_admin", "mac_override"]),
     "devices": "filesystem interface console",  # since there is privnet; the root is needed
     "filesystem": "readonly source",  # of the one in memory
     "interface": "mac source ip guest",
@@ -274,9 +274,7 @@ def test_every_element_but_the_listed_ones_is_needed(judge: Judge) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_changed_attribute_of_what_confines_is_refused(kind: str, judge: Judge) -> None:
     confining = {"seclabel", "label", "uid", "gid", "capabilities", "domain"}
-    confining |= {
-        f"{{{judgement.NAMESPACE}}}{tag}" for tag in ("container", "label", "ids", "init")
-    }
+    confining |= {f"{{{start.NAMESPACE}}}{tag}" for tag in ("container", "label", "ids", "init")}
     free = {("seclabel", "relabel")}
     tree = ET.fromstring(good(kind))
     seen = 0
@@ -346,15 +344,6 @@ class TestSharedTypes:
     def test_its_categories_are_its_own(self, xml: str, judge: Judge) -> None:
         label = "<label>system_u:system_r:virtsec_shared_t:s0:c1,c"
         assert judge(changed(xml, f"{label}2", f"{label}3")) is not None
-
-
-def test_without_the_security_module_nothing_starts(
-    judge: Judge, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(judgement.SELinux, "running", "/nowhere")
-    sentence = judge(good())
-    assert sentence is not None
-    assert "selinux does not run" in sentence
 
 
 class TestForeign:

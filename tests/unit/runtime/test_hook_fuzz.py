@@ -9,7 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.runtime.runtime_samples import KINDS, good
-from virtsec.runtime import judgement
+from virtsec.runtime.checks import KEEP
+from virtsec.runtime.domain import parse
+from virtsec.runtime.judgement import judged
+from virtsec.runtime.refusal import Refused
+from virtsec.runtime.start import NAMESPACE
 
 #: Pieces that mean something to a parser or to the hook.
 PIECES = [
@@ -58,7 +62,7 @@ def confinement(xml: str) -> object:
         [*texts("seclabel/label"), *attributes("seclabel", "type", "model")],
         [[each.tag, *each.attrib.items()] for each in domain.findall("idmap/*")],
         attributes("features/capabilities", "policy"),
-        {each.tag for each in capabilities if each.get("state") != "off"} <= set(judgement.KEEP),
+        {each.tag for each in capabilities if each.get("state") != "off"} <= set(KEEP),
         [
             each.find("source").get("dir")  # type: ignore[union-attr]
             for each in domain.findall("devices/filesystem[@type='mount']")
@@ -72,16 +76,12 @@ def confinement(xml: str) -> object:
 
 
 def assert_refused_or_confined(kind: str, xml: str) -> None:
-    prepared: list[judgement.Start] = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(judgement, "prepare", prepared.append)
-        patch.setattr(judgement.SELinux, "running", "/")
-        try:
-            judgement.judge("vs1", xml.encode())
-        except judgement.Refused as refusal:
-            assert str(refusal)
-            return
-    assert prepared, "a domain of ours was taken for another's"
+    try:
+        start = judged("vs1", parse(xml.encode()))
+    except Refused as refusal:
+        assert refusal.sentence
+        return
+    assert start, "a domain of ours was taken for another's"
     assert confinement(xml) == confinement(good(kind))
 
 
@@ -153,7 +153,5 @@ def test_edits_of_its_elements(kind: str, edits: list[tuple[str, int, int, str]]
         elif operation == "move":
             parent.remove(element)
             tree.insert(other % (len(tree) + 1), element)
-    if any(
-        child.tag == f"{{{judgement.NAMESPACE}}}container" for child in tree.findall("metadata/*")
-    ):
+    if any(child.tag == f"{{{NAMESPACE}}}container" for child in tree.findall("metadata/*")):
         assert_refused_or_confined(kind, ET.tostring(tree, encoding="unicode"))

@@ -14,7 +14,12 @@ from pathlib import Path
 import pytest
 
 from tests.unit.runtime.runtime_samples import ATTRIBUTE, Container, label_of
-from virtsec.runtime import judgement
+from virtsec.runtime import disk, init, rules
+from virtsec.runtime import start as metadata
+from virtsec.runtime.domain import parse
+from virtsec.runtime.judgement import judged, prepare
+from virtsec.runtime.refusal import Refused
+from virtsec.runtime.start import SELinux, Smack, Start
 
 FILE = "system_u:object_r:vs1_file_t:s0:c1,c2"
 INIT = "system_u:object_r:vs1_exec_t:s0:c1,c2"
@@ -190,8 +195,8 @@ class TestAttacksWithInit:
         """The host's own /dev/null stands for any: its directory is the root, so to speak."""
         start = start_of(stopped)
         start.init = "/null"
-        with pytest.raises(judgement.Refused, match="not an executable file"):
-            judgement.find_init(start, os.open("/dev", os.O_PATH))
+        with pytest.raises(Refused, match="not an executable file"):
+            init.find_init(start, os.open("/dev", os.O_PATH))
 
     def test_a_dangling_link_is_refused(self, stopped: Container) -> None:
         exchange_init(stopped).symlink_to("nowhere")
@@ -217,26 +222,26 @@ class TestAttacksWithInit:
         """A root that has the host's /proc in it, as a tree has where someone left one mounted."""
         start = start_of(stopped)
         start.init = path
-        with pytest.raises(judgement.Refused, match="there is no init"):
-            judgement.find_init(start, os.open("/", os.O_PATH))
+        with pytest.raises(Refused, match="there is no init"):
+            init.find_init(start, os.open("/", os.O_PATH))
 
     def test_a_mount_is_not_crossed_by_a_plain_path(self, stopped: Container) -> None:
         start = start_of(stopped)
         start.init = "/proc/version"
-        with pytest.raises(judgement.Refused, match="cross-device"):
-            judgement.find_init(start, os.open("/", os.O_PATH))
+        with pytest.raises(Refused, match="cross-device"):
+            init.find_init(start, os.open("/", os.O_PATH))
 
     def test_a_magic_link_is_not_followed_on_the_same_mount(self, stopped: Container) -> None:
         start = start_of(stopped)
         start.init = "/self/exe"
-        with pytest.raises(judgement.Refused, match="symbolic links"):
-            judgement.find_init(start, os.open("/proc", os.O_PATH))
+        with pytest.raises(Refused, match="symbolic links"):
+            init.find_init(start, os.open("/proc", os.O_PATH))
 
     def test_a_file_of_a_user_of_the_host_is_refused(self, stopped: Container) -> None:
         start = start_of(stopped)
         start.owner = os.getuid() + 1
-        with pytest.raises(judgement.Refused, match="of the host"):
-            judgement.find_init(start, os.open(stopped.root, os.O_PATH))
+        with pytest.raises(Refused, match="of the host"):
+            init.find_init(start, os.open(stopped.root, os.O_PATH))
 
     def test_a_name_that_is_not_utf8_is_no_way_out(self, stopped: Container) -> None:
         odd = os.fsencode(stopped.root) + b"/\xff\xfe"
@@ -247,28 +252,27 @@ class TestAttacksWithInit:
         assert os.getxattr(odd, ATTRIBUTE) == f"{INIT}\0".encode()
 
 
-def start_of(stopped: Container) -> judgement.Start:
+def start_of(stopped: Container) -> Start:
     """The start that the hook would judge, for tests that call its functions."""
     with known(stopped) as start:
         return start
 
 
 @contextmanager
-def known(stopped: Container) -> Iterator[judgement.Start]:
+def known(stopped: Container) -> Iterator[Start]:
     """The hook's functions in this process, with the tables that `stopped` needs."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(judgement, "CONTROLLERS", (f"{stopped.base}/controller",))
-        patch.setattr(judgement, "STORE", f"{stopped.base}/store")
-        patch.setattr(judgement, "TRUSTED_IDS", (os.getuid(), 0))
-        patch.setattr(judgement, "LOWEST_ID", 0)
-        patch.setattr(judgement, "PACKETS", "/")
-        patch.setattr(judgement.SELinux, "attribute", ATTRIBUTE)
-        patch.setattr(judgement.SELinux, "running", "/")
-        starts: list[judgement.Start] = []
-        with pytest.MonkeyPatch.context() as inner:
-            inner.setattr(judgement, "prepare", starts.append)
-            judgement.judge("vs1", stopped.xml.encode())
-        yield starts[0]
+        patch.setattr(metadata, "CONTROLLER", f"{stopped.base}/controller")
+        patch.setattr(metadata, "STORE", f"{stopped.base}/store")
+        patch.setattr(metadata, "LOWEST_ID", 0)
+        for module in (metadata, disk, init):
+            patch.setattr(module, "TRUSTED_IDS", (os.getuid(), 0))
+        patch.setattr(disk, "PACKETS", "/")
+        patch.setattr(SELinux, "attribute", ATTRIBUTE)
+        patch.setattr(SELinux, "running", "/")
+        start = judged("vs1", parse(stopped.xml.encode()))
+        assert start is not None
+        yield start
 
 
 @contextmanager
@@ -311,7 +315,7 @@ class TestRaces:
         self,
         stopped: Container,
         canary: Path,
-        act: Callable[[judgement.Start], None],
+        act: Callable[[Start], None],
         *steps: Callable[[], None],
     ) -> None:
         before, seen = state(canary), {"refused": 0, "passed": 0}
@@ -321,7 +325,7 @@ class TestRaces:
                     try:
                         act(start)
                         seen["passed"] += 1
-                    except (judgement.Refused, OSError):
+                    except (Refused, OSError):
                         seen["refused"] += 1
                 assert state(canary) == before
         assert min(seen.values()) > 0, seen
@@ -394,11 +398,11 @@ class TestRaces:
             os.rename(directory, link)
             os.rename(away, directory)
 
-        def act(start: judgement.Start) -> None:
+        def act(start: Start) -> None:
             assert os.listdir(outside) == ["systemd"]
             stopped.pristine.write_bytes(os.urandom(8))
             root = os.open(start.root, os.O_PATH)
-            judgement.restore_init(start, root, judgement.find_init(start, root))
+            init.restore_init(start, root, init.find_init(start, root))
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(posix, "fsync", lambda _: None)  # it would take most of the time
@@ -406,9 +410,9 @@ class TestRaces:
         assert os.listdir(outside) == ["systemd"]
 
 
-def label(start: judgement.Start) -> None:
+def label(start: Start) -> None:
     """The part of the hook that an attacker would want to mislead."""
-    judgement.label_init(start, judgement.find_init(start, os.open(start.root, os.O_PATH)))
+    init.label_init(start, os.open(start.root, os.O_PATH))
 
 
 def keep_pristine(stopped: Container, content: bytes) -> None:
@@ -445,17 +449,17 @@ class TestPristine:
         assert stopped.init.read_bytes() == b"the kept one"
 
     def test_a_start_that_was_killed_left_nothing_in_the_way(self, stopped: Container) -> None:
-        stopped.init.with_name(judgement.TEMPORARY).write_bytes(b"half")
+        stopped.init.with_name(init.TEMPORARY).write_bytes(b"half")
         keep_pristine(stopped, b"the kept one")
         assert stopped.start().status == 0
         assert stopped.init.read_bytes() == b"the kept one"
-        assert not stopped.init.with_name(judgement.TEMPORARY).exists()
+        assert not stopped.init.with_name(init.TEMPORARY).exists()
 
     def test_a_link_in_the_place_of_the_temporary_file_is_not_followed(
         self, stopped: Container, canary: Path
     ) -> None:
         before = state(canary)
-        stopped.init.with_name(judgement.TEMPORARY).symlink_to(canary)
+        stopped.init.with_name(init.TEMPORARY).symlink_to(canary)
         keep_pristine(stopped, b"the kept one")
         assert stopped.start().status == 0
         assert state(canary) == before
@@ -465,12 +469,12 @@ class TestPristine:
     ) -> None:
         """As if the attacker won the race between looking and creating."""
         before = state(canary)
-        stopped.init.with_name(judgement.TEMPORARY).symlink_to(canary)
+        stopped.init.with_name(init.TEMPORARY).symlink_to(canary)
         keep_pristine(stopped, b"the kept one")
         with known(stopped) as start, pytest.MonkeyPatch.context() as patch:
             patch.setattr(posix, "listdir", lambda _: [])
             with pytest.raises(FileExistsError):
-                judgement.prepare(start)
+                prepare(start)
         assert state(canary) == before
 
     def test_a_directory_moved_at_the_last_moment_is_not_followed(self, stopped: Container) -> None:
@@ -490,7 +494,7 @@ class TestPristine:
         with known(stopped) as start, pytest.MonkeyPatch.context() as patch:
             patch.setattr(posix, "readlink", swap)
             with pytest.raises(OSError, match="symbolic links"):
-                judgement.prepare(start)
+                prepare(start)
         assert stopped.init.parent.is_symlink()
         assert os.listdir(outside) == []
 
@@ -498,7 +502,7 @@ class TestPristine:
         self, stopped: Container
     ) -> None:
         keep_pristine(stopped, b"the kept one")
-        stopped.init.with_name(judgement.TEMPORARY).mkdir()
+        stopped.init.with_name(init.TEMPORARY).mkdir()
         assert_refused(stopped)
         assert stopped.init.read_bytes() == b"#!/bin/true\n"
         assert label_of(stopped.init) == FILE
@@ -510,9 +514,9 @@ class TestPristine:
             def full(*_: object) -> None:
                 raise OSError(28, "No space left on device")
 
-            patch.setattr(judgement, "label_init", full)
+            patch.setattr(init, "put_label", full)
             with pytest.raises(OSError, match="No space"):
-                judgement.prepare(start)
+                prepare(start)
         assert [path.name for path in stopped.init.parent.iterdir()] == ["systemd"]
         assert stopped.init.read_bytes() == b"#!/bin/true\n"
 
@@ -604,8 +608,8 @@ class TestWhatAStartReliesOn:
     def test_a_root_of_another_user_is_refused(self, stopped: Container) -> None:
         with known(stopped) as start:
             start.owner = os.getuid() + 1
-            with pytest.raises(judgement.Refused, match="is not what it should be"):
-                judgement.prepare(start)
+            with pytest.raises(Refused, match="is not what it should be"):
+                prepare(start)
 
     @pytest.mark.parametrize("mode", [0o775, 0o757])
     def test_a_directory_that_others_may_change_is_refused(
@@ -668,20 +672,23 @@ class TestWhatAStartReliesOn:
 
 def test_under_smack_an_init_with_another_label_at_exec_is_refused(stopped: Container) -> None:
     with known(stopped) as start:
-        start.model, start.labels = judgement.Smack, ("vs1", "vs1", "vs1")
+        start.model, start.labels = Smack, ("vs1", "vs1", "vs1")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(judgement, "load_rules", lambda _: None)
-            patch.setattr(judgement.Smack, "attribute", "user.smack-test")
-            patch.setattr(judgement.Smack, "exec_attribute", "user.smack-exec-test")
+            loaded: list[str] = []
+            patch.setattr(rules, "load_rules", loaded.append)
+            patch.setattr(Smack, "running", "/")
+            patch.setattr(Smack, "attribute", "user.smack-test")
+            patch.setattr(Smack, "exec_attribute", "user.smack-exec-test")
             os.setxattr(stopped.init, "user.smack-test", b"vs1")
-            judgement.prepare(start)
+            prepare(start)
+            assert loaded == ["vs1"]
             os.setxattr(stopped.init, "user.smack-exec-test", b"_")
-            with pytest.raises(judgement.Refused, match="exec-test"):
-                judgement.prepare(start)
+            with pytest.raises(Refused, match="exec-test"):
+                prepare(start)
 
 
 def test_a_label_that_the_kernel_does_not_take_is_noticed(stopped: Container) -> None:
     with known(stopped) as start, pytest.MonkeyPatch.context() as patch:
         patch.setattr(posix, "setxattr", lambda *_: None)
-        with pytest.raises(judgement.Refused, match="did not take"):
-            judgement.prepare(start)
+        with pytest.raises(Refused, match="did not take"):
+            prepare(start)

@@ -18,7 +18,7 @@ from tests.unit.runtime.runtime_samples import (
     installed,
     run,
 )
-from virtsec.runtime import judgement
+from virtsec.runtime.judgement import CPU_LIMIT
 
 PREPARE = ["vs1", "prepare", "begin", "-"]
 FOREIGN = b"<domain type='lxc'><name>old</name></domain>"
@@ -44,7 +44,7 @@ def assert_refused(ended: Ended) -> None:
     assert ended.error.count("\n") == 1
     assert len(ended.error) < 1000
     assert "Traceback" not in ended.error
-    assert ended.cpu < judgement.CPU_LIMIT
+    assert ended.cpu < CPU_LIMIT
 
 
 class TestWhatIsNotItsConcern:
@@ -78,7 +78,7 @@ class TestWhatIsNotItsConcern:
     def test_the_environment_changes_nothing(self, program: Path, tmp_path: Path) -> None:
         (tmp_path / "posix.py").write_text("raise SystemExit(0)")
         for name in ("hook.py", "judgement.py"):
-            (tmp_path / name).write_text("main = answer = lambda *_: 0")
+            (tmp_path / name).write_text("main = judge = lambda *_: 0")
         (tmp_path / "xml.py").write_text("raise SystemExit(0)")
         env = {"PYTHONPATH": str(tmp_path), "PYTHONSTARTUP": str(tmp_path / "hook.py")}
         assert_refused(run(program, PREPARE, b"<virtsec", env=env))
@@ -148,10 +148,10 @@ def test_a_closed_standard_input_is_no_way_past_it(program: Path) -> None:
 
 def test_a_loop_is_ended_by_the_kernel(tmp_path: Path) -> None:
     """Whatever is found in it one day: two seconds of CPU, then the start fails."""
-    exchange = {"    domain = parse(data)\n    nodes": "    while True: pass\n    nodes"}
+    exchange = {"    domain = parse(data)\n": "    while True: pass\n"}
     ended = run(installed("hook.py", tmp_path, exchange), PREPARE, b"virtsec")
     assert ended.status != 0
-    assert ended.cpu < judgement.CPU_LIMIT + 1.5
+    assert ended.cpu < CPU_LIMIT + 1.5
 
 
 @settings(max_examples=60, deadline=None)

@@ -1,0 +1,56 @@
+"""What hook and controller ask of the kernel and `posix` does not have, or not in one word.
+
+A call of the C library that fails and a program that others than root can change are refusals. No
+path given here is a container's to choose.
+"""
+
+import ctypes
+import posix
+
+from .refusal import BY_OTHERS, S_IFMT, S_IFREG, require
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+LAST_DESCRIPTOR = 1 << 30  # above fs.nr_open's highest value
+PATH = b"/usr/sbin:/usr/bin:/sbin:/bin"  # of programs that are run; libvirt_lxc calls ip(8)
+
+
+def call(function: str, *arguments: object) -> None:
+    """Call a function of the C library that returns 0; Refused when it does not."""
+    status = getattr(LIBC, function)(*arguments)
+    require(status == 0, f"{function}(2) failed: {posix.strerror(ctypes.get_errno())}")
+
+
+def close_all_but(kept: set[int]) -> None:
+    """Close all other descriptors; OSError when one of these is not open."""
+    first = 0
+    for descriptor in sorted(kept):
+        posix.fstat(descriptor)
+        if first < descriptor:  # closerange(0, 0) would close all there are
+            posix.closerange(first, descriptor)
+        first = descriptor + 1
+    posix.closerange(first, LAST_DESCRIPTOR)
+
+
+def exists(path: str) -> bool:
+    """Whether there is a file; an unreadable directory above it is an error."""
+    try:
+        posix.stat(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def write(path: str, text: str) -> None:
+    """Write a file of the kernel's in one call."""
+    file = posix.open(path, posix.O_WRONLY | posix.O_CLOEXEC)
+    posix.write(file, text.encode())
+    posix.close(file)
+
+
+def program(*paths: str) -> str:
+    """The first of these that exists, which must be a program that only root can change."""
+    path = next(filter(exists, paths), paths[0])
+    status = posix.stat(path)
+    safe = status.st_uid == 0 and not status.st_mode & BY_OTHERS
+    require(safe and status.st_mode & S_IFMT == S_IFREG, f"others than root can change {path}")
+    return path
