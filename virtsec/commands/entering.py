@@ -7,7 +7,7 @@ from virtsec.commands.live import wait_for_init
 from virtsec.domain.metadata import Container
 from virtsec.enter.door import Target
 from virtsec.errors import Failed, Refused
-from virtsec.runtime.door import started
+from virtsec.runtime.confinement import started
 from virtsec.step import Host
 
 

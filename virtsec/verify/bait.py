@@ -24,7 +24,8 @@ from typing import Any, NoReturn
 
 from virtsec.kernel.privilege import die_with_parent, prctl
 from virtsec.kernel.syscall import check, libc
-from virtsec.runtime.door import MESSAGE, PR_SET_DUMPABLE
+from virtsec.runtime.order import MESSAGE
+from virtsec.runtime.user import PR_SET_DUMPABLE
 from virtsec.verify.probes import calls
 
 #: TCP ports that SELinux's policy lets a web server have: a container may connect to these at all.

@@ -15,7 +15,7 @@ from typing import Any
 from virtsec.domain.limits import group_of
 from virtsec.enter.door import Target, opened
 from virtsec.errors import Failed
-from virtsec.runtime.door import MESSAGE
+from virtsec.runtime.order import MESSAGE
 from virtsec.verify.actor import ATTACK, BAIT, Part
 from virtsec.verify.disk import disk_below
 from virtsec.verify.probe import Aim, Defence, Position, Probe, Targets

@@ -22,7 +22,7 @@ from virtsec.commands.host import open_host
 from virtsec.commands.live import init_pid
 from virtsec.commands.verifying import Verified, attacked, host_side, listed, side_of, verify
 from virtsec.enter.door import Target
-from virtsec.runtime.door import started
+from virtsec.runtime.confinement import started
 from virtsec.step import Host, Silent
 from virtsec.verify.proof import Side
 

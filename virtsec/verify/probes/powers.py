@@ -16,7 +16,7 @@ from pathlib import Path
 
 from virtsec.kernel.syscall import check, libc
 from virtsec.kernel.userns import CLONE_NEWUSER, unshare
-from virtsec.runtime.door import CAPABILITY_VERSION
+from virtsec.runtime.confinement import CAPABILITY_VERSION
 from virtsec.verify.probe import Group, NotApplicable, Targets, permitted
 from virtsec.verify.probes import calls
 
