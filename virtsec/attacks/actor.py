@@ -26,9 +26,11 @@ from virtsec.attacks.probe import Aim, Defence, NotApplicable, Probe, Targets
 from virtsec.attacks.probes import PROBES
 from virtsec.kernel import userns
 from virtsec.kernel.privilege import die_with_parent, prctl
-from virtsec.runtime import door
+from virtsec.runtime import confinement
+from virtsec.runtime.order import MESSAGE, Failed
 from virtsec.runtime.seccomp import refuse_calls
 from virtsec.runtime.system import close_all_but
+from virtsec.runtime.user import PR_SET_DUMPABLE, ROOT, become
 
 _PATIENCE = 30  # seconds an attack may take, far more than any needs
 #: mac_override and mac_admin: a label is none to who has them (smack.rst), so they go with it.
@@ -54,24 +56,24 @@ def take_on(part: Part) -> None:
     """Join and give up what `part.defences` says. Returns in a child; the parent waits for it."""
     defences = {Defence(each) for each in part.defences}
     init = os.pidfd_open(part.init)
-    if door.started(part.init) != part.started:
-        raise door.Failed("it has stopped")
-    state = door.read_state(part.init)
-    flags = door.to_enter(part.init)
-    user = flags & door.NAMESPACES["user"]
+    if confinement.started(part.init) != part.started:
+        raise Failed("it has stopped")
+    state = confinement.read_state(part.init)
+    flags = confinement.to_enter(part.init)
+    user = flags & confinement.NAMESPACES["user"]
     joined = (user if Defence.USER in defences else 0) | (
         flags & ~user if Defence.NAMESPACES in defences else 0
     )
     root = os.open(f"/proc/{part.init}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    cgroup = door.open_cgroup(state)
-    door.leave_keyring()
+    cgroup = confinement.open_cgroup(state)
+    confinement.leave_keyring()
     if Defence.MAC in defences and part.model == "smack":
-        door.take_label(part.model, part.label)
+        confinement.take_label(part.model, part.label)
     if joined:
         userns.enter(init, joined)
-        door.become(door.ROOT)
+        become(ROOT)
     if Defence.NAMESPACES in defences:
-        door.change_root(root)
+        confinement.change_root(root)
     child = os.fork()
     if child:
         os.waitpid(child, 0)
@@ -83,18 +85,18 @@ def take_on(part: Part) -> None:
     os.setsid()
     if Defence.SECCOMP in defences:
         refuse_calls()
-    kept = state.bounding if Defence.CAPABILITY in defences else door.read_own_bounding()
+    kept = state.bounding if Defence.CAPABILITY in defences else confinement.read_own_bounding()
     if Defence.MAC in defences and part.model == "smack":
         kept &= ~OVER_SMACK
-    door.limit_capabilities(replace(state, bounding=kept))
+    confinement.limit_capabilities(replace(state, bounding=kept))
     if Defence.MAC in defences and part.model == "selinux":
-        door.take_label(part.model, part.label)
+        confinement.take_label(part.model, part.label)
 
 
 def attacking(part: Part, outside: socket.socket) -> None:
     """Attack as told, one at a time: {"probe": id} → what `attempt` returns."""
     targets = targets_of(part.content)
-    while message := outside.recv(door.MESSAGE):
+    while message := outside.recv(MESSAGE):
         outside.send(json.dumps(attempt(PROBES[json.loads(message)["probe"]], targets)).encode())
 
 
@@ -138,7 +140,7 @@ def _attack(probe: Probe, targets: Targets, writing: int) -> NoReturn:
         die_with_parent(signal.SIGKILL)
         signal.alarm(_PATIENCE)
         # What is not dumpable has its /proc files belong to another user, who could not write them.
-        prctl(door.PR_SET_DUMPABLE, 1)
+        prctl(PR_SET_DUMPABLE, 1)
         said = {"got": probe.attack(targets)}
     except NotApplicable as why:
         said = {"not applicable": str(why)}
@@ -165,10 +167,10 @@ def main(descriptor: int) -> None:
     outside = socket.socket(fileno=descriptor)
     outside.set_inheritable(False)
     try:
-        content = json.loads(outside.recv(door.MESSAGE))
+        content = json.loads(outside.recv(MESSAGE))
         part = Part(**{**content, "defences": tuple(content["defences"])})
         close_all_but({0, 1, 2, descriptor, *part.kept})
-        prctl(door.PR_SET_DUMPABLE, 0)
+        prctl(PR_SET_DUMPABLE, 0)
         take_on(part)
         outside.send(b"{}")
         if part.role == ATTACK:

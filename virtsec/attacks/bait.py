@@ -25,7 +25,8 @@ from typing import Any, NoReturn
 from virtsec.attacks.probes import calls
 from virtsec.kernel.privilege import die_with_parent, prctl
 from virtsec.kernel.syscall import check, libc
-from virtsec.runtime.door import MESSAGE, PR_SET_DUMPABLE
+from virtsec.runtime.order import MESSAGE
+from virtsec.runtime.user import PR_SET_DUMPABLE
 
 #: TCP ports that SELinux's policy lets a web server have: a container may connect to these at all.
 _WEB = (8008, 8009, 8443)

@@ -20,7 +20,7 @@ from virtsec.attacks.tree import Nodes, Tree
 from virtsec.domain.limits import group_of
 from virtsec.enter.door import Target, opened
 from virtsec.errors import Failed
-from virtsec.runtime.door import MESSAGE
+from virtsec.runtime.order import MESSAGE
 
 ACTOR = "virtsec.attacks.actor"
 ALL = frozenset(Defence) - {Defence.NETWORK}

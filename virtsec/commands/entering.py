@@ -13,7 +13,7 @@ from virtsec.enter import copy, door
 from virtsec.enter.door import Command, Completed, Target
 from virtsec.errors import Failed, Refused
 from virtsec.rootfs.journal import Query, read_journal
-from virtsec.runtime.door import started
+from virtsec.runtime.confinement import started
 from virtsec.step import Host
 
 _VIRSH = "/usr/bin/virsh"

@@ -24,7 +24,7 @@ from types import FrameType
 from virtsec.enter.relay import Relay, Sink
 from virtsec.errors import BadInput
 from virtsec.kernel.signals import handled
-from virtsec.runtime.door import MESSAGE, PACK, RUN, UNPACK, Order, socket_pair
+from virtsec.runtime.order import MESSAGE, PACK, RUN, UNPACK, Order, socket_pair
 
 #: Signals that end or stop what runs here; without a terminal they are meant for the command.
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)

@@ -1,7 +1,8 @@
-"""What runs at a container's start: libvirt's hook and the controller in front of libvirt_lxc.
+"""What runs at a container's start, and what goes into one that runs.
 
-`hook` and `controller` are programs, installed as they are with the modules named here. They run
-without this package and import nothing of it; the package imports their tables and judgement.
+At the start libvirt runs `hook`, and `controller` in front of libvirt_lxc: programs, installed as
+they are with the modules named here. They run without this package and import nothing of it; the
+package imports their tables and judgement. What goes in later is `door`, which is not installed.
 """
 
 _SHARED = ("refusal", "system")

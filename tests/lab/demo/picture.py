@@ -24,7 +24,7 @@ from virtsec.commands.host import open_host
 from virtsec.commands.live import init_pid
 from virtsec.commands.verifying import attacked, host_side, list_attacks, side_of, verify
 from virtsec.enter.door import Target
-from virtsec.runtime.door import started
+from virtsec.runtime.confinement import started
 from virtsec.step import Host, Silent
 
 WIDTH = 116

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from virtsec.runtime import door
+from virtsec.runtime import user
+from virtsec.runtime.command import environment_of
+from virtsec.runtime.confinement import to_enter
+from virtsec.runtime.order import Failed, Order
 
 PASSWD = """root:x:0:0:root:/root:/bin/bash
 web:x:33:34:the web:/var/www:/usr/sbin/nologin
@@ -22,29 +25,29 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """passwd and group of a container; the door finds them there."""
     (tmp_path / "passwd").write_text(PASSWD)
     (tmp_path / "group").write_text(GROUP)
-    table = door.table
+    table = user.table
     moved = lambda path, fields: table(str(tmp_path / Path(path).name), fields)  # noqa: E731
-    monkeypatch.setattr(door, "table", moved)
+    monkeypatch.setattr(user, "table", moved)
     return tmp_path
 
 
 @pytest.mark.parametrize("wanted", ["web", "33"])
 def test_a_user_is_known_by_name_or_number(wanted: str, files: Path) -> None:
     del files
-    assert door.find_user(wanted) == door.User(33, 34, (4,), "web", "/var/www", "/usr/sbin/nologin")
+    assert user.find_user(wanted) == user.User(33, 34, (4,), "web", "/var/www", "/usr/sbin/nologin")
 
 
 def test_a_group_may_be_given_besides(files: Path) -> None:
     del files
-    assert door.find_user("33:7").gid == 7
-    assert door.find_user("1234:7") == door.User(1234, 7, (), "1234", "/", "/bin/sh")
+    assert user.find_user("33:7").gid == 7
+    assert user.find_user("1234:7") == user.User(1234, 7, (), "1234", "/", "/bin/sh")
 
 
 @pytest.mark.parametrize("wanted", ["nobody", "bad", "short", "", "-1", "0x1"])
 def test_one_that_is_not_known_is_refused(wanted: str, files: Path) -> None:
     del files
-    with pytest.raises(door.Failed):
-        door.find_user(wanted)
+    with pytest.raises(Failed):
+        user.find_user(wanted)
 
 
 @pytest.mark.parametrize("kind", ["missing", "fifo", "directory", "link to nowhere", "rubbish"])
@@ -59,24 +62,24 @@ def test_root_is_root_whatever_passwd_is(kind: str, files: Path) -> None:
         passwd.symlink_to("/nowhere")
     elif kind == "rubbish":
         passwd.write_bytes(os.urandom(5000))
-    assert door.find_user("root") == door.User(0, 0, (), "root", "/root", "/bin/sh")
+    assert user.find_user("root") == user.User(0, 0, (), "root", "/root", "/bin/sh")
 
 
 def test_a_passwd_without_end_is_read_no_further_than_a_megabyte(tmp_path: Path) -> None:
     with (tmp_path / "passwd").open("wb") as file:
         file.truncate(1 << 40)
-    assert door.table(str(tmp_path / "passwd"), 7) == []
+    assert user.table(str(tmp_path / "passwd"), 7) == []
 
 
 def test_a_process_of_the_host_is_no_container() -> None:
-    with pytest.raises(door.Failed, match="shares namespaces with the host"):
-        door.to_enter(os.getpid())
+    with pytest.raises(Failed, match="shares namespaces with the host"):
+        to_enter(os.getpid())
 
 
 def test_environment_is_a_logins_with_what_was_asked_for() -> None:
-    order = door.Order(1, 1, "smack", "vs1", (), "web", None, {"PATH": "/x", "A": "b"}, None)
-    user = door.User(33, 34, (), "web", "/var/www", "/bin/sh")
-    assert door.environment_of(user, order) == {
+    order = Order(1, 1, "smack", "vs1", (), "web", None, {"PATH": "/x", "A": "b"}, None)
+    web = user.User(33, 34, (), "web", "/var/www", "/bin/sh")
+    assert environment_of(web, order) == {
         "PATH": "/x",
         "A": "b",
         "HOME": "/var/www",

@@ -18,7 +18,7 @@ from virtsec.attacks.probe import Group, NotApplicable, Targets, permitted
 from virtsec.attacks.probes import calls
 from virtsec.kernel.syscall import check, libc
 from virtsec.kernel.userns import CLONE_NEWUSER, unshare
-from virtsec.runtime.door import CAPABILITY_VERSION
+from virtsec.runtime.confinement import CAPABILITY_VERSION
 
 GROUP = Group("capabilities", "Root inside has no power over the kernel, and gains none.")
 
