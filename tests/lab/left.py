@@ -1,4 +1,4 @@
-"""What is on the host: of virtsec's, and of everybody's, to be compared with what was there before."""
+"""What is on a host: of virtsec, and of all, to be compared with what was there before."""
 
 import hashlib
 from collections.abc import Iterator

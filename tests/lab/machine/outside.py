@@ -1,7 +1,7 @@
 """pytest's plugin on the host: runs the laboratory's tests in guests and reports them as if local.
 
-Tests are collected here, then run in the order they were collected in by a pytest in the guest, two
-guests for each security module, as many at a time as this machine has room for. Here,
+Tests are collected here, then run in the order they were collected in by a pytest in the guest, in
+two or three guests for each security module, as many at a time as this machine has room for. Here,
 ``pytest_runtest_protocol`` of each test waits for what the guest has to say about it. So selection,
 ``-x``, reports and exit status are pytest's own.
 """
