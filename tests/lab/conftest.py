@@ -6,8 +6,9 @@ here. This file is used on both sides; which one it is on, it knows by LAB_REPOR
 Every test runs once for each module, under the name ``test_x[selinux]`` or ``test_x[smack]``, and
 may ask for the fixture ``lsm``. Marked ``selinux`` or ``smack`` it runs under that one only, marked
 ``apparmor`` or ``none`` (no module) under those only, where virtsec is installed and not set up.
-Marked ``after_reboot`` or ``after_reset`` it runs last, after the guest has been restarted. Marked
-``stress`` it runs with ``--stress`` only.
+Marked ``bare`` it runs in a guest of its own that has nothing of virtsec's but its packages, in
+``/root/lab``. Marked ``after_reboot`` or ``after_reset`` it runs last, after the guest has been
+restarted. Marked ``stress`` it runs with ``--stress`` only.
 
 The host collects tests too, but never runs what they are made of. Where it lacks a module that
 only the guest has (libvirt, setools, ...), the import gives a stand-in.
@@ -17,23 +18,34 @@ import os
 from pathlib import Path
 
 import pytest
-from demo.containers import ATTACK_MOUNTS, Container, Small, load_policies, prepare
 from machine.inside.reporter import Reporter
 from machine.missing import stand_in
 from machine.outside import Outside
 from machine.qemu import Lsm
 
+INSIDE = "LAB_REPORT_FD" in os.environ
+if not INSIDE or os.environ["LAB_BARE"]:
+    stand_in()
+
+from demo.containers import (  # noqa: E402  (imports virtsec)
+    ATTACK_MOUNTS,
+    Container,
+    Small,
+    load_policies,
+    prepare,
+)
+
 #: Containers that fixtures of these names define, and whether they are privileged.
 DEFINED = {name: name == "vs3" for name in ("vs1", "vs2", "vs3", "small", "patient", "twin")}
 #: Those that the fixture of this name leads to.
 LED_TO = {"twin": ("triplet", "again")}
-INSIDE = "LAB_REPORT_FD" in os.environ
 
 MARKERS = (
     "selinux: runs under SELinux only",
     "smack: runs under Smack only",
     "apparmor: runs under AppArmor, which virtsec does not confine by",
     "none: runs where there is no security module",
+    "bare: runs in a guest of its own that has nothing of virtsec's but its packages",
     "after_reboot: runs last, when the guest has been rebooted",
     "after_reset: runs last of all, when the guest has lost power and was started again",
     "stress: takes long, and runs only with --stress, and then no other does",
@@ -60,7 +72,6 @@ def pytest_configure(config: pytest.Config) -> None:
     if INSIDE:
         config.pluginmanager.register(Reporter(config, Path(os.environ["LAB_ITEMS"])))
     else:
-        stand_in()
         config.pluginmanager.register(Outside(config))
 
 
@@ -105,7 +116,9 @@ def lsm(request: pytest.FixtureRequest) -> Lsm:
         items = [item for item in request.session.items if isinstance(item, pytest.Function)]
         asked = {name for item in items for name in item.fixturenames}
         wanted = {name: kind for name, kind in DEFINED.items() if name in asked}
-        load_policies(wanted | {more: False for name in wanted for more in LED_TO.get(name, ())})
+        more = {each: False for name in wanted for each in LED_TO.get(name, ())}
+        if wanted:
+            load_policies(wanted | more)
     return lsm
 
 

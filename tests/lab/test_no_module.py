@@ -1,11 +1,10 @@
 """Where neither SELinux nor Smack is in force virtsec says so in one sentence, and does nothing."""
 
-import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from demo.shell import run, virsh
+from left import kept
 from machine.qemu import Lsm
 
 pytestmark = [pytest.mark.apparmor, pytest.mark.none]
@@ -19,18 +18,6 @@ COMMANDS = (
     ("undefine", "vs1", "--storage"),
     ("protect",),
 )
-
-
-def kept(*roots: str) -> Iterator[tuple[str, str, str]]:
-    """What is in the host's own directories: path, owner and mode, and a hash of the content."""
-    for root in roots:
-        for path in sorted(Path(root).rglob("*")):
-            status = path.lstat()
-            content = b""
-            if path.is_file() and not path.is_symlink():
-                content = path.read_bytes()
-            owned = f"{status.st_uid}:{status.st_gid} {status.st_mode:o}"
-            yield str(path), owned, hashlib.sha256(content).hexdigest()
 
 
 def host() -> object:

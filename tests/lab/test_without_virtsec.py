@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from demo import attacks
 from demo.containers import ALIKE, Container, Control, controls, let_controls_start
-from demo.shell import run, virsh, virtsec, wait_for
+from demo.shell import virsh, virtsec, wait_for
+from left import OWN_PLACES, left_of_policy
 
 pytestmark = pytest.mark.after_reset
 
@@ -132,29 +133,6 @@ def test_setup_is_not_removed_while_there_are_containers(vs2: Container) -> None
     assert vs2.name in refused.stderr
 
 
-def left_of_policy(lsm: str) -> list[str]:
-    """What is still there of virtsec's policy: modules; or rules, labels and units."""
-    if lsm == "selinux":
-        return [each for each in run("semodule", "-l").stdout.split() if each.startswith("virtsec")]
-    labelled = run(
-        *("find", "/etc", "/root", "/boot", "/var/log", "/var/lib", "/dev", "/run/credentials"),
-        *("-xdev", "-exec", "getfattr", "--absolute-names", "-h", "-d", "-m", "SMACK64", "{}", "+"),
-    )
-    by_kernel = ('security.SMACK64="_"', 'security.SMACK64="*"')  # and by systemd's udev rules
-    return [
-        *Path("/sys/fs/smackfs/load2").read_text().splitlines(),
-        *(
-            line
-            for line in labelled.stdout.splitlines()
-            if line.startswith("security.") and line not in by_kernel
-        ),
-        *map(str, Path("/etc").glob("smack/*")),
-        *map(str, Path("/etc/systemd/system").glob("**/virtsec*")),
-        *map(str, Path("/etc/udev/rules.d").glob("*virtsec*")),
-        *(["its table"] if "virtsec" in run("nft", "list", "tables").stdout else []),
-    ]
-
-
 def test_removed_and_set_up_again_nothing_foreign_is_changed(foreign: Foreign, lsm: str) -> None:
     ours = [
         each["name"]
@@ -166,13 +144,7 @@ def test_removed_and_set_up_again_nothing_foreign_is_changed(foreign: Foreign, l
         virsh("destroy", name, check=False)
     virtsec("undefine", "--storage", *ours)
     foreign.starts_throughout("setup", "--remove")
-    for path in (
-        "/etc/libvirt/hooks/lxc.d/50-virtsec",
-        "/usr/libexec/virtsec",
-        "/etc/virtsec",
-        "/run/virtsec",
-        "/var/lib/virtsec",
-    ):
+    for path in OWN_PLACES:
         assert not Path(path).exists(), path
     assert left_of_policy(lsm) == []
     assert "virtsec" not in virsh("net-dumpxml", "default").stdout

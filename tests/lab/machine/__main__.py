@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import host
+from . import deb, host
 from .cache import Cache
 from .errors import LAB_FAILED, LabError
 from .guest import guest
@@ -29,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     which.add_argument("--memory", default=MEMORY, help="of the guest, such as 4G")
     which.add_argument("--no-setup", action="store_true", help="virtsec is installed, not set up")
     which.add_argument("--wheel", type=Path, help="install this one, not the checkout's")
+    which.add_argument("--bare", action="store_true", help="virtsec is not even installed")
     which.add_argument("--own-kernel", action="store_true", help="SELinux on the Smack kernel")
 
     command = commands.add_parser("run", parents=[which], help="run a script in a fresh guest")
@@ -36,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     command.add_argument("script", type=Path)
     command.add_argument("arguments", nargs=argparse.REMAINDER)
     commands.add_parser("shell", parents=[which], help="a root shell in a fresh guest")
+    command = commands.add_parser("deb", help="build the Debian package")
+    command.add_argument("into", type=Path)
     commands.add_parser("images", help="build what guests boot from, if need be")
     commands.add_parser("host-tools", help="install what `make check` needs, if need be")
     commands.add_parser("clean", help="remove the cache")
@@ -61,6 +64,10 @@ def _command(options: argparse.Namespace) -> int:
     if options.command == "host-tools":
         host.require(host.CHECK, laboratory.progress)
         return 0
+    if options.command == "deb":
+        options.into.mkdir(exist_ok=True)
+        print(shutil.copy(deb.build(laboratory.cache, laboratory.progress), options.into))
+        return 0
     if options.command == "images":
         host.require(host.BOOT + host.IMAGES, laboratory.progress)
         guest(laboratory.cache, laboratory.progress)
@@ -72,6 +79,7 @@ def _command(options: argparse.Namespace) -> int:
         setup=not options.no_setup,
         wheel=options.wheel,
         own_kernel=options.own_kernel,
+        bare=options.bare,
     )
     if options.command == "shell":
         return run_shell(laboratory, request)

@@ -47,6 +47,7 @@ PACKAGES = (
     "python3-yaml",
     "python3-jsonschema",
     "python3-pip",
+    "pipx",
     "python3-pytest",
     "python3-hypothesis",
     # Networks.

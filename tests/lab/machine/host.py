@@ -66,6 +66,7 @@ KERNEL = (
     Need("libssl-dev", "/usr/include/openssl/ssl.h"),
     Need("xz-utils", "xz"),
 )
+PACKAGING = (Need("dpkg-dev", "dpkg-buildpackage"),)
 
 
 #: apt-get does one thing at a time.
@@ -78,16 +79,39 @@ def require(needs: Iterable[Need], progress: Progress) -> None:
         _require(list(needs), progress)
 
 
+def require_to_build(tree: Path, progress: Progress) -> None:
+    """Install what is missing to build the Debian package in ``tree``: its own file says what.
+
+    Raises LabError without root's rights.
+    """
+    with _APT:
+        _require(list(PACKAGING), progress)
+        try:
+            run(["dpkg-checkbuilddeps"], cwd=tree)
+        except LabError as missing:
+            _root(f"to install what the build needs: {missing}")
+            progress.stage("installing on this host what builds the Debian package")
+            _apt_get("update", "-qq")
+            _apt_get("build-dep", "-qq", "-y", "--no-install-recommends", str(tree))
+
+
 def _require(needs: list[Need], progress: Progress) -> None:
     missing = [need.package for need in needs if not need.met()]
     if not missing:
         return
-    if os.geteuid() != 0:
-        raise LabError(f"run as root, or install first: apt-get install {' '.join(missing)}")
+    _root(f"or install first: apt-get install {' '.join(missing)}")
     progress.stage(f"installing on this host: {' '.join(missing)}")
-    env = {"DEBIAN_FRONTEND": "noninteractive"}
-    run(["apt-get", "update", "-qq"], env=env)
-    run(["apt-get", "install", "-qq", "-y", "--no-install-recommends", *missing], env=env)
+    _apt_get("update", "-qq")
+    _apt_get("install", "-qq", "-y", "--no-install-recommends", *missing)
     still = [need.package for need in needs if not need.met()]
     if still:
         raise LabError(f"installed, and yet not found on this host: {' '.join(still)}")
+
+
+def _root(otherwise: str) -> None:
+    if os.geteuid() != 0:
+        raise LabError(f"run as root, {otherwise}")
+
+
+def _apt_get(*words: str) -> None:
+    run(["apt-get", *words], env={"DEBIAN_FRONTEND": "noninteractive"})

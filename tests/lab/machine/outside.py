@@ -1,7 +1,7 @@
 """pytest's plugin on the host: runs the laboratory's tests in guests and reports them as if local.
 
-Tests are collected here, then run in the order they were collected in by a pytest in the guest, two
-guests for each security module, as many at a time as this machine has room for. Here,
+Tests are collected here, then run in the order they were collected in by a pytest in the guest, in
+two or three guests for each security module, as many at a time as this machine has room for. Here,
 ``pytest_runtest_protocol`` of each test waits for what the guest has to say about it. So selection,
 ``-x``, reports and exit status are pytest's own.
 """
@@ -66,7 +66,14 @@ def phase_of(item: pytest.Item) -> int:
 
 def part_of(item: pytest.Item) -> Part:
     """Return where ``item`` runs; what comes after a reboot is about containers of both parts."""
+    if is_bare(item):
+        return lsm_of(item), 3
     return lsm_of(item), 2 if phase_of(item) or item.path.name >= SECOND else 1
+
+
+def is_bare(item: pytest.Item) -> bool:
+    """Tell whether ``item`` runs in a guest of its own that has nothing of virtsec's."""
+    return item.get_closest_marker("bare") is not None
 
 
 def fill(payload: Path, items: Sequence[pytest.Item]) -> None:
@@ -368,6 +375,7 @@ class Outside:
             # Where nothing confines, setup would refuse: that is what is tested there.
             setup=lsm.confines and not self._config.getoption("--no-setup"),
             wheel=self._config.getoption("--wheel"),
+            bare=is_bare(items[0]),
         )
         alone = len(self._runs) == 1
         return GuestRun(request, items, self._laboratory, logs, options, alone=alone)

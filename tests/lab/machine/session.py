@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import host, wheel
+from . import deb, host, wheel
 from .boot import Machine, job_disk, powered_on
 from .cache import Cache
 from .errors import LabError
@@ -33,6 +33,8 @@ class Request:
     """Boot SELinux too on the kernel that is built for Smack."""
     wire: Path | None = None
     """A way into the guest, see ``Hardware``."""
+    bare: bool = False
+    """Have nothing of virtsec's in it, but its packages beside the files that are put there."""
 
 
 @dataclass
@@ -46,7 +48,10 @@ class Laboratory:
     def machine(
         self, request: Request, fill: Callable[[Path], None], console_log: Path | None = None
     ) -> Iterator[Machine]:
-        """Give a fresh guest with virtsec that is up and has ``fill``'s files in /root/lab."""
+        """Give a fresh guest with virtsec that is up and has ``fill``'s files in /root/lab.
+
+        One that is to be bare has virtsec's wheel and Debian package there too.
+        """
         host.require(host.BOOT + host.IMAGES, self.progress)
         with self.cache.scratch() as scratch:
             image = guest(self.cache, self.progress)
@@ -62,9 +67,22 @@ class Laboratory:
                 if request.wheel
                 else wheel.build(self.cache, self.progress, scratch)
             )
-            base = prepared(self.cache, self.progress, image, built, hardware, setup=request.setup)
+            if request.bare:
+                base, base_format = image.image, "raw"
+                packages = [built.path, deb.build(self.cache, self.progress)]
+            else:
+                base = prepared(
+                    self.cache, self.progress, image, built, hardware, setup=request.setup
+                )
+                base_format, packages = "qcow2", []
             job = scratch / "job.img"
-            job_disk(job, fill)
+
+            def fill_all(payload: Path) -> None:
+                fill(payload)
+                for package in packages:
+                    shutil.copy(package, payload)
+
+            job_disk(job, fill_all)
             mode = ", permissive" if request.permissive else ""
             self.progress.stage(f"booting the guest ({request.lsm}{mode})")
             with powered_on(
@@ -72,7 +90,7 @@ class Laboratory:
                 scratch / "root.qcow2",
                 job,
                 console_log or scratch / "console.log",
-                fresh_root=lambda root: overlay(base, root, base_format="qcow2"),
+                fresh_root=lambda root: overlay(base, root, base_format=base_format),
                 progress=self.progress,
             ) as machine:
                 yield machine
@@ -130,7 +148,11 @@ def run_shell(laboratory: Laboratory, request: Request) -> int:
 
 def environment(request: Request) -> Mapping[str, str]:
     """Return what a script finds in its environment beside what a log-in sets."""
-    return {"LAB_LSM": request.lsm, "LAB_PERMISSIVE": "1" if request.permissive else ""}
+    return {
+        "LAB_LSM": request.lsm,
+        "LAB_PERMISSIVE": "1" if request.permissive else "",
+        "LAB_BARE": "1" if request.bare else "",
+    }
 
 
 def to_stdout(data: bytes) -> None:

@@ -48,7 +48,8 @@ def host(
 ) -> tuple[Host, Smack, Path, FakeSmackfs]:
     monkeypatch.setattr(hostfiles, "ATTRIBUTE", "user.smack")
     monkeypatch.setattr(hostfiles, "TRANSMUTE", "user.smack-transmute")
-    (tmp_path / "etc").mkdir()
+    for directory in ("etc/systemd/system", "etc/udev/rules.d", "usr/libexec"):
+        (tmp_path / directory).mkdir(parents=True)
     (tmp_path / "etc/shadow").write_text("x")
     kernel = FakeSmackfs()
     smack = Smack(Place(kernel, tmp_path))
@@ -56,7 +57,7 @@ def host(
 
 
 def state(root: Path) -> dict[str, list[str]]:
-    return {str(path): sorted(os.listxattr(path)) for path in root.rglob("*") if path.is_file()}
+    return {str(path): sorted(os.listxattr(path)) for path in root.rglob("*")}
 
 
 def test_a_second_setup_has_nothing_to_do(host: tuple[Host, Smack, Path, FakeSmackfs]) -> None:

@@ -109,8 +109,9 @@ class LabelPackets:
         for path in (self.root / traffic.FILE, *files(self.root, self.labels)):
             with failing(path):
                 path.unlink(missing_ok=True)
-            with suppress(OSError):  # somebody's files are in it, or it was there before
-                path.parent.rmdir()
+        for ours in (_KEEPER, _TABLE):
+            with suppress(OSError):  # somebody's files are in it
+                (self.root / ours).parent.rmdir()
         run(SYSTEMCTL, "daemon-reload")
 
 

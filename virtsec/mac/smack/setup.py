@@ -154,11 +154,10 @@ class LoadBase:
             with failing(path):
                 path.unlink(missing_ok=True)
         run(SYSTEMCTL, "daemon-reload")
-        for path in self.place.files():
-            with suppress(OSError):  # somebody's files are in it, or it was there before
-                path.parent.rmdir()
-        with suppress(OSError):
-            (self.place.root / "etc/smack").rmdir()
+        # Other directories are those of the packages whose files are beside ours, empty or not.
+        for directory in (Path(_RULES).parent, Path(_NETLABEL).parent, Path("etc/smack")):
+            with suppress(OSError):  # somebody's files are in it
+                (self.place.root / directory).rmdir()
 
 
 @dataclass(frozen=True, slots=True)
