@@ -33,13 +33,14 @@ GUEST := --lsm $(LSM) $(if $(SIZE),--memory $(SIZE)) $(if $(filter-out 0,$(PERMI
 	$(if $(filter 0,$(SETUP)),--no-setup) $(if $(filter own,$(KERNEL)),--own-kernel)
 
 .DEFAULT_GOAL := help
-.PHONY: help check test demo picture lab shell bench stress deb images clean clean-cache
+.PHONY: help check test demo picture reference lab shell bench stress deb images clean clean-cache
 
 help:
 	@echo 'make check                                ruff, mypy, unit tests: seconds'
 	@echo 'make test                                 check, and all tests in emulated guests'
 	@echo 'make demo  [LSM=selinux|smack]            two containers, and attacks on and from them'
 	@echo 'make picture [LSM=selinux|smack]          README'"'"'s picture of verify, made anew'
+	@echo 'make reference                            docs/reference and docs/man, from the code'
 	@echo 'make stress                               what takes too long for test, as hours'
 	@echo 'make bench [LSM=selinux|smack]            how long things take, as ratios; here and in a guest'
 	@echo 'make bench SCALE=1                        what 10,000 containers take, step by step'
@@ -51,7 +52,7 @@ help:
 check: $(VENV)/.ready
 	$(IN_VENV) ruff check
 	$(IN_VENV) ruff format --check
-	$(IN_VENV) mypy --strict --explicit-package-bases virtsec tests/unit
+	$(IN_VENV) mypy --strict --explicit-package-bases virtsec docs tests/unit
 	$(IN_VENV) mypy --strict tests/lab
 	MYPYPATH=tests/lab:tests $(IN_VENV) mypy --strict --explicit-package-bases tests/bench
 	$(IN_VENV) pytest -q tests/unit
@@ -67,6 +68,10 @@ picture:
 	@$(LAB) run $(GUEST) --with tests/lab/demo tests/lab/demo/picture.py >docs/verify.svg.new \
 		|| { rm docs/verify.svg.new; exit 1; }
 	@mv docs/verify.svg.new docs/verify.svg
+
+# What the code says of itself, for people; check fails when it is stale.
+reference: $(VENV)/.ready
+	@$(IN_VENV) docs.generate
 
 lab:
 	@test -n '$(RUN)' || { echo 'make lab: which script? RUN=FILE' >&2; exit 2; }

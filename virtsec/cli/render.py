@@ -12,7 +12,7 @@ from virtsec.spec import Base, Egress, IdRange, Limits, Mount, Network, NetworkK
 if TYPE_CHECKING:
     from virtsec.commands.kinds import Shifted
     from virtsec.commands.limiting import Limited
-    from virtsec.commands.reaching import Reaching
+    from virtsec.commands.reaching import Reached
     from virtsec.commands.results import Defined, Info, Listed, Planned
 
 
@@ -74,7 +74,7 @@ def shifted(output: Output, found: Shifted) -> None:
     output.say(f"{found.name} is {found.kind}{was}{_as_ids(found.ids)}.")
 
 
-def reaching(output: Output, found: Reaching) -> None:
+def reaching(output: Output, found: Reached) -> None:
     """One sentence on whom a container may ask, and one on its ports that are the host's."""
     whom = {
         Egress.NONE: "nobody",

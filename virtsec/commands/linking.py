@@ -21,7 +21,7 @@ from virtsec.step import Host, Step, execute
 class Linked:
     """What one container may ask others for."""
 
-    name: str
+    name: str  #: who may ask
     links: tuple[Link, ...]
 
 

@@ -21,11 +21,11 @@ from virtsec.verify.proven import proven
 class Verified:
     """What attacking one container showed."""
 
-    name: str
+    name: str  #: the container's
     against: str | None  #: the other container that was attacked
     model: str  #: the security module
     label: str  #: that its processes run with
-    privileged: bool
+    privileged: bool  #: root inside is root outside
     kernel: str  #: release of the host's
     held: bool  #: every attack that is proven to succeed elsewhere was refused
     links: tuple[Way, ...]  #: open between the two on purpose, and not counted as an attack

@@ -40,9 +40,9 @@ _DEVICES = {
 class Verdict(StrEnum):
     """What an attack shows."""
 
-    HELD = "held"
-    BROKEN = "broken"
-    NOT_APPLICABLE = "not applicable"
+    HELD = "held"  #: refused, as it must be
+    BROKEN = "broken"  #: it succeeded
+    NOT_APPLICABLE = "not applicable"  #: this container or this host has nothing to attack so
     NOT_PROVEN = "not proven"  #: refused, but nobody has seen it succeed anywhere
     UNCLEAR = "unclear"  #: the attack itself went wrong
 
@@ -51,11 +51,11 @@ class Verdict(StrEnum):
 class Result:
     """One attack, and how it ended."""
 
-    id: str
-    group: str
-    sentence: str
-    promise: str
-    see: str
+    id: str  #: what `--only` takes
+    group: str  #: that it is one of
+    sentence: str  #: what it tries, after "tries to"
+    promise: str  #: what holds when it is refused
+    see: str  #: where to read of it
     position: Position
     verdict: Verdict
     evidence: str  #: what was said inside and seen outside
