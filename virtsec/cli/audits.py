@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from virtsec.audit.matrix import held, svg, words
+from virtsec.cli import table
 from virtsec.cli.output import Output, clean
 from virtsec.errors import BadInput, Failed
 
@@ -41,7 +41,7 @@ def show(output: Output, audited: Audited, *, matrix: bool) -> None:
         (each.name, *(str(len(labels)) for labels in (each.read, each.write, each.execute)))
         for each in audited.containers
     ]
-    _table(output, ("", "read", "write", "execute"), counts)
+    table.show(output, ("", "read", "write", "execute"), counts)
     output.say()
     if matrix:
         output.say("Who may reach whom (row reaches column):")
@@ -80,16 +80,4 @@ def _matrix(output: Output, audited: Audited) -> None:
         )
         for source in names
     ]
-    _table(output, ("", *names), rows)
-
-
-def _table(output: Output, titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich.table import Table  # noqa: PLC0415  (slow imports)
-    from rich.text import Text  # noqa: PLC0415
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for title in titles:
-        table.add_column(title, overflow="fold")
-    for row in rows:
-        table.add_row(*map(Text, row))
-    output.render(table)
+    table.show(output, ("", *names), rows)

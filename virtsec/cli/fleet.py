@@ -5,18 +5,16 @@ from typing import Annotated
 
 import typer
 
-from virtsec.cli.interrupt import interruptible
+from virtsec.cli.helping import add, group
 from virtsec.cli.options import Json, output_of
 from virtsec.cli.session import open_host, watcher
 
-app = typer.Typer(
-    rich_markup_mode=None,
-    no_args_is_help=True,
-    help="""All containers of a host from one file.
+app = group(
+    """All containers of a host from one file.
 
     \b
     Example: virtsec fleet plan fleet.yaml
-    """,
+    """
 )
 
 _CHANGES = 2
@@ -146,4 +144,4 @@ def schema(context: typer.Context, json: Json = False) -> None:
 
 
 for command in (plan, apply, destroy, diff, export, schema):
-    app.command(name=command.__name__)(interruptible(command))
+    add(app, command)

@@ -69,7 +69,11 @@ class Output:
 
         terminal = sys.stdout.isatty()
         return Console(
-            width=None if terminal else 10_000, markup=False, highlight=False, emoji=False
+            width=None if terminal else 10_000,
+            force_terminal=terminal,
+            markup=False,
+            highlight=False,
+            emoji=False,
         )
 
     def render(self, thing: object) -> None:
@@ -78,6 +82,8 @@ class Output:
         with console.capture() as captured:
             console.print(thing)
         text = "\n".join(line.rstrip() for line in captured.get().splitlines())
+        if sys.stdout.encoding == "ascii":
+            text = text.replace("…", "...")
         self._write(sys.stdout, f"{text}\n")
 
     def flush(self) -> None:

@@ -4,18 +4,16 @@ from typing import Annotated
 
 import typer
 
-from virtsec.cli.interrupt import interruptible
+from virtsec.cli.helping import add, group
 from virtsec.cli.options import Json, Name, output_of
 from virtsec.cli.session import open_host
 
-app = typer.Typer(
-    rich_markup_mode=None,
-    no_args_is_help=True,
-    help="""Show the policy that confines a container.
+app = group(
+    """Show the policy that confines a container.
 
     \b
     Example: virtsec policy show vs1
-    """,
+    """
 )
 
 
@@ -87,4 +85,4 @@ def suggest(
 
 
 for command in (show, diff, suggest):
-    app.command(name=command.__name__)(interruptible(command))
+    add(app, command)

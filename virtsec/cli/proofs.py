@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from virtsec.cli import table as tables
 from virtsec.cli.output import Output, clean, error_document
 from virtsec.commands import verifying
 from virtsec.commands.results import as_json
@@ -82,12 +83,9 @@ def show(output: Output, found: Verified) -> None:
 
 def table(found: Verified) -> Table:
     """By promise, each attack and what became of it."""
-    from rich.table import Table  # noqa: PLC0415  (slow imports)
-    from rich.text import Text  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415  (slow import)
 
-    rows = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for title in ("Root inside tries to …", "Outcome", "Refused by"):
-        rows.add_column(title, overflow="fold")
+    rows = tables.empty(("Root inside tries to …", "Outcome", "Refused by"))
     group = ""
     for result in found.results:
         if result.group != group:
@@ -122,15 +120,8 @@ def summary(found: Verified) -> str:
 
 def listed(output: Output, probes: Sequence[Probe]) -> None:
     """The attacks, a line each."""
-    from rich.table import Table  # noqa: PLC0415  (slow imports)
-    from rich.text import Text  # noqa: PLC0415
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for title in ("Id", "Root inside tries to …", "See"):
-        table.add_column(title, overflow="fold")
-    for probe in probes:
-        table.add_row(Text(probe.id), Text(probe.sentence), Text(probe.see))
-    output.render(table)
+    rows = ((probe.id, probe.sentence, probe.see) for probe in probes)
+    tables.show(output, ("Id", "Root inside tries to …", "See"), rows)
 
 
 def probes_document(probes: Sequence[Probe]) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from virtsec.cli import table
 from virtsec.cli.output import Output, clean
 from virtsec.spec import Base, Egress, IdRange, Limits, Mount, Network, NetworkKind
 
@@ -50,7 +51,7 @@ def listed(output: Output, lines: Sequence[Listed]) -> None:
         )
         for line in lines
     ]
-    _table(output, ("Name", "State", "Confinement", "Kind", "Label", "Addresses"), rows)
+    table.show(output, ("Name", "State", "Confinement", "Kind", "Label", "Addresses"), rows)
 
 
 def info(output: Output, found: Info) -> None:
@@ -100,7 +101,7 @@ def _info_lines(found: Info) -> list[tuple[str, str]]:
         ("Kind", found.kind),
         ("Label", found.label and found.label.process),
         ("Running as", found.live_label),
-        ("Init's process", found.init_pid),
+        ("Init's pid", found.init_pid),
         ("Ids", found.ids and _ids(found.ids)),
         ("Root", found.rootfs),
         ("Made from", found.source),
@@ -153,18 +154,6 @@ def _network(network: Network) -> str:
 def _mount(mount: Mount) -> str:
     with_ids = ", with the host's ids" if mount.idmap else ""
     return f"{mount.source} at {mount.target}{', read-only' if mount.read_only else ''}{with_ids}"
-
-
-def _table(output: Output, titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    from rich.table import Table  # noqa: PLC0415  (slow to import)
-    from rich.text import Text  # noqa: PLC0415
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for title in titles:
-        table.add_column(title, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(clean(str(cell))) for cell in row))
-    output.render(table)
 
 
 def _code(output: Output, text: str, language: str) -> None:
