@@ -19,7 +19,9 @@ _KINDS = {".svg": "picture", ".html": "page"}
 def check_output(path: Path) -> None:
     """Raise `BadInput` when it cannot be told from the name what to write."""
     if path.suffix not in _KINDS:
-        raise BadInput(f"{path} ends neither in .svg nor in .html.", "Call it so.")
+        raise BadInput(
+            f"{path} ends neither in .svg nor in .html.", "Let its name say which it is to be."
+        )
 
 
 def write(path: Path, audited: Audited) -> None:
@@ -31,7 +33,9 @@ def write(path: Path, audited: Audited) -> None:
         path.write_text(text, "utf-8")
     except OSError as error:
         kind = _KINDS[path.suffix]
-        raise Failed(f"The {kind} could not be written to {path}: {error.strerror}.") from error
+        raise Failed(
+            f"The {kind} could not be written to {path}: {error.strerror}.", "Name another file."
+        ) from error
 
 
 def show(output: Output, audited: Audited, *, matrix: bool) -> None:

@@ -31,11 +31,11 @@ def plan(
     context: typer.Context,
     file: File,
     prune: Annotated[
-        bool, typer.Option("--prune", help="Containers that are not in it are to go.")
+        bool, typer.Option("--prune", help="Plan to undefine containers that are not in it.")
     ] = False,
     detailed: Annotated[
         bool,
-        typer.Option("--detailed-exitcode", help="Exit with 2 where there is something to do."),
+        typer.Option("--detailed-exitcode", help="Exit status 2 where there is something to do."),
     ] = False,
     json: Json = False,
 ) -> int:
@@ -64,7 +64,11 @@ def apply(
     ] = False,
     parallel: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Trees at a time; as many as processors otherwise."),
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="How many trees to make at a time; by default as many as there are processors.",
+        ),
     ] = None,
     json: Json = False,
 ) -> int:

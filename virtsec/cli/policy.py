@@ -38,7 +38,7 @@ def show(context: typer.Context, name: Name, json: Json = False) -> None:
 
 
 def diff(context: typer.Context, name: Name, json: Json = False) -> int:
-    """Compare it with what this version would install.
+    """Compare a container's policy with what this version would install.
 
     Exit status 1 when it differs; `virtsec doctor --fix` puts this version's in its place.
 
@@ -59,7 +59,12 @@ def suggest(
     name: Name,
     since: Annotated[
         str | None,
-        typer.Option("--since", "-S", metavar="TIME", help="As 2026-11-26 12:30, or 12:30 today."),
+        typer.Option(
+            "--since",
+            "-S",
+            metavar="TIME",
+            help="Only what was refused since then, such as 2026-11-26 12:30, or 12:30 today.",
+        ),
     ] = None,
     apply: Annotated[
         bool, typer.Option("--apply", help="Add what breaks no promise, now and for good.")

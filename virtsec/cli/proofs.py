@@ -137,7 +137,9 @@ def write_report(path: Path, verified: Sequence[Verified]) -> None:
     try:
         path.write_text(page(verified), "utf-8")
     except OSError as error:
-        raise Failed(f"The report could not be written to {path}: {error.strerror}.") from error
+        raise Failed(
+            f"The report could not be written to {path}: {error.strerror}.", "Name another file."
+        ) from error
 
 
 def diagnosed(output: Output, found: Diagnosis) -> None:
@@ -150,7 +152,8 @@ def diagnosed(output: Output, found: Diagnosis) -> None:
         mark = ("mended" if each.fixed else "good") if each.good else "WRONG"
         output.say(f"  {mark:<6} {clean(each.sentence)}")
         if each.remedy:
-            by_us = " `virtsec doctor --fix` does it." if each.fixable else ""
+            known = "doctor --fix" in each.remedy
+            by_us = " `virtsec doctor --fix` does it." if each.fixable and not known else ""
             output.say(f"         {clean(each.remedy)}{by_us}")
     output.say()
     wrong = sum(not each.good for each in found.checks)

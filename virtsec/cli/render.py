@@ -64,7 +64,7 @@ def limited(output: Output, found: Limited) -> None:
     """One sentence on what a container may take."""
     limits = found.limits
     output.say(
-        f"{found.name} has {limits.memory_mib} MiB of memory and {limits.vcpus} processors, "
+        f"{found.name} has {limits.memory_mib} MiB of memory and {_processors(limits.vcpus)}, "
         f"{_limits(limits)}."
     )
 
@@ -134,6 +134,10 @@ def _as_ids(ids: IdRange | None) -> str:
     if ids is None:
         return ", its root being root of this host"
     return f", with ids {ids.start} to {ids.stop - 1}"
+
+
+def _processors(number: int) -> str:
+    return "one processor" if number == 1 else f"{number} processors"
 
 
 def _limits(limits: Limits) -> str:

@@ -161,7 +161,7 @@ def remove(name: str, host: Host, watch: Watcher | None = None) -> Removed:
         if users:
             raise Refused(
                 f"The base {name} is in use by {', '.join(users)}.",
-                "Undefine them with --storage first.",
+                "Undefine them first, with `virtsec undefine --storage`.",
             )
         execute([RemoveBase(each) for each in bases], host, watch)
     return Removed(name)

@@ -31,7 +31,7 @@ def start(name: str, host: Host, *, follow: bool = False) -> Started:
     """
     record, container = find_ours(name, host)
     if record.active:
-        raise Failed(f"{name} is running already.")
+        raise Failed(f"{name} is running already.", f"See `virtsec info {name}`.")
     check_ready(host)
     if follow:
         bases.follow(name, host)
@@ -86,7 +86,7 @@ def destroy(name: str, host: Host) -> Acted:
 def _running(name: str, host: Host) -> DomainRecord:
     record, _ = find_ours(name, host)
     if not record.active:
-        raise Failed(f"{name} is not running.")
+        raise Failed(f"{name} is not running.", f"Start it: `virtsec start {name}`.")
     return record
 
 

@@ -16,7 +16,7 @@ def protect(host: Host, *, check: bool = False) -> Sequence[PurePosixPath]:
     Raises `HostNotReady` before `virtsec setup`: only that knows how to take labels off again.
     """
     if (missing := host.mac.ready()) is not None:
-        raise HostNotReady(f"This host is not set up: {missing}.", "Run 'virtsec setup'.")
+        raise HostNotReady(f"This host is not set up: {missing}.", "Run `virtsec setup`.")
     if check:
         return host.mac.protect(check=True)
     with host_lock(host.progress):

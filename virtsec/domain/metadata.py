@@ -198,7 +198,7 @@ def read(xml: str, autostart: bool = False) -> Container | None:
         apart_by = ApartBy(ours.get("apart", ApartBy.TYPE.value))
     except ValueError:
         raise reader.broken(
-            f"has the unknown word for what keeps it apart: {ours.get('apart')!r}"
+            f"says that it is kept apart by what is unknown: {ours.get('apart')!r}"
         ) from None
     spec = ContainerSpec(
         name=name,
@@ -274,13 +274,17 @@ class _Reader:
         )
 
 
+def _mend(name: str) -> str:
+    return f"Put it right with `virsh edit {name}`."
+
+
 def _base(reader: _Reader, ours: etree._Element) -> Base | None:
     node = ours.find(f"{_OURS}base")
     if node is None:
         return None
     base = base_at(node.get("tree"))
     if base is None:
-        raise reader.broken("names a base that is none")
+        raise reader.broken("names as its base what is none")
     return base
 
 
@@ -299,7 +303,7 @@ def _exposed(reader: _Reader, ours: etree._Element) -> Iterator[Exposed]:
         try:
             yield Exposed(*(check_port(node.get(each)) for each in ("at", "port")))
         except BadInput:
-            raise reader.broken("exposes a port that is none") from None
+            raise reader.broken("exposes a port that there is not") from None
 
 
 def _ids(reader: _Reader, ours: etree._Element, privileged: bool) -> IdRange | None:
@@ -337,7 +341,7 @@ def _links(reader: _Reader, ours: etree._Element) -> Iterator[Link]:
         try:
             yield Link(check_name(to), *_read_port(node))
         except (BadInput, ValueError):
-            raise reader.broken(f"has a link that is none, to {to}") from None
+            raise reader.broken(f"has a link to {to} without a port that there is") from None
 
 
 def _served(reader: _Reader, ours: etree._Element) -> Iterator[Served]:
@@ -345,7 +349,7 @@ def _served(reader: _Reader, ours: etree._Element) -> Iterator[Served]:
         try:
             yield Served(*_read_port(node))
         except (BadInput, ValueError):
-            raise reader.broken("serves a port that is none") from None
+            raise reader.broken("serves a port that there is not") from None
 
 
 def _read_port(node: etree._Element) -> tuple[int, Transport, str]:
@@ -361,7 +365,7 @@ def _memory(domain: etree._Element, name: str) -> int:
     unit = "KiB" if node is None else node.get("unit", "KiB")
     text = "" if node is None else (node.text or "").strip()
     if not text.isdecimal() or unit not in _UNITS:
-        raise BadInput(f"The <memory> of {name} is not an amount: {text} {unit}.")
+        raise BadInput(f"The <memory> of {name} is not an amount: {text} {unit}.", _mend(name))
     return int(text) * _UNITS[unit] // _MIB
 
 
@@ -381,7 +385,7 @@ def _limits(reader: _Reader, domain: etree._Element, ours: etree._Element, name:
 def _vcpus(domain: etree._Element, name: str) -> int:
     text = (domain.findtext("vcpu") or "1").strip()
     if not text.isdecimal():
-        raise BadInput(f"The <vcpu> of {name} is not a number: {text}.")
+        raise BadInput(f"The <vcpu> of {name} is not a number: {text}.", _mend(name))
     return int(text)
 
 
@@ -412,7 +416,9 @@ def _network(domain: etree._Element, name: str) -> Network:
                 ),
             )
         except ValueError as error:
-            raise BadInput(f"The <interface> of {name} has a bad address: {error}.") from None
+            raise BadInput(
+                f"The <interface> of {name} has a bad address: {error}.", _mend(name)
+            ) from None
     return Network(kind=NetworkKind.NONE, source="")
 
 

@@ -109,5 +109,5 @@ def check_exposed_apart(spec: ContainerSpec, others: Sequence[Container]) -> Non
                 each.at == exposed.at for each in other.spec.exposed
             ):
                 raise BadInput(
-                    f"{other.name} is exposed at port {exposed.at} already.", "Choose another."
+                    f"{other.name} is exposed at port {exposed.at} already.", "Choose another port."
                 )

@@ -97,7 +97,10 @@ class Actor:
             self._channel.send(json.dumps(question).encode())
             return self.hear()[0]
         except BrokenPipeError:
-            raise Failed(f"{self._name} stopped while it was verified.") from None
+            raise Failed(
+                f"{self._name} stopped while it was verified.",
+                "Start it again, and see `virtsec logs`.",
+            ) from None
 
     def hear(self) -> tuple[dict[str, Any], list[int]]:
         """What it says, with descriptors. Raises `Failed`."""
@@ -106,9 +109,15 @@ class Actor:
         except ConnectionResetError:
             content, descriptors = b"", []
         except TimeoutError:
-            raise Failed(f"Nothing came from {self._name} for {_PATIENCE:.0f} s.") from None
+            raise Failed(
+                f"Nothing came from {self._name} for {_PATIENCE:.0f} s.",
+                "Run `virtsec verify` again.",
+            ) from None
         if not content:
-            raise Failed(f"{self._name} stopped while it was verified.")
+            raise Failed(
+                f"{self._name} stopped while it was verified.",
+                "Start it again, and see `virtsec logs`.",
+            )
         said = json.loads(content)
         if "stopped" in said:
             raise Failed(f"{self._name} could not be attacked: {said['stopped']}.")
