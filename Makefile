@@ -35,7 +35,7 @@ GUEST := --lsm $(LSM) $(if $(SIZE),--memory $(SIZE)) $(if $(filter-out 0,$(PERMI
 	$(if $(filter own,$(KERNEL)),--own-kernel)
 
 .DEFAULT_GOAL := help
-.PHONY: help check test demo picture screenshot lab shell bench stress deb images clean clean-cache
+.PHONY: help check test demo picture screenshot reference lab shell bench stress deb images clean clean-cache
 
 help:
 	@echo 'make check                                ruff, mypy, unit tests: seconds'
@@ -44,6 +44,7 @@ help:
 	@echo 'make picture [LSM=selinux|smack]          README'"'"'s picture of verify, made anew'
 	@echo 'make screenshot [LSM=selinux|smack]       virt-manager with a container, and its picture anew'
 	@echo 'make deb                                  the Debian package, in dist/'
+	@echo 'make reference                            docs/reference and docs/man, from the code'
 	@echo 'make stress                               what takes too long for test, as hours'
 	@echo 'make bench [LSM=selinux|smack]            how long things take, as ratios; here and in a guest'
 	@echo 'make bench SCALE=1                        what 10,000 containers take, step by step'
@@ -55,7 +56,7 @@ help:
 check: $(VENV)/.ready
 	$(IN_VENV) ruff check
 	$(IN_VENV) ruff format --check
-	$(IN_VENV) mypy --strict --explicit-package-bases virtsec tests/unit
+	$(IN_VENV) mypy --strict --explicit-package-bases virtsec docs tests/unit
 	$(IN_VENV) mypy --strict tests/lab
 	MYPYPATH=tests/lab:tests $(IN_VENV) mypy --strict --explicit-package-bases tests/bench
 	$(IN_VENV) mypy --strict --explicit-package-bases tests/desktop
@@ -76,6 +77,10 @@ picture:
 # What virt-manager does with a container in a guest; its picture is kept only when all was well.
 screenshot:
 	@$(PYTHON) -m tests.desktop --lsm $(LSM) docs/virt-manager.png
+
+# What the code says of itself, for people; check fails when it is stale.
+reference: $(VENV)/.ready
+	@$(IN_VENV) docs.generate
 
 lab:
 	@test -n '$(RUN)' || { echo 'make lab: which script? RUN=FILE' >&2; exit 2; }

@@ -99,7 +99,7 @@ if TYPE_CHECKING:
     from virtsec.commands.policies import show_policy as show_policy
     from virtsec.commands.preparing import protect as protect
     from virtsec.commands.preparing import setup as setup
-    from virtsec.commands.reaching import Reaching as Reaching
+    from virtsec.commands.reaching import Reached as Reached
     from virtsec.commands.reaching import reach as reach
     from virtsec.commands.results import Acted as Acted
     from virtsec.commands.results import Confinement as Confinement
@@ -199,7 +199,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "virtsec.commands.listing": ("info", "list_domains"),
     "virtsec.commands.policies": ("Compared", "Shown", "diff_policy", "show_policy"),
     "virtsec.commands.preparing": ("protect", "setup"),
-    "virtsec.commands.reaching": ("Reaching", "reach"),
+    "virtsec.commands.reaching": ("Reached", "reach"),
     "virtsec.commands.results": (
         "Acted", "Confinement", "Defined", "Info", "Kind", "Labelled", "Listed", "Planned",
         "Started", "Undefined", "as_json",

@@ -44,7 +44,7 @@ class Egress(StrEnum):
 
     NONE = "none"  #: nobody, but for links
     LAN = "lan"  #: who has an address that is not routed in the Internet, the host among them
-    ALL = "all"
+    ALL = "all"  #: everybody but other containers
 
 
 class NetworkKind(StrEnum):
@@ -52,26 +52,26 @@ class NetworkKind(StrEnum):
 
     NETWORK = "network"  #: one of libvirt's networks, by name
     BRIDGE = "bridge"  #: a bridge of the host, by name
-    NONE = "none"  #: loopback only (libvirt's <privnet/>)
+    NONE = "none"  #: loopback only (libvirt's `<privnet/>`)
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
     """The one network interface of a container, eth0 inside."""
 
-    kind: NetworkKind = NetworkKind.NETWORK
-    source: str = "default"
-    addresses: tuple[IPv4Interface | IPv6Interface, ...] = ()
-    gateway: IPv4Address | IPv6Address | None = None
+    kind: NetworkKind = NetworkKind.NETWORK  #: what it is attached to
+    source: str = "default"  #: the network's or the bridge's name; empty where there is none
+    addresses: tuple[IPv4Interface | IPv6Interface, ...] = ()  #: static ones; none: DHCP gives one
+    gateway: IPv4Address | IPv6Address | None = None  #: the router, where addresses are static
 
 
 @dataclass(frozen=True, slots=True)
 class Mount:
     """A directory of the host seen inside at `target` (both absolute)."""
 
-    source: PurePosixPath
-    target: PurePosixPath
-    read_only: bool = False
+    source: PurePosixPath  #: on the host
+    target: PurePosixPath  #: inside
+    read_only: bool = False  #: nothing can be written through it
     idmap: bool = False  #: user N inside is user N of the host in it, not of the container's range
 
 
@@ -79,8 +79,8 @@ class Mount:
 class Base:
     """One generation of a tree that containers share; see `virtsec base`."""
 
-    name: str
-    generation: int = 1
+    name: str  #: of the base
+    generation: int = 1  #: which of its trees, counted from 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class Link(AtPort):
 
     to: str  #: the other container's name
     port: int  #: that it listens on
-    protocol: Transport = Transport.TCP
+    protocol: Transport = Transport.TCP  #: of that port
     #: The policy's name for the port: a type of SELinux's; empty where ports have none.
     label: str = field(default="", compare=False)
 
@@ -126,8 +126,8 @@ class Link(AtPort):
 class Served(AtPort):
     """A port that some link leads to: the container may listen on it."""
 
-    port: int
-    protocol: Transport = Transport.TCP
+    port: int  #: that it may listen on
+    protocol: Transport = Transport.TCP  #: of that port
     label: str = field(default="", compare=False)  #: as in `Link`
 
 
@@ -135,8 +135,8 @@ class Served(AtPort):
 class Exposed:
     """A port of a container that is a port of the host as well, for whoever is outside; TCP."""
 
-    at: int  #: the host's
-    port: int
+    at: int  #: the host's port
+    port: int  #: the container's
 
     def __str__(self) -> str:
         """Both, as users write it."""
@@ -160,8 +160,8 @@ class Traffic:
 class IdRange:
     """Host ids that a container's ids 0 to `count` - 1 are mapped to."""
 
-    start: int
-    count: int = ID_COUNT
+    start: int  #: the host's id of the container's root
+    count: int = ID_COUNT  #: how many there are
 
     @property
     def stop(self) -> int:
@@ -177,37 +177,37 @@ class IdRange:
 class Limits:
     """What one container may take of the host."""
 
-    memory_mib: int = 512
-    swap_mib: int = 512  #: besides memory
-    vcpus: int = 1  #: that it may keep busy
-    cpu_shares: int | None = None  #: against 100 of others, where processors are scarce
-    io_weight: int | None = None  #: likewise of block devices
+    memory_mib: int = 512  #: MiB of memory
+    swap_mib: int = 512  #: MiB of swap besides memory
+    vcpus: int = 1  #: processors that it may keep busy
+    cpu_shares: int | None = None  #: its share of processors that are scarce, against 100 of others
+    io_weight: int | None = None  #: its share of block devices, likewise
     pids: int = 4096  #: processes and threads
-    inotify: int = 64  #: instances, and 128 watches for each
-    files: int | None = None  #: that one process may have open; None: as many as libvirt's own
+    inotify: int = 64  #: instances of inotify, with 128 watches each
+    files: int | None = None  #: files that one process may have open; None: as many as libvirtd
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerSpec:
     """All that `virtsec define` was asked for."""
 
-    name: str
-    rootfs: PurePosixPath
+    name: str  #: lower-case letters, digits and hyphens, 23 at most
+    rootfs: PurePosixPath  #: the root of its tree on the host
     source: str | None = None  #: a tree, a tar file or `debian:SUITE`; None: `rootfs` is there
-    privileged: bool = False
-    limits: Limits = field(default_factory=Limits)
-    network: Network = field(default_factory=Network)
-    mounts: tuple[Mount, ...] = ()
-    init: PurePosixPath = PurePosixPath("/sbin/init")
-    init_args: tuple[str, ...] = ()
-    init_policy: InitPolicy = InitPolicy.OWN
-    apart_by: ApartBy = ApartBy.TYPE
-    autostart: bool = False
-    additions: tuple[Addition, ...] = ()
-    links: tuple[Link, ...] = ()
-    served: tuple[Served, ...] = ()
-    egress: Egress = Egress.ALL
-    exposed: tuple[Exposed, ...] = ()
+    privileged: bool = False  #: whether root inside is root outside
+    limits: Limits = field(default_factory=Limits)  #: what it may take of the host
+    network: Network = field(default_factory=Network)  #: its one interface
+    mounts: tuple[Mount, ...] = ()  #: directories of the host seen inside
+    init: PurePosixPath = PurePosixPath("/sbin/init")  #: the first program, a path inside
+    init_args: tuple[str, ...] = ()  #: its arguments
+    init_policy: InitPolicy = InitPolicy.OWN  #: whether the container may replace it
+    apart_by: ApartBy = ApartBy.TYPE  #: what the policy tells it from others by
+    autostart: bool = False  #: whether it is started with the host
+    additions: tuple[Addition, ...] = ()  #: what its policy allows beyond all others'
+    links: tuple[Link, ...] = ()  #: what it may ask other containers for
+    served: tuple[Served, ...] = ()  #: at which ports others may ask it, by their links
+    egress: Egress = Egress.ALL  #: whom it may ask besides
+    exposed: tuple[Exposed, ...] = ()  #: its ports that are the host's as well
     base: Base | None = None  #: what the root is a layer on; there is no source then
     scratch: bool = False  #: whether all that is written on the base is gone at stop
 
@@ -216,14 +216,13 @@ class ContainerSpec:
 class Label:
     """A container's labels in the words of the security module in force.
 
-    SELinux: whole contexts. Smack: the same label three times. `model` is libvirt's name of the
-    module ('selinux' or 'smack').
+    SELinux: whole contexts. Smack: the same label three times.
     """
 
-    model: str
-    process: str
-    file: str
-    init: str
+    model: str  #: 'selinux' or 'smack'
+    process: str  #: of its processes
+    file: str  #: of its files
+    init: str  #: of the file that init is
 
 
 @dataclass(frozen=True, slots=True)

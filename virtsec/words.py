@@ -106,13 +106,13 @@ def _one_of(words: type[Word], text: str, what: str, remedy: str) -> Word:
 def apart_by(text: str) -> ApartBy:
     """`type` or `category`."""
     remedy = "Use 'type' (the default) or 'category', the same types for many containers."
-    return _one_of(ApartBy, text, "no way to confine", remedy)
+    return _one_of(ApartBy, text, "no confinement", remedy)
 
 
 def egress(text: str) -> Egress:
     """`none`, `lan` or `all`."""
     remedy = "Choose 'none', 'lan' (local addresses) or 'all'."
-    return _one_of(Egress, text, "nobody to ask", remedy)
+    return _one_of(Egress, text, "no egress", remedy)
 
 
 def exposed(text: str) -> Exposed:

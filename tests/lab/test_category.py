@@ -108,7 +108,7 @@ def test_audit_finds_nothing_open_between_them(alike: tuple[Small, Small]) -> No
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("define", "bad", "--confinement", "none"), "'none' is no way to confine."),
+        (("define", "bad", "--confinement", "none"), "'none' is no confinement."),
         (
             ("define", "bad", "--privileged", "--confinement", "category"),
             "A privileged container has a policy of its own, no shared one.",

@@ -197,6 +197,6 @@ def test_nothing_of_it_stays_when_it_is_undefined() -> None:
 
 
 def test_what_makes_no_sense_is_one_sentence(kept: Small) -> None:
-    complained(("set", kept.name, "--egress", "some"), 2, "'some' is nobody to ask.")
+    complained(("set", kept.name, "--egress", "some"), 2, "'some' is no egress.")
     wrong = ("define", "wrong", "--no-network", "--egress", "lan", "--confinement", "category")
     complained(wrong, 2, "wrong has no network to limit its egress on.")

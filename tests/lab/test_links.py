@@ -245,7 +245,7 @@ def test_a_container_takes_its_links_with_it(small: Small, vs1: Container) -> No
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("link", "vs1", "vs1", "--port", "80"), "vs1 needs no link to itself."),
+        (("link", "vs1", "vs1", "--port", "80"), "vs1 may ask itself without a link."),
         (("link", "vs1", "none", "--port", "80"), "There is no domain none."),
         (("link", "vs1", "vs2", "--port", "0"), "'0' is not a port."),
         (("link", "vs1", "vs2", "--port", "80/sctp"), "'80/sctp' is not a port"),

@@ -123,6 +123,14 @@ class FakeLibvirt(Libvirt):
         """What the test gave."""
         return self.given_leases
 
+    def version(self) -> tuple[int, int, int]:
+        """Debian 13's."""
+        return 11, 3, 0
+
+    def refused_by_us(self, xml: str) -> bool:
+        """The hook is in force."""
+        return True
+
     def security_models(self) -> frozenset[str]:
         """SELinux."""
         return frozenset({"selinux"})

@@ -25,9 +25,9 @@ class Defence(StrEnum):
         "user namespace"  #: its root is nobody's root here, and has no power over what is outside
     )
     CAPABILITY = "capability"  #: given up before init began
-    CGROUP = "device cgroup"
+    CGROUP = "device cgroup"  #: which devices may be opened and made
     MAC = "label"  #: SELinux's or Smack's policy
-    NETWORK = "packet label"
+    NETWORK = "packet label"  #: which packets may arrive where
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,9 +40,9 @@ _DEVICES = {
 class Verdict(StrEnum):
     """What an attack shows."""
 
-    HELD = "held"
-    BROKEN = "broken"
-    NOT_APPLICABLE = "not applicable"
+    HELD = "held"  #: refused, as it must be
+    BROKEN = "broken"  #: it succeeded
+    NOT_APPLICABLE = "not applicable"  #: this container or this host has nothing to attack so
     NOT_PROVEN = "not proven"  #: refused, but nobody has seen it succeed anywhere
     UNCLEAR = "unclear"  #: the attack itself went wrong
 
@@ -51,11 +51,11 @@ class Verdict(StrEnum):
 class Result:
     """One attack, and how it ended."""
 
-    id: str
-    group: str
-    sentence: str
-    promise: str
-    see: str
+    id: str  #: what `--only` takes
+    group: str  #: that it is one of
+    sentence: str  #: what it tries, after "tries to"
+    promise: str  #: what holds when it is refused
+    see: str  #: where to read of it
     position: Position
     verdict: Verdict
     evidence: str  #: what was said inside and seen outside
@@ -97,7 +97,10 @@ class Actor:
             self._channel.send(json.dumps(question).encode())
             return self.hear()[0]
         except BrokenPipeError:
-            raise Failed(f"{self._name} stopped while it was verified.") from None
+            raise Failed(
+                f"{self._name} stopped while it was verified.",
+                "Start it again, and see `virtsec logs`.",
+            ) from None
 
     def hear(self) -> tuple[dict[str, Any], list[int]]:
         """What it says, with descriptors. Raises `Failed`."""
@@ -106,9 +109,15 @@ class Actor:
         except ConnectionResetError:
             content, descriptors = b"", []
         except TimeoutError:
-            raise Failed(f"Nothing came from {self._name} for {_PATIENCE:.0f} s.") from None
+            raise Failed(
+                f"Nothing came from {self._name} for {_PATIENCE:.0f} s.",
+                "Run `virtsec verify` again.",
+            ) from None
         if not content:
-            raise Failed(f"{self._name} stopped while it was verified.")
+            raise Failed(
+                f"{self._name} stopped while it was verified.",
+                "Start it again, and see `virtsec logs`.",
+            )
         said = json.loads(content)
         if "stopped" in said:
             raise Failed(f"{self._name} could not be attacked: {said['stopped']}.")

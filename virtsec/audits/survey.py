@@ -14,20 +14,20 @@ from virtsec.mac.reach import Access, Channel, Reach
 class Reaching:
     """Labels of the host's files that one container may act on."""
 
-    name: str
+    name: str  #: the container's
     privileged: bool  #: root inside is root outside
     label: str  #: of its processes
-    read: tuple[str, ...]
-    write: tuple[str, ...]
-    execute: tuple[str, ...]
+    read: tuple[str, ...]  #: labels whose files it may read
+    write: tuple[str, ...]  #: and write
+    execute: tuple[str, ...]  #: and execute
 
 
 @dataclass(frozen=True, slots=True)
 class Open:
     """One container may act on another."""
 
-    source: str
-    target: str
+    source: str  #: who acts
+    target: str  #: on whom
     channel: Channel
     by: tuple[str, ...]  #: what lets it: labels, rules, or words on what is missing
 
@@ -38,8 +38,8 @@ class Shared:
 
     through: str  #: the label
     kept: str  #: what keeps data from passing all the same; empty when nothing is known to
-    writers: tuple[str, ...]
-    readers: tuple[str, ...]
+    writers: tuple[str, ...]  #: containers that may write it
+    readers: tuple[str, ...]  #: containers that may read it
 
 
 def of_host(reach: Reach, containers: Sequence[Container]) -> Iterator[Reaching]:

@@ -23,11 +23,12 @@ from virtsec.cli import (
     proof,
     ready,
 )
-from virtsec.cli.interrupt import interruptible
+from virtsec.cli.helping import Group, add
 from virtsec.cli.options import Json, output_of
 
 # Plain help: rich would take longer to import than everything else together.
 app = typer.Typer(
+    cls=Group,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -45,9 +46,9 @@ def start_here(
     """Linux containers on libvirt, confined by SELinux or Smack.
 
     \b
-    virtsec setup          make this host ready, once
-    virtsec define vs1     make a container
-    virtsec start vs1      and start it
+    virtsec setup       prepare this host
+    virtsec define vs1  make a container
+    virtsec start vs1   and start it
     """
     output = output_of(context, json)
     if version:
@@ -100,7 +101,7 @@ for command in (
     adoption.release,
     make.undefine,
 ):
-    app.command(name=command.__name__.rstrip("_"))(interruptible(command))
+    add(app, command)
 app.add_typer(bases.app, name="base")
 app.add_typer(fleet.app, name="fleet")
 app.add_typer(policy.app, name="policy")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from virtsec.cli import table
 from virtsec.cli.output import Output, clean
 from virtsec.errors import BadInput, Failed
 
@@ -17,7 +18,9 @@ _KINDS = {".svg": "picture", ".html": "page"}
 def check_output(path: Path) -> None:
     """Raise `BadInput` when it cannot be told from the name what to write."""
     if path.suffix not in _KINDS:
-        raise BadInput(f"{path} ends neither in .svg nor in .html.", "Call it so.")
+        raise BadInput(
+            f"{path} ends neither in .svg nor in .html.", "Let its name say which it is to be."
+        )
 
 
 def write(path: Path, audited: Audited) -> None:
@@ -29,7 +32,9 @@ def write(path: Path, audited: Audited) -> None:
         path.write_text(text, "utf-8")
     except OSError as error:
         kind = _KINDS[path.suffix]
-        raise Failed(f"The {kind} could not be written to {path}: {error.strerror}.") from error
+        raise Failed(
+            f"The {kind} could not be written to {path}: {error.strerror}.", "Name another file."
+        ) from error
 
 
 def show(output: Output, audited: Audited, *, matrix: bool) -> None:
@@ -39,7 +44,7 @@ def show(output: Output, audited: Audited, *, matrix: bool) -> None:
         (each.name, *(str(len(labels)) for labels in (each.read, each.write, each.execute)))
         for each in audited.containers
     ]
-    output.table(("", "read", "write", "execute"), counts)
+    table.show(output, ("", "read", "write", "execute"), counts)
     output.say()
     if matrix:
         output.say("Who may reach whom (row reaches column):")
@@ -78,4 +83,4 @@ def _matrix(output: Output, audited: Audited) -> None:
         )
         for source in names
     ]
-    output.table(("", *names), rows)
+    table.show(output, ("", *names), rows)

@@ -5,18 +5,16 @@ from typing import Annotated
 import typer
 
 from virtsec.cli.complete import bases
-from virtsec.cli.interrupt import interruptible
+from virtsec.cli.helping import add, group
 from virtsec.cli.options import Json, output_of
 from virtsec.cli.session import open_host, watcher
 
-app = typer.Typer(
-    rich_markup_mode=None,
-    no_args_is_help=True,
-    help="""Trees that containers share, each with a layer of its own.
+app = group(
+    """Trees that containers share, each with a layer of its own.
 
     \b
     Example: virtsec base create web --from /srv/images/debian.tar
-    """,
+    """
 )
 
 BaseName = Annotated[
@@ -128,4 +126,4 @@ def remove(context: typer.Context, name: BaseName, json: Json = False) -> None:
 
 
 for command in (create, refresh, list_, info, remove):
-    app.command(name=command.__name__.rstrip("_"))(interruptible(command))
+    add(app, command)

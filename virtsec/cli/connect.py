@@ -9,7 +9,10 @@ from virtsec.cli.options import Json, Name, output_of
 from virtsec.cli.session import open_host
 
 Other = Annotated[
-    str, typer.Argument(metavar="OTHER", help="Which it may ask.", autocompletion=containers)
+    str,
+    typer.Argument(
+        metavar="OTHER", help="The container that it may ask.", autocompletion=containers
+    ),
 ]
 
 
@@ -20,7 +23,7 @@ def link(
     ports: Annotated[
         list[str],
         typer.Option(
-            "--port", "-p", metavar="PORT/tcp|udp", help="That OTHER listens on; repeatable."
+            "--port", "-p", metavar="PORT/tcp|udp", help="A port that OTHER listens on; repeatable."
         ),
     ],
     json: Json = False,

@@ -12,7 +12,9 @@ from virtsec.errors import BadInput
 New = Annotated[str, typer.Argument(metavar="NEW", help="What it is to be called.")]
 Address = Annotated[
     list[str] | None,
-    typer.Option(metavar="A/P", help="A static address for it, such as 192.168.122.10/24."),
+    typer.Option(
+        metavar="A/P", help="A static address for it, such as 192.168.122.10/24; repeatable."
+    ),
 ]
 
 
@@ -107,7 +109,10 @@ def import_(  # noqa: PLR0917  (typer makes each parameter an option)
 
     output = output_of(context, json)
     if address and dhcp:
-        raise BadInput("A container has static addresses or asks for one.", "Give one of both.")
+        raise BadInput(
+            "A container has static addresses or asks for one.",
+            "Give --address or --dhcp, not both.",
+        )
     addresses = [words.address(text) for text in address or ()] if address or dhcp else None
     made = copies.import_(path, open_host(output), name, addresses, watcher(output))
     output.show(as_json(made), lambda: render.defined(output, made))

@@ -17,7 +17,7 @@ Directory = Annotated[
 ]
 Environment = Annotated[
     list[str] | None,
-    typer.Option("--env", "-e", metavar="KEY=VALUE", help="Set a variable; may be repeated."),
+    typer.Option("--env", "-e", metavar="KEY=VALUE", help="Set a variable; repeatable."),
 ]
 
 
@@ -90,9 +90,11 @@ def _enter(  # noqa: PLR0917  (the options)
 
 def cp(
     context: typer.Context,
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="PATH, or NAME:PATH inside.")],
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="A path here, or NAME:PATH in a container.")
+    ],
     destination: Annotated[
-        str, typer.Argument(metavar="DESTINATION", help="PATH, or NAME:PATH inside.")
+        str, typer.Argument(metavar="DESTINATION", help="A path here, or NAME:PATH in a container.")
     ],
     user: Annotated[
         str, typer.Option("--user", "-u", metavar="USER", help="Who reads or writes inside.")

@@ -5,18 +5,16 @@ from typing import Annotated
 
 import typer
 
-from virtsec.cli.interrupt import interruptible
+from virtsec.cli.helping import add, group
 from virtsec.cli.options import Json, output_of
 from virtsec.cli.session import open_host, watcher
 
-app = typer.Typer(
-    rich_markup_mode=None,
-    no_args_is_help=True,
-    help="""All containers of a host from one file.
+app = group(
+    """All containers of a host from one file.
 
     \b
     Example: virtsec fleet plan fleet.yaml
-    """,
+    """
 )
 
 _CHANGES = 2
@@ -33,11 +31,11 @@ def plan(
     context: typer.Context,
     file: File,
     prune: Annotated[
-        bool, typer.Option("--prune", help="Containers that are not in it are to go.")
+        bool, typer.Option("--prune", help="Plan to undefine containers that are not in it.")
     ] = False,
     detailed: Annotated[
         bool,
-        typer.Option("--detailed-exitcode", help="Exit with 2 where there is something to do."),
+        typer.Option("--detailed-exitcode", help="Exit status 2 where there is something to do."),
     ] = False,
     json: Json = False,
 ) -> int:
@@ -66,7 +64,11 @@ def apply(
     ] = False,
     parallel: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Trees at a time; as many as processors otherwise."),
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="How many trees to make at a time; by default as many as there are processors.",
+        ),
     ] = None,
     json: Json = False,
 ) -> int:
@@ -147,4 +149,4 @@ def schema(context: typer.Context, json: Json = False) -> None:
 
 
 for command in (plan, apply, destroy, diff, export, schema):
-    app.command(name=command.__name__)(interruptible(command))
+    add(app, command)

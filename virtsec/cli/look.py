@@ -50,19 +50,29 @@ def logs(  # noqa: PLR0917  (the options)
     context: typer.Context,
     name: Name,
     lines: Annotated[
-        int | None, typer.Option("--lines", "-n", metavar="N", min=0, help="Only the last N.")
+        int | None, typer.Option("--lines", "-n", metavar="N", min=0, help="Only the last N lines.")
     ] = None,
     unit: Annotated[
-        list[str] | None, typer.Option("--unit", "-u", metavar="UNIT", help="Only of this unit.")
+        list[str] | None,
+        typer.Option("--unit", "-u", metavar="UNIT", help="Only of this unit; repeatable."),
     ] = None,
     since: Annotated[
-        str | None, typer.Option("--since", "-S", metavar="TIME", help="As journalctl has it.")
+        str | None,
+        typer.Option(
+            "--since", "-S", metavar="TIME", help="Only since then; as journalctl takes it."
+        ),
     ] = None,
     until: Annotated[
-        str | None, typer.Option("--until", "-U", metavar="TIME", help="As journalctl has it.")
+        str | None,
+        typer.Option(
+            "--until", "-U", metavar="TIME", help="Only until then; as journalctl takes it."
+        ),
     ] = None,
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FORMAT", help="As journalctl has it.")
+        str,
+        typer.Option(
+            "--output", "-o", metavar="FORMAT", help="How to show it; as journalctl takes it."
+        ),
     ] = "short",
 ) -> int:
     """Show a container's journal.
@@ -79,5 +89,7 @@ def logs(  # noqa: PLR0917  (the options)
     query = Query(lines, tuple(unit or ()), since, until, output)
     left_out = read_logs(name, printed.pass_on, open_host(printed), query)
     if left_out:
-        printed.warn(f"{left_out} older files of its journal are too large to read.")
+        printed.warn(
+            f"{left_out} older files of its journal are left out: they are too large to read."
+        )
     return 0

@@ -61,27 +61,38 @@ def define(  # noqa: PLR0917  (typer makes each parameter an option)
         ),
     ] = False,
     memory: Annotated[
-        str, typer.Option(metavar="SIZE", show_default=False, help="Such as 1G; 512M by default.")
+        str,
+        typer.Option(
+            metavar="SIZE", show_default=False, help="Memory, such as 1G; 512M by default."
+        ),
     ] = "512M",
     vcpus: Annotated[
         int, typer.Option(metavar="N", show_default=False, help="Processors; 1 by default.")
     ] = 1,
     swap: Annotated[
-        str, typer.Option(metavar="SIZE", show_default=False, help="Such as 0; 512M by default.")
+        str,
+        typer.Option(
+            metavar="SIZE",
+            show_default=False,
+            help="Swap besides memory, 0 for none; 512M by default.",
+        ),
     ] = "512M",
     cpu_shares: CpuShares = None,
     io_weight: IoWeight = None,
     pids: Annotated[
-        int, typer.Option(metavar="N", show_default=False, help="Processes; 4096 by default.")
+        int,
+        typer.Option(
+            metavar="N", show_default=False, help="Processes and threads; 4096 by default."
+        ),
     ] = 4096,
     files: Files = None,
     inotify: Inotify = None,
     network: NetworkName = None,
     bridge: Annotated[
-        str | None, typer.Option(metavar="BR", help="A bridge of this host, instead.")
+        str | None, typer.Option(metavar="BR", help="A bridge of this host, instead of a network.")
     ] = None,
     no_network: Annotated[
-        bool, typer.Option("--no-network", help="Loopback only, instead.")
+        bool, typer.Option("--no-network", help="No network, but a loopback of its own.")
     ] = False,
     address: Annotated[
         list[str] | None,
@@ -125,7 +136,8 @@ def define(  # noqa: PLR0917  (typer makes each parameter an option)
         ),
     ] = "/sbin/init",
     init_arg: Annotated[
-        list[str] | None, typer.Option(metavar="ARG", help="An argument of it; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="ARG", help="An argument of that program; repeatable."),
     ] = None,
     init_policy: Annotated[
         str,
@@ -153,7 +165,7 @@ def define(  # noqa: PLR0917  (typer makes each parameter an option)
         typer.Option(
             "--from-xml",
             metavar="FILE",
-            help="The definition of an LXC domain, instead: all is as it says.",
+            help="Make it of the definition of an LXC domain instead: all is as that says.",
         ),
     ] = None,
     dry_run: DryRun = False,
@@ -179,7 +191,8 @@ def define(  # noqa: PLR0917  (typer makes each parameter an option)
     if from_xml is not None:
         if source or rootfs:
             raise BadInput(
-                "The definition says where the root is.", "Leave --from and --rootfs out."
+                "With --from-xml the definition says where the root is.",
+                "Leave --from and --rootfs out.",
             )
         from_definition(output, from_xml, name, dry_run=dry_run)
         return
@@ -231,7 +244,10 @@ def from_definition(output: Output, path: Path, name: str | None, *, dry_run: bo
     try:
         text = path.read_text("utf-8")
     except (OSError, ValueError) as error:
-        raise BadInput(f"{path} cannot be read: {error}.") from None
+        raise BadInput(
+            f"{path} cannot be read: {error}.",
+            "Name a file with the definition of a domain, as `virsh dumpxml` writes it.",
+        ) from None
     host = open_host(output)
     if dry_run:
         planned = Planned.of(definition.plan_from_xml(text, host, name))
@@ -264,14 +280,14 @@ def label(context: typer.Context, names: Names, json: Json = False) -> int:
 def set_(  # noqa: PLR0917  (typer makes each parameter an option)
     context: typer.Context,
     name: Name,
-    memory: Annotated[str | None, typer.Option(metavar="SIZE", help="Such as 1G.")] = None,
+    memory: Annotated[str | None, typer.Option(metavar="SIZE", help="Memory, such as 1G.")] = None,
     swap: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="Besides memory; 0 for none.")
+        str | None, typer.Option(metavar="SIZE", help="Swap besides memory, 0 for none.")
     ] = None,
     vcpus: Annotated[int | None, typer.Option(metavar="N", help="Processors.")] = None,
     cpu_shares: CpuShares = None,
     io_weight: IoWeight = None,
-    pids: Annotated[int | None, typer.Option(metavar="N", help="Processes.")] = None,
+    pids: Annotated[int | None, typer.Option(metavar="N", help="Processes and threads.")] = None,
     files: Files = None,
     inotify: Inotify = None,
     privileged: Annotated[
@@ -299,7 +315,10 @@ def set_(  # noqa: PLR0917  (typer makes each parameter an option)
     ] = None,
     unexpose: Annotated[
         list[int] | None,
-        typer.Option(metavar="HOSTPORT", help="Take that back; repeatable."),
+        typer.Option(
+            metavar="HOSTPORT",
+            help="Take back what is exposed at this port of the host; repeatable.",
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -329,7 +348,8 @@ def set_(  # noqa: PLR0917  (typer makes each parameter an option)
     reached = egress is not None or bool(expose or unexpose)
     if (privileged is not None) + reached + bool(given) > 1:
         raise BadInput(
-            "A kind, limits and what it reaches are set apart.", "Run `virtsec set` once for each."
+            "The kind of a container, its limits, and what it reaches are set one at a time.",
+            "Run `virtsec set` once for each.",
         )
     if reached:
         reaches = reaching.reach(

@@ -25,15 +25,22 @@ InactiveNames = Annotated[
 CpuShares = Annotated[
     int | None,
     typer.Option(
-        "--cpu-shares", metavar="N", help="Against 100 of others, where processors are scarce."
+        "--cpu-shares",
+        metavar="N",
+        help="Its share of processors that are scarce, against 100 of others.",
     ),
 ]
 IoWeight = Annotated[
-    int | None, typer.Option("--io-weight", metavar="N", help="Likewise of block devices.")
+    int | None,
+    typer.Option(
+        "--io-weight", metavar="N", help="Its share of block devices, against 100 of others."
+    ),
 ]
 Inotify = Annotated[
     int | None,
-    typer.Option("--inotify", metavar="N", help="Instances, with 128 watches each; 64 by default."),
+    typer.Option(
+        "--inotify", metavar="N", help="Instances of inotify, with 128 watches each; 64 by default."
+    ),
 ]
 Files = Annotated[
     int | None,

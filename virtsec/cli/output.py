@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
     from virtsec.errors import VirtsecError
 
@@ -70,7 +69,11 @@ class Output:
 
         terminal = sys.stdout.isatty()
         return Console(
-            width=None if terminal else 10_000, markup=False, highlight=False, emoji=False
+            width=None if terminal else 10_000,
+            force_terminal=terminal,
+            markup=False,
+            highlight=False,
+            emoji=False,
         )
 
     def render(self, thing: object) -> None:
@@ -79,16 +82,9 @@ class Output:
         with console.capture() as captured:
             console.print(thing)
         text = "\n".join(line.rstrip() for line in captured.get().splitlines())
+        if sys.stdout.encoding == "ascii":
+            text = text.replace("…", "...")
         self._write(sys.stdout, f"{text}\n")
-
-    def table(self, titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """Print a table."""
-        from rich.text import Text  # noqa: PLC0415  (slow to import)
-
-        table = empty_table(titles)
-        for row in rows:
-            table.add_row(*(Text(clean(str(cell))) for cell in row))
-        self.render(table)
 
     def flush(self) -> None:
         """Write what is left; afterwards `lost` is known."""
@@ -107,16 +103,6 @@ class Output:
                 self.lost = error
                 # Python flushes once more at exit, and would complain once more.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def empty_table(titles: Sequence[str]) -> Table:
-    """A table as all of ours look, without a row."""
-    from rich.table import Table  # noqa: PLC0415  (slow to import)
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for title in titles:
-        table.add_column(title, overflow="fold")
-    return table
 
 
 def notes(error: BaseException) -> list[str]:

@@ -4,18 +4,16 @@ from typing import Annotated
 
 import typer
 
-from virtsec.cli.interrupt import interruptible
+from virtsec.cli.helping import add, group
 from virtsec.cli.options import Json, Name, output_of
 from virtsec.cli.session import open_host
 
-app = typer.Typer(
-    rich_markup_mode=None,
-    no_args_is_help=True,
-    help="""Show the policy that confines a container.
+app = group(
+    """Show the policy that confines a container.
 
     \b
     Example: virtsec policy show vs1
-    """,
+    """
 )
 
 
@@ -40,7 +38,7 @@ def show(context: typer.Context, name: Name, json: Json = False) -> None:
 
 
 def diff(context: typer.Context, name: Name, json: Json = False) -> int:
-    """Compare it with what this version would install.
+    """Compare a container's policy with what this version would install.
 
     Exit status 1 when it differs; `virtsec doctor --fix` puts this version's in its place.
 
@@ -61,7 +59,12 @@ def suggest(
     name: Name,
     since: Annotated[
         str | None,
-        typer.Option("--since", "-S", metavar="TIME", help="As 2026-11-26 12:30, or 12:30 today."),
+        typer.Option(
+            "--since",
+            "-S",
+            metavar="TIME",
+            help="Only what was refused since then, such as 2026-11-26 12:30, or 12:30 today.",
+        ),
     ] = None,
     apply: Annotated[
         bool, typer.Option("--apply", help="Add what breaks no promise, now and for good.")
@@ -87,4 +90,4 @@ def suggest(
 
 
 for command in (show, diff, suggest):
-    app.command(name=command.__name__)(interruptible(command))
+    add(app, command)

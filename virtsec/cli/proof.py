@@ -27,12 +27,13 @@ def verify(  # noqa: PLR0917  (the options)
             autocompletion=running,
         ),
     ] = None,
-    list_them: Annotated[bool, typer.Option("--list", help="Only print the attacks.")] = False,
+    list_them: Annotated[bool, typer.Option("--list", help="Only list the attacks.")] = False,
     only: Annotated[
         list[str] | None, typer.Option("--only", metavar="ID", help="Only this attack; repeatable.")
     ] = None,
     report: Annotated[
-        Path | None, typer.Option("--report", metavar="FILE.html", help="Write a page of it, too.")
+        Path | None,
+        typer.Option("--report", metavar="FILE.html", help="Write a page for auditors, too."),
     ] = None,
     json: Json = False,
 ) -> int:
@@ -67,11 +68,15 @@ def verify(  # noqa: PLR0917  (the options)
 def audit(
     context: typer.Context,
     matrix: Annotated[
-        bool, typer.Option("--matrix", help="Show of each pair what is open.")
+        bool, typer.Option("--matrix", help="Show for each pair of containers what is open.")
     ] = False,
     to: Annotated[
         Path | None,
-        typer.Option("--output", metavar="FILE.svg|FILE.html", help="Draw it, or write a page."),
+        typer.Option(
+            "--output",
+            metavar="FILE.svg|FILE.html",
+            help="Draw who reaches whom, or write a page on it.",
+        ),
     ] = None,
     json: Json = False,
 ) -> int:

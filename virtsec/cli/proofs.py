@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from virtsec import Verdict
-from virtsec.cli.output import Output, clean, empty_table, error_document
+from virtsec.cli import table as tables
+from virtsec.cli.output import Output, clean, error_document
 from virtsec.commands import verifying
 from virtsec.commands.results import as_json
 from virtsec.errors import Failed, VirtsecError
@@ -81,9 +82,9 @@ def show(output: Output, found: Verified) -> None:
 
 def table(found: Verified) -> Table:
     """By promise, each attack and what became of it."""
-    from rich.text import Text  # noqa: PLC0415  (slow to import)
+    from rich.text import Text  # noqa: PLC0415  (slow import)
 
-    rows = empty_table(("Root inside tries to …", "Outcome", "Refused by"))
+    rows = tables.empty(("Root inside tries to …", "Outcome", "Refused by"))
     group = ""
     for result in found.results:
         if result.group != group:
@@ -118,8 +119,8 @@ def summary(found: Verified) -> str:
 
 def listed(output: Output, probes: Sequence[Probe]) -> None:
     """The attacks, a line each."""
-    rows = [(each.id, each.sentence, each.see) for each in probes]
-    output.table(("Id", "Root inside tries to …", "See"), rows)
+    rows = ((probe.id, probe.sentence, probe.see) for probe in probes)
+    tables.show(output, ("Id", "Root inside tries to …", "See"), rows)
 
 
 def probes_document(probes: Sequence[Probe]) -> dict[str, Any]:
@@ -133,7 +134,9 @@ def write_report(path: Path, verified: Sequence[Verified]) -> None:
     try:
         path.write_text(verifying.verify_page(verified), "utf-8")
     except OSError as error:
-        raise Failed(f"The report could not be written to {path}: {error.strerror}.") from error
+        raise Failed(
+            f"The report could not be written to {path}: {error.strerror}.", "Name another file."
+        ) from error
 
 
 def diagnosed(output: Output, found: Diagnosis) -> None:
@@ -146,7 +149,8 @@ def diagnosed(output: Output, found: Diagnosis) -> None:
         mark = ("mended" if each.fixed else "good") if each.good else "WRONG"
         output.say(f"  {mark:<6} {clean(each.sentence)}")
         if each.remedy:
-            by_us = " `virtsec doctor --fix` does it." if each.fixable else ""
+            known = "doctor --fix" in each.remedy
+            by_us = " `virtsec doctor --fix` does it." if each.fixable and not known else ""
             output.say(f"         {clean(each.remedy)}{by_us}")
     output.say()
     wrong = sum(not each.good for each in found.checks)

@@ -6,13 +6,14 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from virtsec.cli import table
 from virtsec.cli.output import Output, clean
 from virtsec.spec import Base, Egress, IdRange, Limits, Mount, Network, NetworkKind
 
 if TYPE_CHECKING:
     from virtsec.commands.kinds import Shifted
     from virtsec.commands.limiting import Limited
-    from virtsec.commands.reaching import Reaching
+    from virtsec.commands.reaching import Reached
     from virtsec.commands.results import Defined, Info, Listed, Planned
 
 
@@ -50,7 +51,7 @@ def listed(output: Output, lines: Sequence[Listed]) -> None:
         )
         for line in lines
     ]
-    output.table(("Name", "State", "Confinement", "Kind", "Label", "Addresses"), rows)
+    table.show(output, ("Name", "State", "Confinement", "Kind", "Label", "Addresses"), rows)
 
 
 def info(output: Output, found: Info) -> None:
@@ -63,7 +64,7 @@ def limited(output: Output, found: Limited) -> None:
     """One sentence on what a container may take."""
     limits = found.limits
     output.say(
-        f"{found.name} has {limits.memory_mib} MiB of memory and {limits.vcpus} processors, "
+        f"{found.name} has {limits.memory_mib} MiB of memory and {_processors(limits.vcpus)}, "
         f"{_limits(limits)}."
     )
 
@@ -74,7 +75,7 @@ def shifted(output: Output, found: Shifted) -> None:
     output.say(f"{found.name} is {found.kind}{was}{_as_ids(found.ids)}.")
 
 
-def reaching(output: Output, found: Reaching) -> None:
+def reaching(output: Output, found: Reached) -> None:
     """One sentence on whom a container may ask, and one on its ports that are the host's."""
     whom = {
         Egress.NONE: "nobody",
@@ -100,7 +101,7 @@ def _info_lines(found: Info) -> list[tuple[str, str]]:
         ("Kind", found.kind),
         ("Label", found.label and found.label.process),
         ("Running as", found.live_label),
-        ("Init's process", found.init_pid),
+        ("Init's pid", found.init_pid),
         ("Ids", found.ids and _ids(found.ids)),
         ("Root", found.rootfs),
         ("Made from", found.source),
@@ -133,6 +134,10 @@ def _as_ids(ids: IdRange | None) -> str:
     if ids is None:
         return ", its root being root of this host"
     return f", with ids {ids.start} to {ids.stop - 1}"
+
+
+def _processors(number: int) -> str:
+    return "one processor" if number == 1 else f"{number} processors"
 
 
 def _limits(limits: Limits) -> str:

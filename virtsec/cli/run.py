@@ -38,7 +38,12 @@ def run(words: Sequence[str]) -> int:
         status = _run(words, output)
     output.flush()
     if output.lost is not None and output.lost.errno != errno.EPIPE:
-        output.error(Failed(f"The output could not be written: {output.lost.strerror}."))
+        output.error(
+            Failed(
+                f"The output could not be written: {output.lost.strerror}.",
+                "What was to be done was.",
+            )
+        )
         return status or Failed.exit_status
     return status
 

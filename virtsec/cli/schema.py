@@ -3,7 +3,7 @@
 ================================ ================================================================
 command                          document
 ================================ ================================================================
-(none)                           {"installed": true|false, "next": COMMAND}
+(nothing)                        {"installed": true|false, "next": COMMAND}
 --version                        {"version": VERSION}
 setup                            `virtsec.SetupResult`: removed, dry_run, steps, kept
 protect                          {"check": true|false, "paths": [PATH, …]}
@@ -13,6 +13,7 @@ adopt                            `virtsec.commands.adopting.Adopted`
 release                          `virtsec.commands.adopting.Released`
 rename                           `virtsec.commands.copies.Renamed`
 export                           `virtsec.commands.copies.Exported`
+cp                               {"source": SOURCE, "destination": DESTINATION}
 define --dry-run                 `virtsec.commands.results.Planned`
 start                            {"results": [`Started`, …], "errors": […]}
 shutdown, destroy, reboot        {"results": [`Acted`, …], "errors": […]}
@@ -25,7 +26,7 @@ link, unlink                     `virtsec.commands.linking.Linked`
 links                            {"links": [`Linked`, …]}
 set                              `virtsec.commands.limiting.Limited`
 set --privileged|--unprivileged  `virtsec.commands.kinds.Shifted`
-set --egress, --expose           `virtsec.commands.reaching.Reaching`
+set --egress|--expose|--unexpose `virtsec.commands.reaching.Reached`
 verify                           {"results": [`virtsec.attacks.verified.Verified`, …],
                                  "errors": […]}
 verify --list                    {"probes": [{"id", "group", "sentence", "promise", "see",
@@ -47,10 +48,10 @@ doctor                           `virtsec.commands.doctoring.Diagnosis`: healthy
 anything that failed as a whole  {"error": {"sentence", "remedy", "status", "notes"}}
 ================================ ================================================================
 
-A dataclass is an object with its fields as keys; their docstrings say what they mean. Enumerations
-are their words, paths and addresses strings, and what does not apply is null. A step is
-{"step": KIND, "does": SENTENCE}. An entry of "errors" is {"name": NAME, "error": …}, the latter as
-above; the exit status is that of the worst. "notes" are sentences on what could not be undone.
+A name stands for an object whose keys are the fields of the dataclass so called. Enumerations are
+their words, paths and addresses strings, and what does not apply is null. A step is
+`{"step": KIND, "does": SENTENCE}`. An entry of "errors" is `{"name": NAME, "error": …}`, the latter
+as above; the exit status is that of the worst. "notes" are sentences on what could not be undone.
 Warnings and progress go to standard error.
 """
 

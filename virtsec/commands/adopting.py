@@ -24,7 +24,7 @@ from virtsec.step import Host, Watcher, execute
 class Adopted:
     """A domain that is confined from now on, or would be."""
 
-    name: str
+    name: str  #: the domain's
     kind: Kind
     label: Label
     rootfs: PurePosixPath  #: the tree that is labelled
@@ -35,8 +35,8 @@ class Adopted:
 class Released:
     """A domain that is as it was before it was adopted."""
 
-    name: str
-    rootfs: PurePosixPath
+    name: str  #: the domain's
+    rootfs: PurePosixPath  #: the tree that has the labels it had
 
 
 def adopt(

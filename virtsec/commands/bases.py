@@ -33,17 +33,17 @@ _BLOCK = 512  # bytes, in st_blocks (inode(7))
 class Made:
     """A generation that was made, and those that were removed since nobody is on them."""
 
-    name: str
-    generation: int
-    tree: PurePosixPath
-    removed: tuple[int, ...] = ()
+    name: str  #: the base's
+    generation: int  #: the number of the one that was made
+    tree: PurePosixPath  #: where that is on this host
+    removed: tuple[int, ...] = ()  #: the numbers of those that were removed
 
 
 @dataclass(frozen=True, slots=True)
 class User:
     """A container, or the tree of one that is no longer defined, on a base."""
 
-    name: str
+    name: str  #: the container's
     size: int  #: what its own layer takes, in bytes
 
 
@@ -51,17 +51,17 @@ class User:
 class Generation:
     """One generation of a base."""
 
-    number: int
-    tree: PurePosixPath
+    number: int  #: counted from 1
+    tree: PurePosixPath  #: where it is on this host
     size: int  #: what it takes, in bytes
-    users: tuple[User, ...]
+    users: tuple[User, ...]  #: who is on it
 
 
 @dataclass(frozen=True, slots=True)
 class Described:
     """A base with all of its generations, the newest last."""
 
-    name: str
+    name: str  #: the base's
     generations: tuple[Generation, ...]
 
 
@@ -69,7 +69,7 @@ class Described:
 class Removed:
     """A base that is gone."""
 
-    name: str
+    name: str  #: that it had
 
 
 def base_names() -> list[str]:
@@ -178,7 +178,7 @@ def remove_base(name: str, host: Host | None = None, watch: Watcher | None = Non
         if users:
             raise Refused(
                 f"The base {name} is in use by {', '.join(users)}.",
-                "Undefine them with --storage first.",
+                "Undefine them first, with `virtsec undefine --storage`.",
             )
         execute([RemoveBase(each) for each in bases], host, watch)
     return Removed(name)

@@ -31,8 +31,8 @@ Addresses = Sequence[IPv4Interface | IPv6Interface]
 class Exported:
     """An archive that was written."""
 
-    name: str
-    path: Path
+    name: str  #: the container's
+    path: Path  #: of the archive
     size: int  #: in bytes
 
 
@@ -40,8 +40,8 @@ class Exported:
 class Renamed:
     """A container that has another name."""
 
-    before: str
-    name: str
+    before: str  #: what it was called
+    name: str  #: what it is called
 
 
 def clone(

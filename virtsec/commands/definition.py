@@ -218,7 +218,10 @@ def _check_mount(mount: Mount) -> None:
     try:
         directory = Path(mount.source).is_dir()
     except OSError as error:
-        raise BadInput(f"The mount source {mount.source}: {error.strerror}.") from None
+        raise BadInput(
+            f"The directory {mount.source} cannot be mounted: {error.strerror}.",
+            "Choose another, or make it one that root may look at.",
+        ) from None
     if not directory:
         raise NotFound(f"There is no directory {mount.source} to mount.", "Make it first.")
     if mount.idmap:

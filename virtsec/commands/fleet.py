@@ -25,7 +25,7 @@ from virtsec.step import Host, Watcher
 class FleetPlan:
     """What there is to do, in order; nothing where all is as the file asks."""
 
-    path: Path
+    path: Path  #: of the fleet file
     differences: tuple[Difference, ...]
 
 

@@ -18,7 +18,7 @@ from virtsec.step import Host, Watcher, execute
 class Shifted:
     """What a container is now."""
 
-    name: str
+    name: str  #: the container's
     kind: Kind
     ids: IdRange | None  #: of its own; None when they are the host's
     changed: bool  #: False where it was that before

@@ -34,7 +34,7 @@ def start(name: str, host: Host | None = None, *, follow: bool = False) -> Start
     host = host or open_host()
     record, container = find_ours(name, host)
     if record.active:
-        raise Failed(f"{name} is running already.")
+        raise Failed(f"{name} is running already.", f"See `virtsec info {name}`.")
     check_ready(host)
     if follow:
         bases.follow(name, host)
@@ -93,7 +93,7 @@ def _ask(
 def _running(name: str, host: Host) -> DomainRecord:
     record, _ = find_ours(name, host)
     if not record.active:
-        raise Failed(f"{name} is not running.")
+        raise Failed(f"{name} is not running.", f"Start it: `virtsec start {name}`.")
     return record
 
 

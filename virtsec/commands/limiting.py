@@ -18,7 +18,7 @@ from virtsec.step import Host, execute
 class Limited:
     """What one container may take from now on."""
 
-    name: str
+    name: str  #: the container's
     limits: Limits
 
 

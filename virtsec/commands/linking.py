@@ -22,7 +22,7 @@ from virtsec.step import Host, Step, execute
 class Linked:
     """What one container may ask others for."""
 
-    name: str
+    name: str  #: who may ask
     links: tuple[Link, ...]
 
 
@@ -38,7 +38,7 @@ def link(name: str, wanted: Sequence[Link], host: Host | None = None) -> Linked:
         ours = find_ours(name, host)
         for to in sorted({each.to for each in wanted}):
             if to == name:
-                raise BadInput(f"{name} needs no link to itself.", "Name another container.")
+                raise BadInput(f"{name} may ask itself without a link.", "Name another container.")
             _check_linkable(ours, find_ours(to, host))
         have = ours[1].spec.links
         news = {each for each in wanted if each not in have}

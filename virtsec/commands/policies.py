@@ -16,15 +16,15 @@ from virtsec.step import Host
 class Part:
     """One module, or one file of rules, with its comments."""
 
-    name: str
-    text: str
+    name: str  #: of the module or file
+    text: str  #: in the security module's language
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
     """The policy of one container as this host has it: what all share first, its own last."""
 
-    name: str
+    name: str  #: the container's
     model: str  #: the security module
     parts: tuple[Part, ...]
 
@@ -33,9 +33,9 @@ class Shown:
 class Compared:
     """How what this host has differs from what this version would install."""
 
-    name: str
-    model: str
-    same: bool
+    name: str  #: the container's
+    model: str  #: the security module
+    same: bool  #: nothing differs
     diff: str  #: unified, empty when it is the same; lines with `+` are this version's
 
 

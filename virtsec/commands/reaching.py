@@ -17,12 +17,12 @@ from virtsec.step import Host, execute
 
 
 @dataclass(frozen=True, slots=True)
-class Reaching:
+class Reached:
     """Whom one container may ask from now on, besides those it has links to, and who may ask it."""
 
-    name: str
+    name: str  #: the container's
     egress: Egress
-    exposed: tuple[Exposed, ...]
+    exposed: tuple[Exposed, ...]  #: its ports that are the host's as well
 
 
 def reach(
@@ -31,7 +31,7 @@ def reach(
     egress: Egress | None = None,
     expose: Collection[Exposed] = (),
     unexpose: Collection[int] = (),
-) -> Reaching:
+) -> Reached:
     """Have container `name` ask whom it may, and expose ports, from now on; it may run.
 
     What is not given stays. Raises what `find_ours` does, `BadInput` where it has no network or no
@@ -56,4 +56,4 @@ def reach(
         steps = plan_reach(record, container, replace(container, spec=spec), others, host.mac)
         check_free([each for each in new if each.at not in unexpose])
         execute(steps, host)
-    return Reaching(name, spec.egress, exposed)
+    return Reached(name, spec.egress, exposed)

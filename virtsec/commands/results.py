@@ -52,21 +52,21 @@ class Confinement(StrEnum):
 class Defined:
     """A container that was defined."""
 
-    name: str
-    kind: Kind
-    rootfs: PurePosixPath
-    label: Label
-    ids: IdRange | None
-    enforcement: Enforcement
-    autostart: bool
+    name: str  #: its own
+    kind: Kind  #: whether root inside is root outside
+    rootfs: PurePosixPath  #: its tree on this host
+    label: Label  #: its labels
+    ids: IdRange | None  #: of this host's that are its own; None when it is privileged
+    enforcement: Enforcement  #: whether anything is refused to it now
+    autostart: bool  #: it is started with the host
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Undefined:
     """A container that was undefined."""
 
-    name: str
-    rootfs: PurePosixPath
+    name: str  #: that it had
+    rootfs: PurePosixPath  #: its tree on this host
     removed: bool  #: the tree is gone; else it was left, with a label no container may use
 
 
@@ -74,9 +74,9 @@ class Undefined:
 class Started:
     """A container that was started. With `enforcement` permissive nothing is refused to it."""
 
-    name: str
-    label: str
-    enforcement: Enforcement
+    name: str  #: its own
+    label: str  #: of its processes
+    enforcement: Enforcement  #: of the security module
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -86,30 +86,30 @@ class Acted:
     A shutdown or reboot is a request: without waiting the state may still be "running".
     """
 
-    name: str
+    name: str  #: its own
     action: str  #: "shutdown", "reboot" or "destroy"
-    state: DomainState
+    state: DomainState  #: as libvirt sees it
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Labelled:
     """A container whose tree was labelled anew."""
 
-    name: str
-    rootfs: PurePosixPath
-    label: Label
+    name: str  #: its own
+    rootfs: PurePosixPath  #: the tree that was labelled
+    label: Label  #: what it has now
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Listed:
     """One line of the list."""
 
-    name: str
-    state: DomainState
+    name: str  #: the domain's
+    state: DomainState  #: as libvirt sees it
     ours: bool  #: virtsec made it
-    confinement: Confinement
+    confinement: Confinement  #: the worst that is true of it
     label: str | None  #: of its processes, as defined
-    kind: Kind | None  #: None when not ours
+    kind: Kind | None  #: whether root inside is root outside; None when not ours
     addresses: tuple[str, ...]  #: static and leased, without prefix
 
 
@@ -117,34 +117,34 @@ class Listed:
 class Info:
     """All about one domain. From `kind` on everything is None or empty when it is not ours."""
 
-    name: str
-    uuid: str
-    state: DomainState
-    persistent: bool
-    autostart: bool
-    ours: bool
-    confinement: Confinement
+    name: str  #: the domain's
+    uuid: str  #: libvirt's
+    state: DomainState  #: as libvirt sees it
+    persistent: bool  #: libvirt keeps its definition when it stops
+    autostart: bool  #: it is started with the host
+    ours: bool  #: virtsec made it
+    confinement: Confinement  #: the worst that is true of it
     remarks: tuple[str, ...]  #: why it is not `confined`, a sentence each
     addresses: tuple[str, ...]  #: static and leased, without prefix
     init_pid: int | None  #: on the host, when it runs
     live_label: str | None  #: what init runs with now
     label_holds: bool | None  #: whether that is the definition's; None when it does not run
-    kind: Kind | None = None
-    label: Label | None = None
-    ids: IdRange | None = None
-    rootfs: PurePosixPath | None = None
-    source: str | None = None
-    memory_mib: int | None = None
-    vcpus: int | None = None
-    network: Network | None = None
-    mounts: tuple[Mount, ...] = ()
-    init: PurePosixPath | None = None
-    init_args: tuple[str, ...] = ()
-    init_policy: str | None = None
+    kind: Kind | None = None  #: whether root inside is root outside
+    label: Label | None = None  #: its labels
+    ids: IdRange | None = None  #: of this host's that are its own; None when it is privileged
+    rootfs: PurePosixPath | None = None  #: its tree on this host
+    source: str | None = None  #: what the tree was made from
+    memory_mib: int | None = None  #: MiB of memory
+    vcpus: int | None = None  #: processors that it may keep busy
+    network: Network | None = None  #: its one interface
+    mounts: tuple[Mount, ...] = ()  #: directories of this host seen inside
+    init: PurePosixPath | None = None  #: its first program, a path inside
+    init_args: tuple[str, ...] = ()  #: the arguments of that
+    init_policy: str | None = None  #: "own" or "pristine": whether it may replace its init
     base: Base | None = None  #: what the root is a layer on
     scratch: bool = False  #: whether what is written on it is gone at stop
     apart_by: str | None = None  #: what keeps it apart from others: its type, or categories alone
-    limits: Limits | None = None
+    limits: Limits | None = None  #: what it may take of this host
     links: tuple[Link, ...] = ()  #: what it may ask others for
     served: tuple[Served, ...] = ()  #: ports that others may ask it at
     egress: str | None = None  #: whom it may ask besides: "none", "lan" or "all"
@@ -155,12 +155,12 @@ class Info:
 class Planned:
     """What `define` would do, without doing it."""
 
-    spec: ContainerSpec
-    label: Label
-    ids: IdRange | None
-    xml: str
-    policy: str
-    steps: tuple[dict[str, Any], ...]  #: as `virtsec.step.as_json` has it
+    spec: ContainerSpec  #: what was asked for
+    label: Label  #: its labels
+    ids: IdRange | None  #: of this host's that would be its own; None when it is privileged
+    xml: str  #: the domain
+    policy: str  #: in the security module's language
+    steps: tuple[dict[str, Any], ...]  #: what would be done, in order
 
     @classmethod
     def of(cls, plan: DefinePlan) -> Planned:

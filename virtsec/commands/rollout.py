@@ -38,8 +38,8 @@ class Done:
     """What was done with one container, or one base."""
 
     action: Action
-    kind: str
-    name: str
+    kind: str  #: "container" or "base"
+    name: str  #: of either
 
 
 #: By name: what was done, or why it could not be.

@@ -23,7 +23,7 @@ from virtsec.step import Host, Step, execute
 class Suggested:
     """What was refused one container, and what would allow it."""
 
-    name: str
+    name: str  #: the container's
     model: str  #: the security module
     suggestions: tuple[Weighed, ...]  #: what can be added
     never: tuple[Weighed, ...]  #: what would break a promise, and is not added

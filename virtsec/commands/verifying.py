@@ -123,5 +123,7 @@ def host_side(host: Host) -> HostSide:
     label = next(iter(marks.values())).rstrip(b"\0").decode()
     own = host.mac.process_label(os.getpid())
     if own is None:
-        raise Failed("The kernel does not say which label this process has.")
+        raise Failed(
+            "The kernel does not say which label this process has.", "See `virtsec doctor`."
+        )
     return HostSide(marks, label, own)

@@ -31,7 +31,7 @@ class Checked:
     """A check, and how it came out."""
 
     subject: str  #: 'host', or a container's name
-    id: str
+    id: str  #: the same in every version
     good: bool  #: now, mended or not
     sentence: str  #: what is true, or what is wrong
     remedy: str  #: what to do; empty when it is good

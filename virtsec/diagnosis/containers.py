@@ -53,7 +53,9 @@ def container_checks(
         wrong = differences(record.name, record.xml)
         if not wrong:
             return None
-        return Fault(f"It would not be started: {wrong[0]}", f"See `virsh edit {record.name}`.")
+        return Fault(
+            f"It would not be started: {wrong[0]}", f"Put it back with `virsh edit {record.name}`."
+        )
 
     found = [Check("definition", "Its definition is what virtsec made of it.", definition)]
     if container is None:
@@ -131,7 +133,7 @@ def _root(container: Container) -> Fault | None:
         return Fault(f"{root} is not a directory.", "Put its tree back.")
     if status.st_uid != owner:
         return Fault(
-            f"{root} belongs to {status.st_uid}, not to its root, {owner}.",
+            f"{root} belongs to the id {status.st_uid}, not to {owner}, which is its root.",
             f"Stop it and run `virtsec label {container.name}`.",
         )
     if status.st_mode & _OTHERS_MAY_WRITE:
@@ -195,7 +197,8 @@ def _limited(container: Container, host: Host) -> Fault | None:
     if not differing:
         return None
     return Fault(
-        f"{unit} has {differing[0]}={shown.get(differing[0])}, not {wanted[differing[0]]}.",
+        f"{differing[0]} of {unit} is {shown.get(differing[0]) or 'not set'}, and is to be "
+        f"{wanted[differing[0]]}.",
         "Run `virtsec doctor --fix`, which sets it.",
         lambda: host.systemd.set_properties(unit, wanted),
     )
@@ -216,9 +219,9 @@ def _exposed(container: Container, host: Host) -> Fault | None:
     wanted = container.spec if container.spec.exposed else None
     if is_exposed(container.name, wanted, host):
         return None
-    ports = ", ".join(map(str, container.spec.exposed)) or "nothing"
+    ports = ", ".join(map(str, container.spec.exposed)) or "none"
     return Fault(
-        f"What is exposed of it is not {ports}.",
+        f"Its ports are not exposed as they are to be: {ports}.",
         "Run `virtsec doctor --fix`, which puts that in force.",
         lambda: Expose(container.name, None, wanted).apply(host),
     )

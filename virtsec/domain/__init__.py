@@ -12,7 +12,8 @@ A definition:
 
     document    read, with lxml made harmless
     metadata    what of it is virtsec's own
-    elements    what libvirt's own elements say
+    described   what libvirt's own elements say
+    elements    what may be in virtsec's own metadata
     xml         made from a spec and an identity
     adopt       of somebody else, made a container's
     rename      under another name

@@ -32,7 +32,10 @@ def described(xml: str) -> ContainerSpec:
     domain = parse(xml, "The definition")
     name = domain.findtext("name") or ""
     if domain.get("type") != "lxc":
-        raise BadInput(f"{name} is of type {domain.get('type')}, not lxc.")
+        raise BadInput(
+            f"{name} is of type {domain.get('type')}, not lxc.",
+            "Name a domain of libvirt's LXC driver.",
+        )
     roots = [
         each.find("source")
         for each in domain.iterfind("devices/filesystem[@type='mount']")

@@ -81,7 +81,7 @@ def check_spec(spec: ContainerSpec) -> None:
     if spec.privileged and any(mount.idmap for mount in spec.mounts):
         raise BadInput(
             "A privileged container has the host's ids; there is nothing to map.",
-            "Leave out idmap.",
+            "Leave :idmap out.",
         )
     if spec.privileged and spec.limits.files is not None:
         raise BadInput(
@@ -102,7 +102,7 @@ def _check_exposed(spec: ContainerSpec) -> None:
         )
     ports = [each.at for each in spec.exposed]
     if twice := [port for port in ports if ports.count(port) > 1]:
-        raise BadInput(f"Two ports would be exposed at port {twice[0]}.", "Choose another.")
+        raise BadInput(f"Two ports would be exposed at port {twice[0]}.", "Choose another port.")
 
 
 def check_limits(limits: Limits) -> None:
@@ -113,7 +113,10 @@ def check_limits(limits: Limits) -> None:
             f"Give at least {LEAST_MEMORY} MiB.",
         )
     if not 0 <= limits.swap_mib <= MOST_MEMORY:
-        raise BadInput(f"{limits.swap_mib} MiB is not an amount of swap a container can have.")
+        raise BadInput(
+            f"{limits.swap_mib} MiB is not an amount of swap a container can have.",
+            "Give 0 or more.",
+        )
     for number, least, most, what in (
         (limits.vcpus, 1, MOST_VCPUS, "vcpus"),
         (limits.pids, LEAST_PIDS, MOST_PIDS, "processes"),
@@ -187,7 +190,8 @@ def _check_mounts(mounts: tuple[Mount, ...]) -> None:
                 )
         if any(each.source == mount.source and each.idmap != mount.idmap for each in mounts):
             raise BadInput(
-                f"{mount.source} would be mounted with ids of two kinds.", "Give both idmap."
+                f"{mount.source} would be mounted with ids of two kinds.",
+                "Give both :idmap, or none.",
             )
         if mount.target in seen:
             raise BadInput(f"Two directories would be mounted at {mount.target}.", "Keep one.")
@@ -255,6 +259,6 @@ def _check_path(path: PurePosixPath, what: str) -> None:
 def _check_text(text: str, what: str) -> None:
     """What goes into XML and libvirt's files: something, and no control characters."""
     if not text:
-        raise BadInput(f"The {what} is empty.")
+        raise BadInput(f"The {what} is empty.", "Give one, or leave it out.")
     if any(unicodedata.category(char) in {"Cc", "Cs"} or char in "\ufffe\uffff" for char in text):
         raise BadInput(f"The {what} {text!r} has control characters.", "Leave them out.")

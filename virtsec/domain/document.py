@@ -17,7 +17,9 @@ def parse(text: str, what: str) -> etree._Element:
     try:
         return etree.fromstring(text.encode(), _parser())
     except (etree.XMLSyntaxError, ValueError) as error:
-        raise BadInput(f"{what} is not XML: {error}.") from None
+        raise BadInput(
+            f"{what} is not XML: {error}.", "Compare it with what `virsh dumpxml` writes."
+        ) from None
 
 
 def template(path: Path) -> etree._Element:

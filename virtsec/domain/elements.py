@@ -1,107 +1,120 @@
-"""What libvirt's own elements of a domain say of a container (formatdomain.html)."""
+"""The elements of virtsec's metadata: what may and must be there, and what each says.
+
+`virtsec.domain.metadata` writes and reads by this table, and `docs/reference/metadata.md` shows it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from ipaddress import ip_address, ip_interface
-from pathlib import PurePosixPath
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from lxml import etree
 
-from virtsec.domain.document import parse
-from virtsec.errors import BadInput
-from virtsec.spec import Mount, Network, NetworkKind
+@dataclass(frozen=True, slots=True)
+class Element:
+    """One element, and what its attributes say."""
 
-#: Destinations of default routes.
-EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  (routes, nothing listens)
-#: Bytes in libvirt's units of memory (formatdomain.html, "Memory allocation").
-_UNITS = {
-    "b": 1,
-    "bytes": 1,
-    "KB": 10**3,
-    "k": 2**10,
-    "KiB": 2**10,
-    "MB": 10**6,
-    "M": 2**20,
-    "MiB": 2**20,
-    "GB": 10**9,
-    "G": 2**30,
-    "GiB": 2**30,
-    "TB": 10**12,
-    "T": 2**40,
-    "TiB": 2**40,
+    meaning: str
+    must: Mapping[str, str] = field(default_factory=dict)  #: attributes that are always there
+    may: Mapping[str, str] = field(default_factory=dict)  #: and those that need not be
+    needed: bool = False  #: whether there is one in every container
+
+
+_PORT = {"port": "The port, a number.", "protocol": "`tcp` or `udp`."}
+_PORT_LABEL = {"label": "What the policy calls that port: a type of SELinux's. Not under Smack."}
+
+#: The element itself, in `<metadata>`.
+CONTAINER = Element(
+    "A domain is virtsec's when its `<metadata>` has this element.",
+    {
+        "version": "`1`.",
+        "kind": "`unprivileged`, or `privileged`: root inside is root of the host.",
+    },
+    {"apart": "`category` where categories alone keep it apart from others; else its types do."},
+)
+
+#: Those in it, by name.
+ELEMENTS: Mapping[str, Element] = {
+    "label": Element(
+        "The labels that no other container on this host has.",
+        {
+            "model": "`selinux` or `smack`.",
+            "process": "The label of its processes.",
+            "file": "The label of its files.",
+            "init": "The label of the file that init is.",
+        },
+        needed=True,
+    ),
+    "ids": Element(
+        "The host's ids that its own are mapped to. Not where it is privileged.",
+        {"start": "The host's id of its root.", "count": "How many there are."},
+    ),
+    "root": Element(
+        "Its tree.",
+        {"path": "Where it is on the host."},
+        {"source": "What it was made from."},
+        needed=True,
+    ),
+    "base": Element(
+        "What its tree is a layer on, see `virtsec base`.",
+        {"tree": "The base's tree, as seen from where it is linked."},
+        {"scratch": "`yes` where what it writes is gone when it stops."},
+    ),
+    "init": Element(
+        "The first program.",
+        {
+            "path": "Where it is inside.",
+            "policy": "`own`: the container may replace it. `pristine`: it is put back.",
+        },
+        needed=True,
+    ),
+    "controller": Element(
+        "What the domain has as its `<emulator>`.",
+        {"path": "Where it is on the host."},
+        needed=True,
+    ),
+    "limits": Element(
+        "What it may take of the host, as far as libvirt has no words for it.",
+        may={
+            "pids": "Processes and threads.",
+            "swap": "MiB of swap besides memory.",
+            "cpu": "Its share of the processors, against 100 of others.",
+            "io": "Its weight at block devices, against 100 of others.",
+            "files": "Files that one process may have open.",
+            "inotify": "Instances of inotify, 64 where nothing is said.",
+        },
+    ),
+    "idmap": Element(
+        "A mount in which user N inside is user N of the host; any number.",
+        {"source": "The directory of the host that is mounted."},
+    ),
+    "addition": Element(
+        "What it may do beyond what all may, see `virtsec policy suggest`; any number.",
+        {
+            "object": "A type under SELinux, a label under Smack.",
+            "access": "Permissions, or Smack's letters, with blanks between them.",
+        },
+        {"kind": "The class of objects. Not under Smack."},
+    ),
+    "link": Element(
+        "What it may ask another container for, see `virtsec link`; any number.",
+        {"to": "The other container's name.", **_PORT},
+        _PORT_LABEL,
+    ),
+    "served": Element(
+        "A port that others have links to, on which it may listen; any number.", _PORT, _PORT_LABEL
+    ),
+    "exposed": Element(
+        "A TCP port of it that is one of the host's as well; any number.",
+        {"at": "The host's port.", "port": "Its own."},
+    ),
+    "egress": Element(
+        "Whom it may ask over the network. Not where it may ask all.",
+        {
+            "to": "`none` or `lan`.",
+            "port": "The host's end of its network interface, which is held to that.",
+        },
+    ),
+    "before": Element(
+        "The definition it had before it was adopted, which `virtsec release` gives back."
+    ),
 }
-_MIB = 2**20
-
-
-def memory(domain: etree._Element, name: str) -> int:
-    """MiB that it may take. Raises `BadInput`."""
-    node = domain.find("memory")
-    unit = "KiB" if node is None else node.get("unit", "KiB")
-    text = "" if node is None else (node.text or "").strip()
-    if not text.isdecimal() or unit not in _UNITS:
-        raise BadInput(f"The <memory> of {name} is not an amount: {text} {unit}.")
-    return int(text) * _UNITS[unit] // _MIB
-
-
-def vcpus(domain: etree._Element, name: str) -> int:
-    """Processors that it may keep busy. Raises `BadInput`."""
-    text = (domain.findtext("vcpu") or "1").strip()
-    if not text.isdecimal():
-        raise BadInput(f"The <vcpu> of {name} is not a number: {text}.")
-    return int(text)
-
-
-def network(domain: etree._Element, name: str) -> Network:
-    """The first interface that a `Network` can describe. Raises `BadInput`."""
-    for node in domain.iterfind("devices/interface"):
-        kind = node.get("type", "")
-        if kind not in {NetworkKind.NETWORK, NetworkKind.BRIDGE}:
-            continue
-        source = node.find("source")
-        try:
-            return Network(
-                kind=NetworkKind(kind),
-                source="" if source is None else source.get(kind, ""),
-                addresses=tuple(
-                    ip_interface(f"{ip.get('address')}/{ip.get('prefix')}")
-                    if ip.get("prefix")
-                    else ip_interface(ip.get("address", ""))
-                    for ip in node.iterfind("ip")
-                ),
-                gateway=next(
-                    (
-                        ip_address(route.get("gateway", ""))
-                        for route in node.iterfind("route")
-                        if route.get("address") in EVERYWHERE and route.get("prefix", "0") == "0"
-                    ),
-                    None,
-                ),
-            )
-        except ValueError as error:
-            raise BadInput(f"The <interface> of {name} has a bad address: {error}.") from None
-    return Network(kind=NetworkKind.NONE, source="")
-
-
-def mounts(domain: etree._Element, mapped: Collection[str]) -> tuple[Mount, ...]:
-    """Bind mounts beside the root; of the sources in `mapped` with the host's ids."""
-    found = []
-    for node in domain.iterfind("devices/filesystem[@type='mount']"):
-        source, target = node.find("source"), node.find("target")
-        if source is None or target is None or target.get("dir") in {None, "/"}:
-            continue
-        found.append(
-            Mount(
-                source=PurePosixPath(source.get("dir", "")),
-                target=PurePosixPath(target.get("dir", "")),
-                read_only=node.find("readonly") is not None,
-                idmap=source.get("dir") in mapped,
-            )
-        )
-    return tuple(found)
-
-
-def port(xml: str) -> str | None:
-    """What the host's end of a domain's network interface is to be called, if anything."""
-    target = parse(xml, "The domain").find("devices/interface/target")
-    return None if target is None else target.get("dev")

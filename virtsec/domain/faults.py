@@ -38,7 +38,9 @@ def translate(code: int | None, message: str, doing: str) -> VirtsecError:
         return LibvirtFailed(f"Could not {doing}: {sentence}")
     said = _printable(message).rstrip(".") or "no reason given"
     if code == HOOK_SCRIPT_FAILED:
-        return Refused(f"A hook of this host refused to {doing}: {said}.")
+        return Refused(
+            f"A hook of this host refused to {doing}: {said}.", "See /etc/libvirt/hooks."
+        )
     if code == NO_DOMAIN:
         return NotFound(f"Could not {doing}: there is no such domain.", "See `virtsec list --all`.")
     if code == NO_NETWORK:

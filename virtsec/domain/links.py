@@ -13,9 +13,9 @@ from virtsec.spec import AtPort, Egress, Links, Served, Traffic, Transport
 class Way(AtPort):
     """One container may ask another, which may answer: see `virtsec link`."""
 
-    source: str
-    target: str
-    port: int
+    source: str  #: who may ask
+    target: str  #: whom
+    port: int  #: where it listens
     protocol: Transport
 
 

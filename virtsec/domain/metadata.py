@@ -1,24 +1,7 @@
 """The part of a domain that is virtsec's own: what its other elements cannot say.
 
-A domain and this element in its `<metadata>` are the only database:
-
-    <virtsec:container xmlns:virtsec="urn:virtsec:container" version="1" kind="unprivileged">
-      <virtsec:label model="selinux" process="…" file="…" init="…"/>
-      <virtsec:ids start="1048576" count="65536"/>                  (absent when privileged)
-      <virtsec:root path="/var/lib/virtsec/vs1/rootfs" source="…"/> (source: where it came from)
-      <virtsec:base tree="../_bases/web/3/tree" scratch="yes"/>     (what it is a layer on)
-      <virtsec:init path="/sbin/init" policy="own"/>
-      <virtsec:controller path="/usr/libexec/virtsec/controller"/>
-      <virtsec:limits pids="4096" swap="512" cpu="100" io="100"/>   (swap in MiB)
-      <virtsec:addition object="http_cache_port_t" kind="tcp_socket" access="name_bind"/>
-                                            (any number; kind is absent under Smack)
-      <virtsec:link to="vs2" port="5432" protocol="tcp" label="postgresql_port_t"/>
-      <virtsec:served port="80" protocol="tcp" label="http_port_t"/>
-                                            (any number; label is absent under Smack)
-      <virtsec:before>&lt;domain …</virtsec:before>          (what `virtsec release` defines again)
-    </virtsec:container>
-
-The attribute `apart="category"` is there where categories alone keep it apart from others.
+A domain and this element in its `<metadata>` are the only database. What may be in it, and what it
+means, stands in `virtsec.domain.elements`; `docs/reference/metadata.md` shows one.
 
 The hook compares these with the rest of the domain. What it need not compare stands in libvirt's
 own elements alone (memory, vcpus, interface, mounts, arguments of init) and is read from there.
@@ -34,8 +17,9 @@ from pathlib import PurePosixPath
 
 from lxml import etree
 
-from virtsec.domain import elements
+from virtsec.domain import described
 from virtsec.domain.document import parse
+from virtsec.domain.elements import CONTAINER, ELEMENTS, Element
 from virtsec.domain.records import DomainRecord
 from virtsec.errors import BadInput
 from virtsec.names import check_name, check_port, port_of
@@ -60,10 +44,10 @@ from virtsec.spec import (
 
 #: The controller that virtsec's domains name as their `<emulator>`.
 CONTROLLER = PurePosixPath(start.CONTROLLER)
-TAG = f"{{{start.NAMESPACE}}}container"
-BASE = f"{{{start.NAMESPACE}}}base"
+_OURS = f"{{{start.NAMESPACE}}}"
+TAG = f"{_OURS}container"
 #: Holds the definition of an adopted domain as it was.
-BEFORE = f"{{{start.NAMESPACE}}}before"
+BEFORE = f"{_OURS}before"
 
 #: What of the limits libvirt has no word for, by field.
 _KEPT = {
@@ -174,37 +158,37 @@ def read(xml: str, autostart: bool = False) -> Container | None:
         return None
     name = domain.findtext("name") or ""
     reader = _Reader(name)
-    if reader.get(ours, "version") != start.VERSION:
+    reader.check(ours, CONTAINER)
+    if ours.get("version") != start.VERSION:
         raise reader.broken(f"is of version {ours.get('version')}, not {start.VERSION}")
-    kind = reader.get(ours, "kind")
+    reader.check_all(ours)
+    kind = ours.get("kind")
     if kind not in {"privileged", "unprivileged"}:
         raise reader.broken(f"has the unknown kind {kind!r}")
     ids = _ids(reader, ours, kind == "privileged")
-    label = reader.child(ours, "label")
-    root = reader.child(ours, "root")
-    init = reader.child(ours, "init")
+    label, root, init = (ours.find(f"{_OURS}{tag}") for tag in ("label", "root", "init"))
     try:
-        init_policy = InitPolicy(reader.get(init, "policy"))
+        init_policy = InitPolicy(init.get("policy"))
     except ValueError:
         raise reader.broken(f"has the unknown init policy {init.get('policy')!r}") from None
     try:
         apart_by = ApartBy(ours.get("apart", ApartBy.TYPE.value))
     except ValueError:
         raise reader.broken(
-            f"has the unknown word for what keeps it apart: {ours.get('apart')!r}"
+            f"says that it is kept apart by what is unknown: {ours.get('apart')!r}"
         ) from None
-    mapped = {node.get("source", "") for node in ours.iterfind(f"{{{start.NAMESPACE}}}idmap")}
+    mapped = {node.get("source", "") for node in ours.iterfind(f"{_OURS}idmap")}
     spec = ContainerSpec(
         name=name,
-        rootfs=PurePosixPath(reader.get(root, "path")),
+        rootfs=PurePosixPath(root.get("path")),
         source=root.get("source"),
         base=_base(reader, ours),
-        scratch=ours.find(f"{BASE}[@scratch='yes']") is not None,
+        scratch=ours.find(f"{_OURS}base[@scratch='yes']") is not None,
         privileged=kind == "privileged",
         limits=_limits(reader, domain, ours, name),
-        network=elements.network(domain, name),
-        mounts=elements.mounts(domain, mapped),
-        init=PurePosixPath(reader.get(init, "path")),
+        network=described.network(domain, name),
+        mounts=described.mounts(domain, mapped),
+        init=PurePosixPath(init.get("path")),
         init_args=tuple(node.text or "" for node in domain.iterfind("os/initarg")),
         init_policy=init_policy,
         apart_by=apart_by,
@@ -215,8 +199,8 @@ def read(xml: str, autostart: bool = False) -> Container | None:
         egress=_egress(reader, ours),
         exposed=tuple(_exposed(reader, ours)),
     )
-    labels = (reader.get(label, field) for field in ("model", "process", "file", "init"))
-    controller = PurePosixPath(reader.get(reader.child(ours, "controller"), "path"))
+    labels = (label.get(field) for field in ("model", "process", "file", "init"))
+    controller = PurePosixPath(ours.find(f"{_OURS}controller").get("path"))
     before = ours.findtext(BEFORE)
     return Container(spec, Identity(Label(*labels), ids), controller, before)
 
@@ -231,23 +215,29 @@ def readable(records: Iterable[DomainRecord]) -> Iterator[Container]:
 
 
 class _Reader:
-    """Attributes and children that must be there, or a `BadInput` that says which is not."""
+    """Holds the metadata against `ELEMENTS`; raises a `BadInput` that says what is missing."""
 
     def __init__(self, name: str) -> None:
         self._name = name
 
-    def get(self, node: etree._Element, attribute: str) -> str:
-        value: str | None = node.get(attribute)
-        if not value:
-            element = etree.QName(node).localname
-            raise self.broken(f"lacks the attribute {attribute!r} of <{element}>")
-        return value
+    def check(self, node: etree._Element, element: Element) -> None:
+        """Whether all attributes are there that must be."""
+        for attribute in element.must:
+            if not node.get(attribute):
+                tag = etree.QName(node).localname
+                raise self.broken(f"lacks the attribute {attribute!r} of <{tag}>")
 
-    def child(self, node: etree._Element, tag: str) -> etree._Element:
-        found = node.find(f"{{{start.NAMESPACE}}}{tag}")
-        if found is None:
-            raise self.broken(f"lacks <{tag}>")
-        return found
+    def check_all(self, ours: etree._Element) -> None:
+        """Whether all elements are there that must be, with their attributes."""
+        seen = set()
+        for node in ours.iterchildren(f"{_OURS}*"):
+            tag = etree.QName(node).localname
+            seen.add(tag)
+            if tag in ELEMENTS:
+                self.check(node, ELEMENTS[tag])
+        for tag, element in ELEMENTS.items():
+            if element.needed and tag not in seen:
+                raise self.broken(f"lacks <{tag}>")
 
     def broken(self, how: str) -> BadInput:
         return BadInput(
@@ -257,41 +247,41 @@ class _Reader:
 
 
 def _base(reader: _Reader, ours: etree._Element) -> Base | None:
-    node = ours.find(BASE)
+    node = ours.find(f"{_OURS}base")
     if node is None:
         return None
-    base = base_at(reader.get(node, "tree"))
+    base = base_at(node.get("tree"))
     if base is None:
-        raise reader.broken("names a base that is none")
+        raise reader.broken("names as its base what is none")
     return base
 
 
 def _egress(reader: _Reader, ours: etree._Element) -> Egress:
-    node = ours.find(f"{{{start.NAMESPACE}}}egress")
+    node = ours.find(f"{_OURS}egress")
     if node is None:
         return Egress.ALL
     try:
-        return Egress(reader.get(node, "to"))
+        return Egress(node.get("to"))
     except ValueError:
         raise reader.broken(f"has the unknown egress {node.get('to')!r}") from None
 
 
 def _exposed(reader: _Reader, ours: etree._Element) -> Iterator[Exposed]:
-    for node in ours.iterfind(f"{{{start.NAMESPACE}}}exposed"):
+    for node in ours.iterfind(f"{_OURS}exposed"):
         try:
-            yield Exposed(*(check_port(reader.get(node, each)) for each in ("at", "port")))
+            yield Exposed(*(check_port(node.get(each)) for each in ("at", "port")))
         except BadInput:
-            raise reader.broken("exposes a port that is none") from None
+            raise reader.broken("exposes a port that there is not") from None
 
 
 def _ids(reader: _Reader, ours: etree._Element, privileged: bool) -> IdRange | None:
-    node = ours.find(f"{{{start.NAMESPACE}}}ids")
+    node = ours.find(f"{_OURS}ids")
     if privileged != (node is None):
         raise reader.broken("says privileged but has <ids>" if privileged else "lacks <ids>")
     if node is None:
         return None
     try:
-        ids = IdRange(int(reader.get(node, "start")), int(reader.get(node, "count")))
+        ids = IdRange(int(node.get("start")), int(node.get("count")))
     except ValueError:
         raise reader.broken("has <ids> that are not numbers") from None
     if ids.start <= 0 or ids.count <= 0 or ids.stop > 2**32:
@@ -300,9 +290,9 @@ def _ids(reader: _Reader, ours: etree._Element, privileged: bool) -> IdRange | N
 
 
 def _additions(reader: _Reader, ours: etree._Element) -> Iterator[Addition]:
-    for node in ours.iterfind(f"{{{start.NAMESPACE}}}addition"):
-        access = tuple(reader.get(node, "access").split())
-        words = (reader.get(node, "object"), node.get("kind") or "", *access)
+    for node in ours.iterfind(f"{_OURS}addition"):
+        access = tuple(node.get("access").split())
+        words = (node.get("object"), node.get("kind") or "", *access)
         if not all(_WORD.fullmatch(word) for word in words):
             raise reader.broken(f"has an addition that is no rule: {' '.join(words)}")
         yield Addition(words[0], words[1], access)
@@ -314,42 +304,44 @@ def _port(end: Link | Served) -> dict[str, str]:
 
 
 def _links(reader: _Reader, ours: etree._Element) -> Iterator[Link]:
-    for node in ours.iterfind(f"{{{start.NAMESPACE}}}link"):
-        to = reader.get(node, "to")
+    for node in ours.iterfind(f"{_OURS}link"):
+        to = node.get("to")
         try:
-            yield Link(check_name(to), *_read_port(reader, node))
+            yield Link(check_name(to), *_read_port(node))
         except (BadInput, ValueError):
-            raise reader.broken(f"has a link that is none, to {to}") from None
+            raise reader.broken(f"has a link to {to} without a port that there is") from None
 
 
 def _served(reader: _Reader, ours: etree._Element) -> Iterator[Served]:
-    for node in ours.iterfind(f"{{{start.NAMESPACE}}}served"):
+    for node in ours.iterfind(f"{_OURS}served"):
         try:
-            yield Served(*_read_port(reader, node))
+            yield Served(*_read_port(node))
         except (BadInput, ValueError):
-            raise reader.broken("serves a port that is none") from None
+            raise reader.broken("serves a port that there is not") from None
 
 
-def _read_port(reader: _Reader, node: etree._Element) -> tuple[int, Transport, str]:
+def _read_port(node: etree._Element) -> tuple[int, Transport, str]:
     """Port, protocol and label; raises `BadInput` or `ValueError`."""
     label = node.get("label", "")
     if not _WORD.fullmatch(label):
         raise ValueError(label)
-    return check_port(reader.get(node, "port")), Transport(reader.get(node, "protocol")), label
+    return check_port(node.get("port")), Transport(node.get("protocol")), label
 
 
 def _limits(reader: _Reader, domain: etree._Element, ours: etree._Element, name: str) -> Limits:
-    node = ours.find(f"{{{start.NAMESPACE}}}limits")
+    node = ours.find(f"{_OURS}limits")
     texts = {field: node.get(word) for field, word in _KEPT.items()} if node is not None else {}
     numbers = {field: text.strip() for field, text in texts.items() if text}
     if wrong := [text for text in numbers.values() if not text.isdecimal()]:
         raise reader.broken(f"has a limit that is no number: {wrong[0]}")
     return Limits(
-        memory_mib=elements.memory(domain, name),
-        vcpus=elements.vcpus(domain, name),
+        memory_mib=described.memory(domain, name),
+        vcpus=described.vcpus(domain, name),
         **{field: int(text) for field, text in numbers.items()},
     )
 
 
 def _add(parent: etree._Element, tag: str, **attributes: str) -> None:
-    etree.SubElement(parent, f"{{{start.NAMESPACE}}}{tag}", attributes)
+    known = ELEMENTS[tag]
+    assert known.must.keys() <= attributes.keys() <= known.must.keys() | known.may.keys(), tag
+    etree.SubElement(parent, f"{_OURS}{tag}", attributes)

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from lxml import etree
 
-from virtsec.domain import capability, elements, metadata
+from virtsec.domain import capability, described, metadata
 from virtsec.domain.document import parse, serialise, template
 from virtsec.domain.limits import fill
 from virtsec.names import port_of
@@ -197,7 +197,7 @@ def _fill_interface(devices: etree._Element, spec: ContainerSpec) -> None:
             etree.Element(
                 "route",
                 family=f"ipv{gateway.version}",
-                address=elements.EVERYWHERE[gateway.version == 6],
+                address=described.EVERYWHERE[gateway.version == 6],
                 prefix="0",
                 gateway=str(gateway),
             )

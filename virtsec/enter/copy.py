@@ -38,7 +38,7 @@ def copy_in(target: Target, source: Path, path: str, user: str = "root") -> None
     Raises `NotFound` for a source that is not there, `Failed` when it could not be copied.
     """
     if not os.path.lexists(source):
-        raise NotFound(f"There is no {source}.")
+        raise NotFound(f"There is no {source}.", "Name a file or a directory that is there.")
     name = name_of(str(source))
     parent = source if name == CONTENTS else source.parent
     words = (*_PACK, "--directory", str(parent), "--", name)
@@ -63,7 +63,7 @@ def copy_out(target: Target, path: str, destination: Path, user: str = "root") -
     name = name_of(path)
     final = destination / name if destination.is_dir() and name != CONTENTS else destination
     if not final.parent.is_dir():
-        raise NotFound(f"There is no directory {final.parent}.")
+        raise NotFound(f"There is no directory {final.parent}.", "Make it first.")
     beside = Path(tempfile.mkdtemp(prefix=".virtsec-cp-", dir=final.parent))
     try:
         _receive(target, path, user, beside)
@@ -110,7 +110,10 @@ def _take_off_set_id(tree: Path) -> None:
 def _put(made: Path, final: Path) -> None:
     """Give what is complete its name; a file may replace a file."""
     if not os.path.lexists(made):
-        raise Failed(f"{final} was not copied: what came is called otherwise.")
+        raise Failed(
+            f"{final} was not copied: the container sent something of another name.",
+            "Look at what is there, by `virtsec shell`.",
+        )
     directory = made.is_dir() and not made.is_symlink()
     if os.path.lexists(final):
         file = made.is_file() and not made.is_symlink() and final.is_file()

@@ -74,7 +74,10 @@ class Relay:
         except ConnectionResetError:
             content, descriptors = b"", []
         if not content:
-            raise Failed("The container ended while the command ran.")
+            raise Failed(
+                "The container ended while the command ran.",
+                "Start it again, and see `virtsec logs`.",
+            )
         said = json.loads(content)
         if "failed" in said:
             raise Failed(f"The command was not run: {said['failed']}.")

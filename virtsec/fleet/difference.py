@@ -24,7 +24,7 @@ class When(StrEnum):
     """When a change is in force."""
 
     LIVE = "live"  #: at once, whether it runs or not
-    NEXT_START = "next start"
+    NEXT_START = "next start"  #: when it is started once more
     REBUILD = "rebuild"  #: in a container that is made anew; what is in its tree is lost
 
 
@@ -33,8 +33,8 @@ class Change:
     """One thing about a container that is to be otherwise."""
 
     field: str  #: of its spec, or of its limits
-    before: Any
-    after: Any
+    before: Any  #: as it is
+    after: Any  #: as the file asks
     when: When
 
 
@@ -44,8 +44,8 @@ class Difference:
 
     action: Action
     kind: str  #: "container" or "base"
-    name: str
-    changes: tuple[Change, ...] = ()
+    name: str  #: the container's or the base's
+    changes: tuple[Change, ...] = ()  #: of a container that is to be otherwise
     spec: ContainerSpec | None = None  #: what a container is to be
     source: str | None = None  #: what a base is made from
 

@@ -47,10 +47,13 @@ def load(path: Path) -> Document:
     try:
         size = path.stat().st_size
         if size > MOST_BYTES:
-            raise BadInput(f"{path} has {size} bytes; a fleet file has {MOST_BYTES} at most.")
+            raise BadInput(
+                f"{path} has {size} bytes; a fleet file has {MOST_BYTES} at most.",
+                "Say what is alike once, in a profile or by a count.",
+            )
         text = path.read_text("utf-8")
     except (OSError, ValueError) as error:
-        raise BadInput(f"{path} cannot be read: {error}.") from None
+        raise BadInput(f"{path} cannot be read: {error}.", "Name a fleet file.") from None
     return parse(text, path)
 
 
@@ -143,10 +146,10 @@ class _Builder:
         for key, value in node.value:
             line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode):
-                raise _wrong(self._path, line, "A key is a word.")
+                raise _wrong(self._path, line, "A key is a single word.")
             name = str(key.value)
             if name in found:
-                raise _wrong(self._path, line, f"{name} is there twice.")
+                raise _wrong(self._path, line, f"{name} is there twice.", "Keep one.")
             found[name] = self.build(value, (*place, name))
             self._lines[*place, name] = line
         return found

@@ -52,16 +52,24 @@ def wanted(document: Document) -> Fleet:
         place: Place = ("containers", at)
         for spec in _members(document, place, entry, pools):
             if spec.name in specs:
-                raise document.wrong(place, f"There are two containers called {spec.name}.")
+                raise document.wrong(
+                    place,
+                    f"There are two containers called {spec.name}.",
+                    "Call one of them otherwise.",
+                )
             for claim in _claims(spec):
                 if (other := owners.setdefault(claim, spec.name)) != spec.name:
                     raise document.wrong(
-                        place, f"{other} and {spec.name} would both have {claim[-1]}."
+                        place,
+                        f"{other} and {spec.name} would both have {claim[-1]}.",
+                        "Give one of them another.",
                     )
             specs[spec.name] = spec
             places[spec.name] = place
             if len(specs) > _MOST_CONTAINERS:
-                raise document.wrong(place, f"These are more than {_MOST_CONTAINERS} containers.")
+                raise document.wrong(
+                    place, f"These are more than {_MOST_CONTAINERS} containers.", "Ask for fewer."
+                )
     for at, entry in enumerate(data.get("links", ())):
         for name, link in _links(document, ("links", at), entry, specs):
             specs[name] = replace(specs[name], links=tuple(sorted({*specs[name].links, link})))
@@ -78,13 +86,16 @@ def _members(
     data = document.data
     profiles, profile = data.get("profiles", {}), entry.get("profile")
     if profile is not None and profile not in profiles:
-        raise document.wrong((*place, "profile"), f"There is no profile {profile}.")
+        raise document.wrong(
+            (*place, "profile"), f"There is no profile {profile}.", "Put it under profiles."
+        )
     settings = _inherited(data.get("defaults", {}), profiles.get(profile, {}), entry)
     pattern, count = entry["name"], entry.get("count")
     if (count is not None) != (NUMBER in pattern):
         raise document.wrong(
             (*place, "name"),
             f"A name has {NUMBER} in it where there is a count, and nowhere else.",
+            f"Write such as web-{NUMBER} with a count, and such as db without.",
         )
     for number in range(1, (count or 1) + 1):
         name = pattern.replace(NUMBER, str(number))
@@ -114,10 +125,12 @@ def _addresses(
     if pool is None:
         return list(entry.get("address", ()))
     if pool not in pools:
-        raise document.wrong((*place, "pool"), f"There is no pool {pool}.")
+        raise document.wrong((*place, "pool"), f"There is no pool {pool}.", "Put it under pools.")
     following = next(pools[pool], None)
     if following is None:
-        raise document.wrong((*place, "pool"), f"The pool {pool} has no address for {name}.")
+        raise document.wrong(
+            (*place, "pool"), f"The pool {pool} has no address left for {name}.", "Make it larger."
+        )
     return [str(following)]
 
 
@@ -179,18 +192,26 @@ def _links(
     """The links that one entry asks for, with the names of those that may ask."""
     to = entry["to"]
     if to not in specs:
-        raise document.wrong((*place, "to"), f"There is no container {to} in this file.")
+        raise document.wrong(
+            (*place, "to"),
+            f"There is no container {to} in this file.",
+            "Name one of its containers.",
+        )
     link: Link = _at(document, (*place, "port"), words.link, to, str(entry["port"]))
     sources = [name for name in specs if fnmatchcase(name, entry["from"]) and name != to]
     if not sources:
         raise document.wrong(
-            (*place, "from"), f"No container in this file is called {entry['from']}."
+            (*place, "from"),
+            f"No other container in this file is called {entry['from']}.",
+            "Name one, or such as web-*.",
         )
     for name in sources:
         networks = [specs[each].network for each in (name, to)]
         alike = len({(each.kind, each.source) for each in networks}) == 1
         if not alike or networks[0].kind is NetworkKind.NONE:
-            raise document.wrong(place, f"{name} and {to} are not on one network.")
+            raise document.wrong(
+                place, f"{name} and {to} are not on one network.", "Give both the same."
+            )
         yield name, link
 
 

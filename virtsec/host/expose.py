@@ -115,7 +115,7 @@ class Expose:
     def describe(self) -> str:
         """See `Step.describe`."""
         ports = ", ".join(map(str, self.after.exposed)) if self.after else ""
-        return f"expose of {self.name}: {ports or 'nothing'}"
+        return f"expose {ports or 'no port'} of {self.name}"
 
     def apply(self, host: Host) -> None:
         """See `Step.apply`."""

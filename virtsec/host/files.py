@@ -161,7 +161,10 @@ class RemoveFile:
         try:
             self.target.unlink(missing_ok=True)
         except OSError as error:
-            raise Failed(f"{self.target} could not be removed: {error.strerror}.") from error
+            raise Failed(
+                f"{self.target} could not be removed: {error.strerror}.",
+                "Mend that, then run the command again.",
+            ) from error
 
     def undo(self, host: Host) -> None:
         """See `Step.undo`."""

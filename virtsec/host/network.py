@@ -292,4 +292,7 @@ class SetForwarding:
             if self.switch.read_text() != wanted:
                 self.switch.write_text(wanted)
         except OSError as error:
-            raise Failed(f"{self.switch} could not be written: {error.strerror}.") from error
+            raise Failed(
+                f"{self.switch} could not be written: {error.strerror}.",
+                "Mend that, then run `virtsec setup` again.",
+            ) from error

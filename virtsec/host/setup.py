@@ -51,9 +51,9 @@ _DIRECTORY = 0o755
 class SetupResult:
     """What setup did, or with `dry_run` would do."""
 
-    removed: bool  #: `--remove`
-    dry_run: bool
-    steps: tuple[Step, ...]  #: none: nothing was left to do
+    removed: bool  #: what setup does was undone, as `--remove` asks for
+    dry_run: bool  #: nothing was changed
+    steps: tuple[Step, ...]  #: what was changed; none where nothing was left to do
     kept: tuple[Path, ...] = ()  #: directories that could not go: something is in them
 
 

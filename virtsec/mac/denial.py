@@ -29,8 +29,8 @@ class Weighed:
     breaks: str  #: why it is never made: the promise it would break; empty when it can be made
     instead: str  #: what to do instead, where it is never made
     times: int  #: refusals it would have allowed
-    programs: tuple[str, ...]
-    things: tuple[str, ...]
+    programs: tuple[str, ...]  #: what tried it
+    things: tuple[str, ...]  #: what they tried it on, such as paths and ports
 
 
 def grouped(denials: Iterable[Denial]) -> dict[tuple[str, str], list[Denial]]:

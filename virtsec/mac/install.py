@@ -39,7 +39,10 @@ def failing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise PolicyFailed(f"{path} could not be written: {error.strerror}.") from error
+        raise PolicyFailed(
+            f"{path} could not be written: {error.strerror}.",
+            "Mend that, then run the command again.",
+        ) from error
 
 
 def read(path: Path) -> str | None:

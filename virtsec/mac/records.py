@@ -90,5 +90,7 @@ def _lines(*words: str) -> list[str]:
     )
     # With --grep, 1 says that nothing was found, as of grep.
     if done.returncode and done.stderr:
-        raise Failed(f"The journal could not be read: {done.stderr.strip()}")
+        raise Failed(
+            f"The journal could not be read: {done.stderr.strip()}", "See `journalctl --boot`."
+        )
     return done.stdout.splitlines()

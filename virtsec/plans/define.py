@@ -121,7 +121,9 @@ def plan_from_xml(xml: str, facts: HostFacts, mac: MacModule) -> DefinePlan:
     Roots(taken.roots).check(spec.rootfs)
     ids = container.identity.ids
     if ids is not None and any(ids.overlaps(each) for each in taken.ids):
-        raise BadInput(f"{name} would have ids that another domain has.", "Give it others.")
+        raise BadInput(
+            f"{name} would have ids that another domain has.", "Give it others in its <idmap>."
+        )
     policy = policy_of(container, mac)
     steps: tuple[Step, ...] = (
         LoadPolicy(policy),

@@ -75,7 +75,7 @@ class Roots:
         root = above or self._above.get(rootfs)
         if root is not None:
             raise Refused(
-                f"{rootfs} and the root of {self._at[root]}, {root}, lie in each other.",
+                f"{rootfs} and the root of {self._at[root]}, {root}: one is within the other.",
                 "Choose another --rootfs.",
             )
 
@@ -94,7 +94,9 @@ def on_network(spec: ContainerSpec, facts: HostFacts, taken: Mapping[Place, str]
     for address in network.addresses:
         owner = taken.get((network.kind.value, network.source, address.ip))
         if owner is not None:
-            raise BadInput(f"{owner} has the address {address.ip} already.", "Choose another.")
+            raise BadInput(
+                f"{owner} has the address {address.ip} already.", "Choose another address."
+            )
     if network.kind is NetworkKind.BRIDGE:
         if network.source not in facts.bridges:
             raise NotFound(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from virtsec.domain.checks import check_spec
-from virtsec.domain.elements import port
+from virtsec.domain.described import port
 from virtsec.domain.links import traffic_of, with_links
 from virtsec.domain.metadata import Container
 from virtsec.domain.records import DomainRecord
@@ -110,5 +110,5 @@ def check_exposed_apart(spec: ContainerSpec, others: Sequence[Container]) -> Non
                 each.at == exposed.at for each in other.spec.exposed
             ):
                 raise BadInput(
-                    f"{other.name} is exposed at port {exposed.at} already.", "Choose another."
+                    f"{other.name} is exposed at port {exposed.at} already.", "Choose another port."
                 )

@@ -78,7 +78,9 @@ def opened_archive(path: Path) -> Iterator[Feed]:
     except FileNotFoundError:
         raise NotFound(f"There is no {path}.", "Name a directory or a tar archive.") from None
     except OSError as error:
-        raise BadInput(f"{path} cannot be read: {os.strerror(error.errno or 0)}.") from error
+        raise BadInput(
+            f"{path} cannot be read: {os.strerror(error.errno or 0)}.", "Name another."
+        ) from error
     try:
         wrong = BadInput(
             f"{path} is neither a directory nor a tar archive (plain, gzip, xz or zstd).",
@@ -96,7 +98,7 @@ def opened_archive(path: Path) -> Iterator[Feed]:
         if not Path(compression.path).exists():
             raise HostNotReady(
                 f"{path} is compressed and this host has no {compression.path}.",
-                f"Install it with 'apt install {compression.package}'.",
+                f"Install it with `apt install {compression.package}`.",
             )
         words = (compression.path, "--decompress", "--stdout")
         with program(words, descriptor, nobody=True) as feed:

@@ -119,7 +119,7 @@ def check_suite(source: str) -> list[str]:
         if not Path(path).exists():
             raise HostNotReady(
                 f"Building Debian takes {path}, which this host does not have.",
-                f"Install it with 'apt install {package}'.",
+                f"Install it with `apt install {package}`.",
             )
     lines = sources(_targets(), host_release(), suite)
     if not lines:

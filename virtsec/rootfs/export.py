@@ -49,7 +49,7 @@ def check_target(path: Path) -> Compression | None:
     if compression is not None and not Path(compression.path).exists():
         raise HostNotReady(
             f"This host has no {compression.path}.",
-            f"Install it with 'apt install {compression.package}'.",
+            f"Install it with `apt install {compression.package}`.",
         )
     return compression
 

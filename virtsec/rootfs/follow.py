@@ -64,7 +64,7 @@ class CarryChanges:
             except ForeignId as error:
                 raise RootfsFailed(
                     f"Something in {self.rootfs} belongs to {error.identity}, an id of nobody's.",
-                    "Run `virtsec label`.",
+                    "Put it right with `virtsec label NAME`.",
                 ) from None
 
     def undo(self, host: Host) -> None:
@@ -81,7 +81,7 @@ class TakePlace:
 
     def describe(self) -> str:
         """See `Step.describe`."""
-        return f"have {self.target} be {self.rootfs}"
+        return f"put {self.target} in the place of {self.rootfs}"
 
     def apply(self, host: Host) -> None:  # noqa: ARG002 - the protocol's
         """See `Step.apply`."""

@@ -67,7 +67,7 @@ def read_journal(rootfs: PurePosixPath, query: Query, write: Callable[[str], Non
                     write(decoder.decode(data))
                 failed = feed.failure()
         except FileNotFoundError:
-            raise HostNotReady(f"There is no {JOURNALCTL}.", "It is part of systemd.") from None
+            raise HostNotReady(f"There is no {JOURNALCTL}.", "Run `apt install systemd`.") from None
         if failed is not None:
             raise BadInput(f"journalctl says: {failed.rstrip('.')}.", "See journalctl(1).")
         return left_out

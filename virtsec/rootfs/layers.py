@@ -119,7 +119,10 @@ class LayTree:
         with explained("make", self.rootfs):
             if os.path.lexists(self.rootfs) and not unfinished.is_unfinished(self.rootfs):
                 if base_of(self.rootfs) != self.base:
-                    raise Refused(f"{self.rootfs} is there already.", "Remove it, or use it.")
+                    raise Refused(
+                        f"{self.rootfs} is there already.",
+                        "Remove it, or name another place with --rootfs.",
+                    )
             else:
                 self._remove(host)
                 for each in ("rootfs", "work"):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
 
+from docs.generate import documents, records
 from tests.unit.cli.library import LABEL, Library, Said
 
 Virtsec = Callable[..., Said]
@@ -38,6 +40,32 @@ def test_info(virtsec: Virtsec) -> None:
     assert document["label"]["file"] == LABEL.file
     assert document["ids"] == {"start": 1048576, "count": 65536}
     assert document["source"] is None
+
+
+@pytest.mark.parametrize(
+    ("words", "within"),
+    [
+        (("define", "vs1"), ()),
+        (("define --dry-run", "vs1"), ()),
+        (("info", "vs1"), ()),
+        (("list",), ("containers", 0)),
+        (("start", "vs1"), ("results", 0)),
+        (("shutdown", "vs1"), ("results", 0)),
+        (("undefine", "vs1"), ("results", 0)),
+        (("label", "vs1"), ("results", 0)),
+    ],
+    ids=lambda each: each[0] if each else "",
+)
+def test_a_document_has_the_keys_that_the_reference_shows(
+    virtsec: Virtsec, words: tuple[str, ...], within: tuple[str | int, ...]
+) -> None:
+    said = documents.documents()[words[0]]
+    (record,) = {record for name, record in documents.named().items() if f"`{name}`" in said}
+    document = virtsec(*" ".join(words).split(), "--json").json
+    outside = set(re.findall(r'"(\w+)"', said)) if not within else set()
+    for key in within:
+        document = document[key]
+    assert set(document) == {field.name for field in records.fields(record)} | outside
 
 
 def test_define(virtsec: Virtsec) -> None:

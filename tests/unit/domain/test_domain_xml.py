@@ -12,6 +12,7 @@ from lxml import etree
 from tests.unit.domain.specs import samples_of_any_kind
 from tests.unit.samples import GOLDEN, SAMPLES, Sample, sample
 from virtsec.domain import capability, metadata
+from virtsec.domain.elements import ELEMENTS
 from virtsec.domain.verdict import differences
 from virtsec.errors import BadInput
 from virtsec.runtime.checks import KEEP
@@ -112,6 +113,18 @@ def test_broken_metadata_is_told_by_its_element(old: str, new: str, named: str) 
     with pytest.raises(BadInput) as error:
         metadata.read(xml.replace(old, new))
     assert named in error.value.sentence
+
+
+@pytest.mark.parametrize("name", ["full", "layer"])
+def test_every_attribute_that_must_be_there_is_missed_by_its_name(name: str) -> None:
+    ours = etree.fromstring(SAMPLES[name].xml).find(f"metadata/{metadata.TAG}")
+    for at, node in enumerate(ours):
+        tag = etree.QName(node).localname
+        for attribute in ELEMENTS[tag].must:
+            domain = etree.fromstring(SAMPLES[name].xml)
+            del domain.find(f"metadata/{metadata.TAG}")[at].attrib[attribute]
+            with pytest.raises(BadInput, match=f"lacks the attribute '{attribute}' of <{tag}>"):
+                metadata.read(etree.tostring(domain, encoding="unicode"))
 
 
 def test_metadata_without_ids_is_not_read_as_privileged() -> None:

@@ -51,7 +51,7 @@ def test_a_plain_word_is_what_it_looks_like(text: str, value: object) -> None:
         ("a: 1\nb: 2\na: 3\n", 3, "a is there twice"),
         ("a: [1\nb: 2\n", 2, "This is no YAML"),
         ("a:\n\t- x\n", 2, "This is no YAML"),
-        ("? [a]\n: b\n", 1, "A key is a word"),
+        ("? [a]\n: b\n", 1, "A key is a single word"),
         ("a: " + "[" * 50 + "]" * 50, 1, "nests more than"),
         ("[" * 100_000, 1, "nests more than"),
         ("a: 1\n---\nb: 2\n", 2, "This is no YAML"),

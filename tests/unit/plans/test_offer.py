@@ -26,9 +26,9 @@ def test_each_gets_a_label_and_ids_that_nobody_has() -> None:
     ("second", "sentence"),
     [
         (spec("vs2"), "a domain vs2 already"),
-        (spec("vs3", rootfs=PurePosixPath("/srv/of/vs2")), "lie in each other"),
-        (spec("vs3", rootfs=PurePosixPath("/srv/of/vs2/deep/er")), "lie in each other"),
-        (spec("vs3", rootfs=PurePosixPath("/srv/of")), "lie in each other"),
+        (spec("vs3", rootfs=PurePosixPath("/srv/of/vs2")), "one is within the other"),
+        (spec("vs3", rootfs=PurePosixPath("/srv/of/vs2/deep/er")), "one is within the other"),
+        (spec("vs3", rootfs=PurePosixPath("/srv/of")), "one is within the other"),
         (spec("vs3", network=at("192.168.122.12/24")), "vs2 has the address"),
     ],
 )

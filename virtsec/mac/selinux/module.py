@@ -242,7 +242,7 @@ class SELinux:
         if done.returncode != 0:
             raise Failed(
                 f"{', '.join(there)} could not be labelled: {done.stderr.strip()}",
-                "Run 'virtsec setup' again.",
+                "Run `virtsec setup` again.",
             )
 
     def setup_steps(self, traffic: Traffic) -> Sequence[Step]:

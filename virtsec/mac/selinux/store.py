@@ -29,7 +29,8 @@ def policy_type() -> str:
         lines = CONFIG.read_text().splitlines()
     except OSError as error:
         raise HostNotReady(
-            f"{CONFIG} cannot be read ({error.strerror}).", "Install a SELinux policy."
+            f"{CONFIG} cannot be read ({error.strerror}).",
+            "Install one, such as by `apt install selinux-policy-default`.",
         ) from error
     for line in lines:
         key, _, value = line.partition("=")
@@ -81,7 +82,7 @@ def change(install: Mapping[str, str], remove: Collection[str]) -> None:
     if done.returncode != 0:
         raise PolicyFailed(
             f"The policy was not loaded: {_reason(done.stderr)}",
-            "The store is unchanged; 'semodule -B' tells whether it is sound on its own.",
+            "The store is unchanged; `semodule -B` tells whether it is sound on its own.",
         )
 
 

@@ -229,7 +229,9 @@ class Smack:
                 self._kernel.load(rule)
             for rule in rules:
                 if not self._kernel.allows(rule):
-                    raise PolicyFailed(f"The kernel did not take the rule '{rule}'.")
+                    raise PolicyFailed(
+                        f"The kernel did not take the rule '{rule}'.", "See `dmesg`."
+                    )
             for letter in "wa":
                 if self._kernel.allows(Rule(policy.name, FLOOR, letter)):
                     raise PolicyFailed(

@@ -32,7 +32,10 @@ _ACCESS = re.compile(r"-|[rwxatl]+")
 def check_label(label: str) -> str:
     """Return `label`, or raise `BadInput` when the kernel would cut or refuse it."""
     if label.startswith("-") or len(label) > MAX_LABEL or not _LABEL.fullmatch(label):
-        raise BadInput(f"{label!r} is not a Smack label.", "See Smack.rst on labels.")
+        raise BadInput(
+            f"{label!r} is not a Smack label.",
+            "Use letters, digits, dots, hyphens and underscores, and a letter first.",
+        )
     return label
 
 
@@ -66,7 +69,9 @@ def parse(text: str, source: str) -> list[Rule]:
         if not words or words[0].startswith("#"):
             continue
         if len(words) != 3:
-            raise BadInput(f"Line {number} of {source} is not 'SUBJECT OBJECT ACCESS'.")
+            raise BadInput(
+                f"Line {number} of {source} is not 'SUBJECT OBJECT ACCESS'.", "Write all three."
+            )
         try:
             rules.append(Rule(*words))
         except BadInput as error:

@@ -139,7 +139,7 @@ class LoadBase:
                 self.place.smackfs.load(rule)
             self.place.smackfs.label_hosts(policy.text("virtsec.netlabel").strip())
         if missing := missing_rules(self.place):
-            raise PolicyFailed(f"The kernel did not take the rule '{missing[0]}'.")
+            raise PolicyFailed(f"The kernel did not take the rule '{missing[0]}'.", "See `dmesg`.")
 
     def undo(self, host: Host) -> None:
         """See `Step.undo`."""

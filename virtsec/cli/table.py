@@ -1,0 +1,44 @@
+"""Tables, and what takes their place where a terminal is too narrow for one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from virtsec.cli.output import Output, clean
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+#: How much of its words' width a table may lack: more, and what is in it is cut to bits.
+_FOLDED = 0.25
+_ENDLESS = 10_000
+
+
+def empty(titles: Sequence[str]) -> Table:
+    """A table without rows."""
+    from rich.table import Table  # noqa: PLC0415  (slow to import)
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for title in titles:
+        table.add_column(title, overflow="fold")
+    return table
+
+
+def show(output: Output, titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A line for each row; where that is too long, one for each of its cells."""
+    from rich.text import Text  # noqa: PLC0415  (slow to import)
+
+    cells = [[clean(str(cell)) for cell in row] for row in rows]
+    table = empty(titles)
+    for row in cells:
+        table.add_row(*map(Text, row))
+    console = output.console()
+    needed = console.measure(table, options=console.options.update(width=_ENDLESS)).minimum
+    if console.width >= needed * (1 - _FOLDED):
+        output.render(table)
+        return
+    for first, *others in cells:
+        output.say(first)
+        for title, cell in zip(titles[1:], others, strict=True):
+            output.say(f"  {title}: {cell}")
