@@ -39,6 +39,12 @@ def test_every_group_of_attacks_is_a_promise_and_every_promise_is_attacked() -> 
     assert list(promises()) == [group.name for group in GROUPS]
 
 
+@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md"])
+def test_the_number_of_attacks_is_the_one_there_is(name: str) -> None:
+    text = (TREE / name).read_text("utf-8")
+    assert re.findall(r"(\d+) (?:ways|attacks)", text) == [str(len(PROBES))]
+
+
 @pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
 def test_a_promise_names_all_of_its_attacks_and_no_other(group: object) -> None:
     name, own = group.name, {probe.id for probe in group}  # type: ignore[attr-defined]
