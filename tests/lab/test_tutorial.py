@@ -58,7 +58,9 @@ def printed(typed: Typed) -> str:
 
 @pytest.mark.usefixtures("fresh")
 def test_every_command_prints_what_the_tutorial_says(lsm: Lsm) -> None:
+    unlike = []
     for typed in section(DOCUMENT.read_text("utf-8"), TITLES[lsm]):
-        said = printed(typed)
-        unlike = difference(typed.output, said)
-        assert not unlike, f"line {typed.line}: {typed.command}\n{unlike}"
+        differs = difference(typed.output, printed(typed))
+        if differs:
+            unlike.append(f"line {typed.line}: {typed.command}\n{differs}")
+    assert not unlike, "\n\n".join(unlike)
