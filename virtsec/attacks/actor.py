@@ -57,7 +57,7 @@ def take_on(part: Part) -> None:
     defences = {Defence(each) for each in part.defences}
     init = os.pidfd_open(part.init)
     if confinement.started(part.init) != part.started:
-        raise Failed("it has stopped", "Start it again.")
+        raise Failed("It has stopped.", "Start it again.")
     state = confinement.read_state(part.init)
     flags = confinement.to_enter(part.init)
     user = flags & confinement.NAMESPACES["user"]

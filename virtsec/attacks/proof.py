@@ -120,7 +120,8 @@ class Actor:
             )
         said = json.loads(content)
         if "stopped" in said:
-            raise Failed(f"{self._name} could not be attacked: {said['stopped']}.")
+            why = str(said["stopped"]).removesuffix(".")
+            raise Failed(f"{self._name} could not be attacked: {why}.")
         return said, descriptors
 
 
