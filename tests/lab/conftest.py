@@ -6,8 +6,9 @@ here. This file is used on both sides; which one it is on, it knows by LAB_REPOR
 Every test runs once for each module, under the name ``test_x[selinux]`` or ``test_x[smack]``, and
 may ask for the fixture ``lsm``. Marked ``selinux`` or ``smack`` it runs under that one only, marked
 ``apparmor`` or ``none`` (no module) under those only, where virtsec is installed and not set up.
-Marked ``after_reboot`` or ``after_reset`` it runs last, after the guest has been restarted. Marked
-``stress`` it runs with ``--stress`` only.
+Marked ``once`` it guards what no module has a hand in: where tests run under several modules, it
+runs under one. Marked ``after_reboot`` or ``after_reset`` it runs last, after the guest has been
+restarted. Marked ``stress`` it runs with ``--stress`` only.
 
 The host collects tests too, but never runs what they are made of. Where it lacks a module that
 only the guest has (libvirt, setools, ...), the import gives a stand-in.
@@ -34,6 +35,7 @@ MARKERS = (
     "smack: runs under Smack only",
     "apparmor: runs under AppArmor, which virtsec does not confine by",
     "none: runs where there is no security module",
+    "once: no module has a hand in it; where tests run under several, it runs under Smack",
     "after_reboot: runs last, when the guest has been rebooted",
     "after_reset: runs last of all, when the guest has lost power and was started again",
     "stress: takes long, and runs only with --stress, and then no other does",
@@ -83,6 +85,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Take out tests that are for another security module, or take long, than those wanted."""
     wanted = chosen(config)
+    twice = {Lsm.SELINUX, Lsm.SMACK} <= set(wanted)
     out = []
     for item in items:
         callspec = getattr(item, "callspec", None)
@@ -90,7 +93,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if lsm is None:
             continue
         long = item.get_closest_marker("stress") is not None
-        if lsm not in wanted or (not INSIDE and long is not config.getoption("--stress")):
+        # Under Smack a policy is loaded in no time: it is the one that is quicker.
+        again = twice and lsm is Lsm.SELINUX and item.get_closest_marker("once") is not None
+        if lsm not in wanted or again or (not INSIDE and long is not config.getoption("--stress")):
             out.append(item)
     if out:
         config.hook.pytest_deselected(items=out)
