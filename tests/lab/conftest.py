@@ -15,10 +15,15 @@ only the guest has (libvirt, setools, ...), the import gives a stand-in.
 """
 
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import pytest
 from demo.containers import ATTACK_MOUNTS, Container, Small, load_policies, prepare
+from drawn import Chance
 from machine.inside.reporter import Reporter
 from machine.missing import stand_in
 from machine.outside import Outside
@@ -28,6 +33,8 @@ from machine.qemu import Lsm
 DEFINED = {name: name == "vs3" for name in ("vs1", "vs2", "vs3", "small", "patient", "twin")}
 #: Those that the fixture of this name leads to.
 LED_TO = {"twin": ("triplet", "again")}
+#: The property of a report that says what was counted.
+COUNTED = "counted"
 INSIDE = "LAB_REPORT_FD" in os.environ
 
 MARKERS = (
@@ -51,6 +58,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="the security modules to run tests/lab under",
     )
     parser.addoption("--stress", action="store_true", help="what takes long, and nothing else")
+    parser.addoption("--seed", type=int, default=0, help="what is drawn by chance, again")
     parser.addoption("--no-setup", action="store_true", help="virtsec is installed, not set up")
     parser.addoption("--wheel", type=Path, help="install this one, not the checkout's")
 
@@ -100,6 +108,33 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if out:
         config.hook.pytest_deselected(items=out)
         items[:] = [item for item in items if item not in out]
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say what tests counted: how often something was tried, of how many, and by which seed."""
+    reports = [each for kind in terminalreporter.stats.values() for each in kind]
+    lines = [
+        f"{report.nodeid.split('::')[-1]}: {value}"
+        for report in reports
+        for name, value in getattr(report, "user_properties", ())
+        if name == COUNTED and report.when == "call"
+    ]
+    if lines:
+        terminalreporter.section(f"counted (--seed {terminalreporter.config.getoption('--seed')})")
+        for line in lines:
+            terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def chance(request: pytest.FixtureRequest) -> Chance:
+    """Return what a test draws by, the same for the same seed."""
+    return Chance(Random(f"{request.config.getoption('--seed')} {request.node.nodeid}"))
+
+
+@pytest.fixture
+def counted(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Return what a test says by how often it tried, for the end of the run."""
+    return partial(record_property, COUNTED)
 
 
 @pytest.fixture(scope="session", autouse=True)

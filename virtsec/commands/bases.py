@@ -116,7 +116,7 @@ def refresh(name: str, source: str, host: Host, watch: Watcher | None = None) ->
     with host_lock(host.progress):
         before = newest(name)
         made = _make(Base(name, before.generation + 1), source, host, watch)
-        idle = [each for each in _generations(name)[:-1] if not _users(each)]
+        idle = [each for each in _begun(name) if each.generation != made.generation and not _users(each)]
         execute([RemoveBase(each) for each in idle], host, watch)
     return replace(made, removed=tuple(each.generation for each in idle))
 
@@ -155,8 +155,9 @@ def _described(base: Base) -> Generation:
 def remove(name: str, host: Host, watch: Watcher | None = None) -> Removed:
     """Remove a base. Raises `NotFound`, and `Refused` while a container is on it."""
     with host_lock(host.progress):
-        newest(name)
-        bases = _generations(name)
+        bases = _begun(name)
+        if not bases:
+            newest(name)
         users = [user for base in bases for user in _users(base)]
         if users:
             raise Refused(
@@ -180,10 +181,18 @@ def _make(base: Base, source: str, host: Host, watch: Watcher | None) -> Made:
     return Made(base.name, base.generation, tree)
 
 
+def _begun(name: str) -> list[Base]:
+    """All of a base, the newest last: those that are whole, and what of one was cut off."""
+    check_name(name)
+    numbers = sorted(int(each) for each in _listed(BASES / name) if each.isdecimal())
+    if not numbers and Path(BASES / name).is_dir():
+        numbers = [1]
+    return [Base(name, number) for number in numbers]
+
+
 def _generations(name: str) -> list[Base]:
     """Those that are whole, the newest last."""
-    numbers = sorted(int(each) for each in _listed(BASES / name) if each.isdecimal())
-    trees = [(each, tree_of(each)) for each in (Base(name, number) for number in numbers)]
+    trees = [(each, tree_of(each)) for each in _begun(name)]
     return [each for each, tree in trees if Path(tree).is_dir() and not is_unfinished(tree)]
 
 
