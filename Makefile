@@ -2,8 +2,8 @@
 # tests/lab/README.md says what the laboratory is and what its options mean.
 
 # Which security modules `make test` runs the laboratory's tests under: selinux, smack, apparmor, none
-# or all, each in a guest of its own, side by side. One unless told otherwise: both take 76 minutes on
-# two processors with everything cached.
+# or all, each in guests of its own, side by side. One unless told otherwise: both take more than an
+# hour on two processors with everything cached.
 LSMS ?= selinux
 
 # Options of test, demo, lab and shell.

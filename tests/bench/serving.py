@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.paired import Row, seconds
 from bench.programs import runs
-from demo.containers import KEYED, Container, prepare
+from demo.containers import KEYED, Container, let_controls_start, prepare
 from demo.shell import run, virsh
 
 OURS, THEIRS = "192.168.122.31", "192.168.122.32"
@@ -35,8 +35,9 @@ def serving() -> Iterator[Row]:
     ours.define("--address", f"{OURS}/24")
     PLAIN_TREE.mkdir()
     run("tar", "-xpf", str(KEYED), "-C", str(PLAIN_TREE))
-    run("sh", "-c", SHIFT, "sh", str(PLAIN_TREE))
+    run("bash", "-c", SHIFT, "bash", str(PLAIN_TREE))
     run("chcon", "-R", "system_u:object_r:container_file_t:s0", str(PLAIN_TREE), check=False)
+    let_controls_start()
     virsh("define", "/dev/stdin", stdin=PLAIN)
     start: dict[str, list[float]] = {"bench": [], "plain": []}
     pages: dict[str, list[float]] = {"bench": [], "plain": []}

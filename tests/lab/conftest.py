@@ -7,17 +7,23 @@ Every test runs once for each module, under the name ``test_x[selinux]`` or ``te
 may ask for the fixture ``lsm``. Marked ``selinux`` or ``smack`` it runs under that one only, marked
 ``apparmor`` or ``none`` (no module) under those only, where virtsec is installed and not set up.
 Marked ``bare`` it runs in a guest of its own that has nothing of virtsec's but its packages, in
-``/root/lab``. Marked ``after_reboot`` or ``after_reset`` it runs last, after the guest has been
-restarted. Marked ``stress`` it runs with ``--stress`` only.
+``/root/lab``. Marked ``once`` it guards what no module has a hand in: where tests run under several
+modules, it runs under one. Marked ``after_reboot`` or ``after_reset`` it runs last, after the guest
+has been restarted. Marked ``stress`` it runs with ``--stress`` only.
 
 The host collects tests too, but never runs what they are made of. Where it lacks a module that
 only the guest has (libvirt, setools, ...), the import gives a stand-in.
 """
 
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import pytest
+from drawn import Chance
 from machine.inside.reporter import Reporter
 from machine.missing import stand_in
 from machine.outside import Outside
@@ -39,6 +45,8 @@ from demo.containers import (  # noqa: E402  (imports virtsec)
 DEFINED = {name: name == "vs3" for name in ("vs1", "vs2", "vs3", "small", "patient", "twin")}
 #: Those that the fixture of this name leads to.
 LED_TO = {"twin": ("triplet", "again")}
+#: The property of a report that says what was counted.
+COUNTED = "counted"
 
 MARKERS = (
     "selinux: runs under SELinux only",
@@ -46,6 +54,7 @@ MARKERS = (
     "apparmor: runs under AppArmor, which virtsec does not confine by",
     "none: runs where there is no security module",
     "bare: runs in a guest of its own that has nothing of virtsec's but its packages",
+    "once: no module has a hand in it; where tests run under several, it runs under Smack",
     "after_reboot: runs last, when the guest has been rebooted",
     "after_reset: runs last of all, when the guest has lost power and was started again",
     "stress: takes long, and runs only with --stress, and then no other does",
@@ -61,6 +70,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="the security modules to run tests/lab under",
     )
     parser.addoption("--stress", action="store_true", help="what takes long, and nothing else")
+    parser.addoption("--seed", type=int, default=0, help="what is drawn by chance, again")
     parser.addoption("--no-setup", action="store_true", help="virtsec is installed, not set up")
     parser.addoption("--wheel", type=Path, help="install this one, not the checkout's")
 
@@ -94,6 +104,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Take out tests that are for another security module, or take long, than those wanted."""
     wanted = chosen(config)
+    twice = {Lsm.SELINUX, Lsm.SMACK} <= set(wanted)
     out = []
     for item in items:
         callspec = getattr(item, "callspec", None)
@@ -101,11 +112,40 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if lsm is None:
             continue
         long = item.get_closest_marker("stress") is not None
-        if lsm not in wanted or (not INSIDE and long is not config.getoption("--stress")):
+        # Under Smack a policy is loaded in no time: it is the one that is quicker.
+        again = twice and lsm is Lsm.SELINUX and item.get_closest_marker("once") is not None
+        if lsm not in wanted or again or (not INSIDE and long is not config.getoption("--stress")):
             out.append(item)
     if out:
         config.hook.pytest_deselected(items=out)
         items[:] = [item for item in items if item not in out]
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say what tests counted: how often something was tried, of how many, and by which seed."""
+    reports = [each for kind in terminalreporter.stats.values() for each in kind]
+    lines = [
+        f"{report.nodeid.split('::')[-1]}: {value}"
+        for report in reports
+        for name, value in getattr(report, "user_properties", ())
+        if name == COUNTED and report.when == "call"
+    ]
+    if lines:
+        terminalreporter.section(f"counted (--seed {terminalreporter.config.getoption('--seed')})")
+        for line in lines:
+            terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def chance(request: pytest.FixtureRequest) -> Chance:
+    """Return what a test draws by, the same for the same seed."""
+    return Chance(Random(f"{request.config.getoption('--seed')} {request.node.nodeid}"))
+
+
+@pytest.fixture
+def counted(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Return what a test says by how often it tried, for the end of the run."""
+    return partial(record_property, COUNTED)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -97,6 +97,7 @@ def test_ten_take_the_base_once_and_what_is_their_own(ten: list[Small]) -> None:
     assert len({each.info()["label"]["process"] for each in ten}) == len(ten)
 
 
+@pytest.mark.once
 def test_it_starts_as_quickly_as_a_copy(ten: list[Small], small: Small) -> None:
     def takes(container: Small) -> float:
         container.stop()
@@ -123,6 +124,7 @@ def test_no_root_inside_changes_the_base_or_another(ten: list[Small]) -> None:
     assert ten[0].inside(f"sha256sum /{BIG}").stdout.split()[0] != big
 
 
+@pytest.mark.once
 def test_killed_all_at_once_they_start_with_what_they_wrote(ten: list[Small]) -> None:
     before = whole(TREE)
     for each in ten:

@@ -335,6 +335,7 @@ def test_a_hostile_container_gains_nothing(what: str, hostile: Container) -> Non
     canary.unlink()
 
 
+@pytest.mark.once
 def test_a_hundred_at_once_each_get_their_own_answer(vs1: Container) -> None:
     """By the library: a hundred command lines at once would be Python starting, mostly."""
 

@@ -13,6 +13,8 @@ from demo.shell import run, virtsec, wait_for
 from ipv6 import ROUTER
 from outside import beside, outside, there
 
+pytestmark = pytest.mark.once
+
 ADDRESS, AT = "192.168.122.61", "8081"
 HOST, HOST6 = "203.0.113.1", "2001:db8:77::1"
 UNITS = Path("/etc/systemd/system")

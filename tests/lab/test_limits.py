@@ -8,6 +8,8 @@ import pytest
 from demo.containers import ALIKE, Container, Small
 from demo.shell import run, virsh, virtsec, wait_for
 
+pytestmark = pytest.mark.once
+
 SLICE = Path("/sys/fs/cgroup/machine.slice/machine-greedy.slice")
 MEBI = 2**20
 HOG = "x=aaaaaaaaaaaaaaaa; while :; do x=$x$x; done"

@@ -19,6 +19,8 @@ from virtsec.commands.bases import follow
 from virtsec.commands.host import open_host
 from virtsec.step import Silent
 
+pytestmark = pytest.mark.once
+
 BASE, TREE = "powered", Path("/var/lib/virtsec/_bases/powered/1/tree")
 NAMES = [f"powered-{number}" for number in range(10)]
 #: What the base was, on the disk when power fails.

@@ -160,6 +160,7 @@ def test_killed_in_the_middle_and_applied_again_it_is_the_same(file: Path) -> No
         assert seen() == before
 
 
+@pytest.mark.once
 def test_two_at_once_are_as_good_as_one(file: Path) -> None:
     before = seen()
     virtsec("fleet", "destroy", str(file))

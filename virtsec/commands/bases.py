@@ -127,7 +127,8 @@ def refresh_base(
     with host_lock(host.progress):
         before = newest_base(name)
         made = _make(Base(name, before.generation + 1), source or default(), host, watch)
-        idle = [each for each in _generations(name)[:-1] if not _users(each)]
+        earlier = [each for each in _begun(name) if each.generation != made.generation]
+        idle = [each for each in earlier if not _users(each)]
         execute([RemoveBase(each) for each in idle], host, watch)
     return replace(made, removed=tuple(each.generation for each in idle))
 
@@ -172,8 +173,9 @@ def remove_base(name: str, host: Host | None = None, watch: Watcher | None = Non
     """Remove a base. Raises `NotFound`, and `Refused` while a container is on it."""
     host = host or open_host()
     with host_lock(host.progress):
-        newest_base(name)
-        bases = _generations(name)
+        bases = _begun(name)
+        if not bases:
+            newest_base(name)
         users = [user for base in bases for user in _users(base)]
         if users:
             raise Refused(
@@ -197,10 +199,18 @@ def _make(base: Base, source: str, host: Host, watch: Watcher | None) -> Made:
     return Made(base.name, base.generation, tree)
 
 
+def _begun(name: str) -> list[Base]:
+    """All of a base, the newest last: those that are whole, and what of one was cut off."""
+    check_name(name)
+    numbers = sorted(int(each) for each in _listed(BASES / name) if each.isdecimal())
+    if not numbers and Path(BASES / name).is_dir():
+        numbers = [1]
+    return [Base(name, number) for number in numbers]
+
+
 def _generations(name: str) -> list[Base]:
     """Those that are whole, the newest last."""
-    numbers = sorted(int(each) for each in _listed(BASES / name) if each.isdecimal())
-    trees = [(each, tree_of(each)) for each in (Base(name, number) for number in numbers)]
+    trees = [(each, tree_of(each)) for each in _begun(name)]
     return [each for each, tree in trees if Path(tree).is_dir() and not is_unfinished(tree)]
 
 

@@ -45,9 +45,8 @@ def fill(
     tree = workshop / "tree"
     owner = 0 if ids is None else ids.start
     with explained("fill", rootfs):
-        for directory in (workshop, tree):
-            Path(directory).mkdir(0o700)
-            unfinished.begin(directory)
+        unfinished.make(workshop)
+        unfinished.make(tree)
         with opened(tree) as root:
             os.fchown(root.descriptor, owner, owner)
             os.fchmod(root.descriptor, 0o755)

@@ -125,9 +125,8 @@ class LayTree:
                     )
             else:
                 self._remove(host)
-                for each in ("rootfs", "work"):
-                    Path(own / each).mkdir(0o700)
-                unfinished.begin(self.rootfs)
+                unfinished.make(self.rootfs)
+                Path(own / "work").mkdir(0o700)
                 Path(own / "base").symlink_to(link_to(self.base))
                 # Whose it is says how far its owners are shifted: as those of the base, not yet.
                 Path(self.rootfs).chmod(0o755)

@@ -7,7 +7,7 @@ the next run, is never a directory that was there before.
 from __future__ import annotations
 
 import os
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from virtsec.kernel import xattrs
 
@@ -20,6 +20,18 @@ def is_unfinished(path: PurePosixPath) -> bool:
         return xattrs.get(str(path), _UNFINISHED, follow=False) is not None
     except FileNotFoundError:
         return False
+
+
+def make(path: PurePosixPath) -> None:
+    """Make a directory, only root's, that has the note from when it has its name on.
+
+    Its place must be free. What is left when this is cut off has another name, and is taken by the
+    next that makes it. Raises `OSError`.
+    """
+    young = path.with_name(f".{path.name}")
+    Path(young).mkdir(0o700, exist_ok=True)
+    begin(young)
+    Path(young).rename(path)
 
 
 def begin(path: PurePosixPath) -> None:

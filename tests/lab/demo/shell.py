@@ -10,12 +10,13 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from importlib.util import find_spec
 from typing import NoReturn
 
 Result = subprocess.CompletedProcess[str]
+Watched = AbstractContextManager[object]
 
 
 def run(*argv: str, check: bool = True, stdin: str | None = None, timeout: float = 900) -> Result:
@@ -36,18 +37,23 @@ def virsh(*argv: str, check: bool = True, stdin: str | None = None) -> Result:
 
 
 def virtsec(
-    *argv: str, check: bool = True, stdin: str | None = None, timeout: float = 900
+    *argv: str,
+    check: bool = True,
+    stdin: str | None = None,
+    timeout: float = 900,
+    watched: Watched | None = None,
 ) -> Result:
     """Run virtsec's command line in a process of its own, forked from this one; as `run`.
 
     This one has imported it already: under emulation that is most of what a command takes. What is
-    about the installed command itself is run by `run`.
+    about the installed command itself is run by `run`. In that process `watched` begins before the
+    command and ends after it.
     """
     _import_all()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, _input(stdin) as source:
         child = os.fork()
         if child == 0:
-            _command(argv, timeout, (source, out.fileno(), err.fileno()))
+            _command(argv, timeout, (source, out.fileno(), err.fileno()), watched)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         texts = []
         for file in (out, err):
@@ -82,7 +88,12 @@ def _input(text: str | None) -> Iterator[int]:
         yield file.fileno()
 
 
-def _command(argv: tuple[str, ...], timeout: float, streams: tuple[int, int, int]) -> NoReturn:
+def _command(
+    argv: tuple[str, ...],
+    timeout: float,
+    streams: tuple[int, int, int],
+    watched: Watched | None,
+) -> NoReturn:
     """In the child: what the installed command does."""
     status = 1
     try:
@@ -92,7 +103,8 @@ def _command(argv: tuple[str, ...], timeout: float, streams: tuple[int, int, int
         sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), os.fdopen(1, "w"), os.fdopen(2, "w")
         from virtsec.cli.run import run as run_words  # noqa: PLC0415
 
-        status = run_words(argv)
+        with watched or nullcontext():
+            status = run_words(argv)
     except BaseException:
         traceback.print_exc()
     finally:

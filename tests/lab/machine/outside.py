@@ -368,6 +368,7 @@ class Outside:
         logs.mkdir(parents=True)
         style = self._config.getoption("tbstyle")
         options = ["-q", "-p", "no:cacheprovider", f"--tb={style}"]
+        options.append(f"--seed={self._config.getoption('--seed')}")
         if self._config.getoption("showlocals"):
             options.append("--showlocals")
         request = Request(

@@ -1,0 +1,87 @@
+"""All that containers leave on a host, to compare what it was with what it is."""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from demo.shell import run, virsh
+
+#: Where virtsec, libvirt and systemd keep what belongs to containers, and temporary files are.
+PLACES = (
+    *(
+        "/etc/libvirt/lxc",
+        "/etc/libvirt/hooks",
+        "/etc/smack",
+        "/etc/systemd/system",
+        "/etc/virtsec",
+    ),
+    *(
+        "/run/virtsec",
+        "/run/systemd/transient",
+        "/tmp",
+        "/var/tmp",
+        "/dev/shm",
+        "/usr/libexec/virtsec",
+    ),
+    *("/var/lib/virtsec", "/srv/faults"),
+)
+#: What is another one each time it is made, and of what runs.
+OWN = re.compile(
+    r"<uuid>.*</uuid>|<mac address=.*/>|/run/systemd/transient/.*|handle \d+|packets \d+.*"
+)
+
+
+def seen() -> list[str]:
+    """All that virtsec, libvirt and the kernel have of containers, a line each."""
+    found = [line for path in PLACES for line in inodes(Path(path))]
+    for name in sorted(virsh("list", "--all", "--name").stdout.split()):
+        found += virsh("dumpxml", "--inactive", name).stdout.splitlines()
+        found += [f"{name} starts by itself" for _ in (1,) if "enable" in _autostart(name)]
+    found += run(
+        "virsh", "-c", "lxc:///", "net-dumpxml", "default", check=False
+    ).stdout.splitlines()
+    found += sorted(
+        each.split()[4] for each in Path("/proc/self/mountinfo").read_text().splitlines()
+    )
+    found += run("nft", "list", "ruleset").stdout.splitlines()
+    rules = Path("/sys/fs/smackfs/load2")
+    if rules.exists():
+        found += sorted(rules.read_text().splitlines())
+    else:
+        found += [line for line in run("semodule", "-l").stdout.splitlines() if "virtsec" in line]
+    return [OWN.sub("", line) for line in found]
+
+
+def _autostart(name: str) -> str:
+    lines = virsh("dominfo", name).stdout.splitlines()
+    return next(line for line in lines if line.startswith("Autostart"))
+
+
+def inodes(root: Path) -> Iterator[str]:
+    """What is at and beneath a path, with owners, modes, labels and contents."""
+    for folder, names, files in os.walk(root):
+        names[:] = sorted(each for each in names if not each.startswith("pytest-"))
+        for path in (Path(folder), *(Path(folder, each) for each in sorted(files))):
+            try:
+                status = path.lstat()
+                attributes = {
+                    each: os.getxattr(path, each, follow_symlinks=False)
+                    for each in os.listxattr(path, follow_symlinks=False)
+                }
+            except FileNotFoundError:
+                continue
+            plain = path.is_file() and not path.is_symlink()
+            content = hashlib.sha256(path.read_bytes()).hexdigest()[:12] if plain else ""
+            if path.suffix in (".xml", ".zst"):
+                content = ""  # the definitions are compared as libvirt shows them
+            owner = f"{status.st_uid} {status.st_gid} {status.st_mode:o}"
+            yield f"{path} {owner} {attributes} {content}"
+
+
+def differences(before: list[str], after: list[str]) -> list[str]:
+    """Lines that one has and the other has not."""
+    return [f"- {line}" for line in before if line not in set(after)] + [
+        f"+ {line}" for line in after if line not in set(before)
+    ]
