@@ -39,6 +39,7 @@ from virtsec.domain.document import parse
 from virtsec.domain.records import DomainRecord
 from virtsec.errors import BadInput
 from virtsec.names import check_name, check_port, port_of
+from virtsec.numbers import number
 from virtsec.rootfs.bases import base_at, link_to
 from virtsec.runtime import judgement
 from virtsec.spec import (
@@ -225,7 +226,7 @@ def read(xml: str, autostart: bool = False) -> Container | None:
         privileged=kind == "privileged",
         limits=_limits(reader, domain, ours, name),
         network=_network(domain, name),
-        mounts=_mounts(domain, ours),
+        mounts=_mounts(reader, domain, ours),
         init=PurePosixPath(reader.get(init, "path")),
         init_args=tuple(node.text or "" for node in domain.iterfind("os/initarg")),
         init_policy=init_policy,
@@ -234,7 +235,7 @@ def read(xml: str, autostart: bool = False) -> Container | None:
         additions=tuple(_additions(reader, ours)),
         links=tuple(_links(reader, ours)),
         served=tuple(_served(reader, ours)),
-        egress=_egress(reader, ours),
+        egress=_egress(reader, ours, name),
         exposed=tuple(_exposed(reader, ours)),
     )
     labels = (reader.get(label, field) for field in ("model", "process", "file", "init"))
@@ -294,14 +295,17 @@ def _base(reader: _Reader, ours: etree._Element) -> Base | None:
     return base
 
 
-def _egress(reader: _Reader, ours: etree._Element) -> Egress:
+def _egress(reader: _Reader, ours: etree._Element, name: str) -> Egress:
     node = ours.find(f"{{{judgement.NAMESPACE}}}egress")
     if node is None:
         return Egress.ALL
     try:
-        return Egress(reader.get(node, "to"))
+        egress = Egress(reader.get(node, "to"))
     except ValueError:
         raise reader.broken(f"has the unknown egress {node.get('to')!r}") from None
+    if node.get("port") != port_of(name):
+        raise reader.broken(f"limits the egress of {node.get('port')!r}, not its own")
+    return egress
 
 
 def _exposed(reader: _Reader, ours: etree._Element) -> Iterator[Exposed]:
@@ -318,10 +322,10 @@ def _ids(reader: _Reader, ours: etree._Element, privileged: bool) -> IdRange | N
         raise reader.broken("says privileged but has <ids>" if privileged else "lacks <ids>")
     if node is None:
         return None
-    try:
-        ids = IdRange(int(reader.get(node, "start")), int(reader.get(node, "count")))
-    except ValueError:
-        raise reader.broken("has <ids> that are not numbers") from None
+    start, count = (number(reader.get(node, each)) for each in ("start", "count"))
+    if start is None or count is None:
+        raise reader.broken("has <ids> that are not numbers")
+    ids = IdRange(start, count)
     if ids.start <= 0 or ids.count <= 0 or ids.stop > 2**32:
         raise reader.broken(f"has ids no host can have: {ids.start} to {ids.stop - 1}")
     return ids
@@ -370,29 +374,31 @@ def _memory(domain: etree._Element, name: str) -> int:
     node = domain.find("memory")
     unit = "KiB" if node is None else node.get("unit", "KiB")
     text = "" if node is None else (node.text or "").strip()
-    if not text.isdecimal() or unit not in _UNITS:
+    amount = number(text)
+    if amount is None or unit not in _UNITS:
         raise BadInput(f"The <memory> of {name} is not an amount: {text} {unit}.")
-    return int(text) * _UNITS[unit] // _MIB
+    return amount * _UNITS[unit] // _MIB
 
 
 def _limits(reader: _Reader, domain: etree._Element, ours: etree._Element, name: str) -> Limits:
     node = ours.find(f"{{{judgement.NAMESPACE}}}limits")
     texts = {field: node.get(word) for field, word in _KEPT.items()} if node is not None else {}
-    numbers = {field: text.strip() for field, text in texts.items() if text}
-    if wrong := [text for text in numbers.values() if not text.isdecimal()]:
-        raise reader.broken(f"has a limit that is no number: {wrong[0]}")
-    return Limits(
-        memory_mib=_memory(domain, name),
-        vcpus=_vcpus(domain, name),
-        **{field: int(text) for field, text in numbers.items()},
-    )
+    numbers: dict[str, int] = {}
+    for field, text in texts.items():
+        if text:
+            amount = number(text)
+            if amount is None:
+                raise reader.broken(f"has a limit that is no number: {text}")
+            numbers[field] = amount
+    return Limits(memory_mib=_memory(domain, name), vcpus=_vcpus(domain, name), **numbers)
 
 
 def _vcpus(domain: etree._Element, name: str) -> int:
     text = (domain.findtext("vcpu") or "1").strip()
-    if not text.isdecimal():
+    amount = number(text)
+    if amount is None:
         raise BadInput(f"The <vcpu> of {name} is not a number: {text}.")
-    return int(text)
+    return amount
 
 
 def _network(domain: etree._Element, name: str) -> Network:
@@ -407,14 +413,14 @@ def _network(domain: etree._Element, name: str) -> Network:
                 kind=NetworkKind(kind),
                 source="" if source is None else source.get(kind, ""),
                 addresses=tuple(
-                    ip_interface(f"{ip.get('address')}/{ip.get('prefix')}")
+                    ip_interface(f"{_address(ip, 'address')}/{ip.get('prefix')}")
                     if ip.get("prefix")
-                    else ip_interface(ip.get("address", ""))
+                    else ip_interface(_address(ip, "address"))
                     for ip in node.iterfind("ip")
                 ),
                 gateway=next(
                     (
-                        ip_address(route.get("gateway", ""))
+                        ip_address(_address(route, "gateway"))
                         for route in node.iterfind("route")
                         if route.get("address") in EVERYWHERE and route.get("prefix", "0") == "0"
                     ),
@@ -426,14 +432,24 @@ def _network(domain: etree._Element, name: str) -> Network:
     return Network(kind=NetworkKind.NONE, source="")
 
 
-def _mounts(domain: etree._Element, ours: etree._Element) -> tuple[Mount, ...]:
+def _address(node: etree._Element, attribute: str) -> str:
+    """Raises `ValueError` for one with a zone, which libvirt does not know."""
+    text: str = node.get(attribute, "")
+    if "%" in text:
+        raise ValueError(f"{text!r} has a zone")
+    return text
+
+
+def _mounts(reader: _Reader, domain: etree._Element, ours: etree._Element) -> tuple[Mount, ...]:
     """Bind mounts beside the root."""
     mapped = {node.get("source") for node in ours.iterfind(f"{{{judgement.NAMESPACE}}}idmap")}
     found = []
+    sources = set()
     for node in domain.iterfind("devices/filesystem[@type='mount']"):
         source, target = node.find("source"), node.find("target")
         if source is None or target is None or target.get("dir") in {None, "/"}:
             continue
+        sources.add(source.get("dir"))
         found.append(
             Mount(
                 source=PurePosixPath(source.get("dir", "")),
@@ -442,6 +458,8 @@ def _mounts(domain: etree._Element, ours: etree._Element) -> tuple[Mount, ...]:
                 idmap=source.get("dir") in mapped,
             )
         )
+    if mapped and (ours.get("kind") == "privileged" or mapped - sources):
+        raise reader.broken("maps the ids of what it does not mount, or has the host's")
     return tuple(found)
 
 

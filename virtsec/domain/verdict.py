@@ -6,16 +6,16 @@ tell (the files on disk, whether the security module runs) is left to the start.
 
 from __future__ import annotations
 
-from virtsec.domain.metadata import TAG
 from virtsec.runtime import judgement
 
 
 def differences(name: str, xml: str) -> tuple[str, ...]:
-    """Why the hook would refuse to start `xml`, ours; a sentence each, or none; pure."""
-    ours = TAG.replace("{", "").replace("}", " ")
+    """Why the hook would refuse to start `xml`; a sentence each, or none; pure."""
     try:
         domain = judgement.parse(xml.encode())
-        metadata = domain.only("metadata", ours)
+        metadata = judgement.metadata_of(domain)
+        if metadata is None:
+            return ()
         start = judgement.Start(name, domain, metadata)
     except judgement.Refused as refusal:
         return (_sentence(refusal),)

@@ -40,7 +40,8 @@ if __name__ == "__main__":
     try:
         status = main()
     except BaseException as error:
-        line = f"virtsec: {sys.argv[1]} is not started: the hook failed ({error!r})."
+        name = "".join(sys.argv[1:2]) or "the domain"
+        line = f"virtsec: {name} is not started: the hook failed ({error!r})."
         posix.write(2, " ".join(line.split()).encode("ascii", "backslashreplace") + b"\n")
         status = 1
     posix._exit(status)

@@ -48,6 +48,7 @@ KEEP = {
 KEEP_BY_KIND = {"unprivileged": frozenset(KEEP), "privileged": frozenset(KEEP)}
 
 NAME_LETTERS = set("abcdefghijklmnopqrstuvwxyz0123456789-")
+PORT, MOST_PORT = "vs-", 15  # IFNAMSIZ of if.h, less the NUL
 INTERFACES = {"network", "bridge"}  # those whose other end is a bridge that the host filters
 LOWEST_ID, ID_COUNT = 65536, 65536  # of an unprivileged container; ids below are the host's own
 LIBVIRT_MOUNTS = ("/proc", "/sys", "/dev", "/.oldroot")  # libvirt_lxc mounts there itself
@@ -140,12 +141,14 @@ class Element:
 
     def text(self, *path: str) -> str:
         """The text of the one element at `path`."""
-        return "".join(self.only(*path).texts).strip()
+        return "".join(self.only(*path).texts)
 
 
 def parse(data: bytes) -> Element:
     """The root element of a document without surprises."""
     from xml.parsers import expat
+
+    require(len(data) <= XML_LIMIT, f"its XML is longer than {XML_LIMIT} bytes; shorten it")
 
     def start(name: str, attributes: dict[str, str]) -> None:
         require(len(nesting) <= DEPTH_LIMIT, f"its XML nests more than {DEPTH_LIMIT} elements")
@@ -187,6 +190,19 @@ def beneath(path: str, *places: str) -> bool:
     return any(parts(path)[: len(parts(place))] == parts(place) for place in places)
 
 
+def port_of(name: str) -> str:
+    """The host's end of a container's network interface, by which the packet filter knows it.
+
+    A name that is too long for an interface is stood for by the start of its digest, after a digit,
+    which no container's name begins with: neither stands for another one's.
+    """
+    if len(PORT + name) <= MOST_PORT:
+        return PORT + name
+    import hashlib
+
+    return f"{PORT}0{hashlib.sha256(name.encode()).hexdigest()}"[:MOST_PORT]
+
+
 class Start:
     """A start to judge: the domain, and what virtsec wrote into its metadata when it defined it."""
 
@@ -220,12 +236,17 @@ class Start:
         self.owner = int(ids[0]) if self.mapped else TRUSTED_IDS[0]  # of what is root's inside
         own = self.owner >= LOWEST_ID and ids == (str(self.owner), str(ID_COUNT))
         sane(own if self.mapped else ids == ("", ""), "ids")
-        for each in metadata.find(f"{NAMESPACE} idmap"):
-            self.orders += f"idmap {self.owner} {each.get('source')}\n"
         self.filesystems = [
             (each.get("type"), each.get("dir", "source"), each.get("dir", "target"))
             for each in domain.find("devices", "filesystem")
         ]
+        mounted = {each[1] for each in self.filesystems if each[0] == "mount" and each[2] != "/"}
+        for each in metadata.find(f"{NAMESPACE} idmap"):
+            source = each.get("source")
+            sane(self.mapped and source in mounted, "idmap")
+            self.orders += f"idmap {self.owner} {source}\n"
+        limited = metadata.find(f"{NAMESPACE} egress")
+        sane(self.port == (port_of(name) if limited else ""), "egress")
 
 
 # Judging the XML: each check raises Refused, saying why.
@@ -285,6 +306,8 @@ def check_network(start: Start) -> None:
     for kind in kinds:
         require(kind in INTERFACES, f"its interface has type {kind}; use 'network' or 'bridge'")
     ports = [each.get("dev", "target") for each in start.domain.find("devices", "interface")]
+    others = [each for each in ports if each.startswith(PORT) and each != port_of(start.name)]
+    require(not others, f"what is for {others} would come to it; {PUT_BACK}")
     limited = not start.port or ports == [start.port]
     require(limited, f"what it may send is limited at {start.port}, not {ports}; {PUT_BACK}")
 
@@ -392,7 +415,8 @@ def check_orders(start: Start) -> None:
         entry = open_trusted(path, S_IFREG, TRUSTED_IDS[0])
         file = posix.open(f"/proc/self/fd/{entry}", posix.O_RDONLY)
         found = posix.read(file, XML_LIMIT).decode(errors="surrogateescape")
-    require(found == start.orders, f"{path} says {found!r}, not {start.orders!r}; {PUT_BACK}")
+    same = {*found.split("\n")} == {*start.orders.split("\n")}  # in whatever order they are
+    require(same, f"{path} says {found!r}, not {start.orders!r}; {PUT_BACK}")
 
 
 def label_of(start: Start, inode: str) -> str:
@@ -469,7 +493,8 @@ def load_rules(start: Start) -> None:
     if start.model is not Smack:
         return
     try:
-        kept = posix.read(posix.open(Smack.kept + start.name, posix.O_RDONLY), 1 << 16)
+        file = posix.open(Smack.kept + start.name, posix.O_RDONLY)
+        kept = posix.read(file, posix.fstat(file).st_size)
     except FileNotFoundError as error:
         missing = error.filename
         raise Refused(f"{missing} is not there; undefine it and define it again") from None
@@ -506,9 +531,12 @@ def prepare(start: Start) -> None:
 # The conversation with libvirt.
 
 
-def judge(name: str, data: bytes) -> None:
-    """Raise Refused, or leave the domain ready to start; one that is not ours is left alone."""
-    domain = parse(data)
+def metadata_of(domain: Element) -> Element | None:
+    """virtsec's metadata in a domain, None in one of another's.
+
+    Raises Refused for one whose metadata is gone while emulator or root are virtsec's, and for
+    more of it than there is to be.
+    """
     nodes = [child for metadata in domain.find("metadata") for child in metadata.children]
     ours = [node for node in nodes if node.name.startswith("urn:virtsec:")]
     paths = ["".join(each.texts) for each in domain.find("devices", "emulator")]
@@ -517,13 +545,23 @@ def judge(name: str, data: bytes) -> None:
     if ours or any(beneath(path, STORE, *CONTROLLERS) for path in paths):
         known = [node.name for node in ours] == [f"{NAMESPACE} container"]
         require(known, f"virtsec's metadata is gone, or is not only one; {PUT_BACK}")
-        try:
-            start = Start(name, domain, ours[0])
-        except ValueError as error:
-            raise Refused(f"virtsec's metadata makes no sense ({error}); {PUT_BACK}") from None
-        for check in CHECKS:
-            check(start)
-        prepare(start)
+        return ours[0]
+    return None
+
+
+def judge(name: str, data: bytes) -> None:
+    """Raise Refused, or leave the domain ready to start; one that is not ours is left alone."""
+    domain = parse(data)
+    metadata = metadata_of(domain)
+    if metadata is None:
+        return
+    try:
+        start = Start(name, domain, metadata)
+    except ValueError as error:
+        raise Refused(f"virtsec's metadata makes no sense ({error}); {PUT_BACK}") from None
+    for check in CHECKS:
+        check(start)
+    prepare(start)
 
 
 def limit_inotify(_name: str, data: bytes) -> None:
@@ -566,7 +604,6 @@ def answer(name: str, operation: str, data: bytes) -> int:
         import resource
 
         resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT, CPU_LIMIT))
-        require(len(data) <= XML_LIMIT, f"its XML is longer than {XML_LIMIT} bytes; shorten it")
         work(name, data)
         return 0
     except Refused as refusal:

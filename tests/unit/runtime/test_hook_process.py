@@ -148,7 +148,7 @@ def test_a_closed_standard_input_is_no_way_past_it(program: Path) -> None:
 
 def test_a_loop_is_ended_by_the_kernel(tmp_path: Path) -> None:
     """Whatever is found in it one day: two seconds of CPU, then the start fails."""
-    exchange = {"    domain = parse(data)\n    nodes": "    while True: pass\n    nodes"}
+    exchange = {"    metadata = metadata_of(domain)\n": "    while True: pass\n"}
     ended = run(installed("hook.py", tmp_path, exchange), PREPARE, b"virtsec")
     assert ended.status != 0
     assert ended.cpu < judgement.CPU_LIMIT + 1.5
