@@ -226,7 +226,7 @@ def _check_network(network: Network) -> None:
         raise BadInput(f"The gateway {gateway} is the container's own address.", "Give another.")
 
 
-def _has_zone(ip: Address) -> bool:
+def _has_zone(ip: Address | Interface) -> bool:
     """Whether it says on which interface of whose (RFC 4007), in any characters at all."""
     return "%" in str(ip)
 
@@ -236,7 +236,7 @@ def _check_address(address: Interface) -> None:
     ends = {network.network_address, network.broadcast_address}
     roomy = network.num_addresses > 2  # /31 and /127 have no address to spare (RFC 3021, 6164)
     if (
-        _has_zone(ip)
+        _has_zone(address)
         or ip.is_unspecified
         or ip.is_multicast
         or ip.is_loopback

@@ -98,9 +98,11 @@ _KEPT = {
     "files": "files",
     "inotify": "inotify",
 }
-#: What the words of additions and the labels of ports are made of, under either module; nothing a
-#: policy could be broken by.
+#: What the words of additions and the labels of ports are made of; nothing that the policy of
+#: either module could be broken by.
 _WORD = re.compile(r"[A-Za-z0-9_.:-]*")
+#: What a label of Smack's is made of (Smack.rst): no blank, and none of / \ ' and ".
+_LABEL = re.compile(r"[!#-&(-.0-\[\]-~]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,10 +336,11 @@ def _ids(reader: _Reader, ours: etree._Element, privileged: bool) -> IdRange | N
 def _additions(reader: _Reader, ours: etree._Element) -> Iterator[Addition]:
     for node in ours.iterfind(f"{{{judgement.NAMESPACE}}}addition"):
         access = tuple(reader.get(node, "access").split())
-        words = (reader.get(node, "object"), node.get("kind") or "", *access)
-        if not all(_WORD.fullmatch(word) for word in words):
-            raise reader.broken(f"has an addition that is no rule: {' '.join(words)}")
-        yield Addition(words[0], words[1], access)
+        thing, kind = reader.get(node, "object"), node.get("kind") or ""
+        known = (_WORD if kind else _LABEL).fullmatch(thing)
+        if not known or not all(_WORD.fullmatch(word) for word in (kind, *access)):
+            raise reader.broken(f"has an addition that is no rule: {thing} {kind} {access}")
+        yield Addition(thing, kind, access)
 
 
 def _port(end: Link | Served) -> dict[str, str]:
