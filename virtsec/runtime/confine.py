@@ -356,6 +356,7 @@ def become_libvirt_lxc(arguments: list[str]) -> None:
         sentence = str(refusal)
     except BaseException as error:
         sentence = f"its controller failed ({type(error).__name__}: {error})"
-    line = f"virtsec: the container is not started: {sentence}.\n"
-    posix.write(2, line.encode("ascii", "backslashreplace"))
+    sentence = sentence if len(sentence) < 600 else f"{sentence[:400]} ... {sentence[-150:]}"
+    line = f"virtsec: the container is not started: {sentence}."
+    posix.write(2, line.encode("unicode_escape") + b"\n")
     posix._exit(1)

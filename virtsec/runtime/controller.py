@@ -16,6 +16,6 @@ if __name__ == "__main__":
 
         become_libvirt_lxc(sys.argv[1:])
     except BaseException as error:
-        line = f"virtsec: the container is not started: its controller failed ({error!r}).\n"
-        posix.write(2, line.encode("ascii", "backslashreplace"))
+        line = f"virtsec: the container is not started: its controller failed ({error!r})."
+        posix.write(2, line.encode("unicode_escape") + b"\n")
     posix._exit(1)

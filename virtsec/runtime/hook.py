@@ -42,6 +42,6 @@ if __name__ == "__main__":
     except BaseException as error:
         name = "".join(sys.argv[1:2]) or "the domain"
         line = f"virtsec: {name} is not started: the hook failed ({error!r})."
-        posix.write(2, " ".join(line.split()).encode("ascii", "backslashreplace") + b"\n")
+        posix.write(2, " ".join(line.split()).encode("unicode_escape") + b"\n")
         status = 1
     posix._exit(status)

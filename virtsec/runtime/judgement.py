@@ -52,7 +52,8 @@ PORT, MOST_PORT = "vs-", 15  # IFNAMSIZ of if.h, less the NUL
 INTERFACES = {"network", "bridge"}  # those whose other end is a bridge that the host filters
 LOWEST_ID, ID_COUNT = 65536, 65536  # of an unprivileged container; ids below are the host's own
 LIBVIRT_MOUNTS = ("/proc", "/sys", "/dev", "/.oldroot")  # libvirt_lxc mounts there itself
-XML_LIMIT, DEPTH_LIMIT, CPU_LIMIT = 1 << 20, 64, 2  # bytes, nested elements, seconds
+XML_LIMIT, ELEMENT_LIMIT, DEPTH_LIMIT = 1 << 20, 10_000, 64  # bytes, all, those in each other
+CPU_LIMIT = 2  # seconds
 INOTIFY, WATCHES = 64, 128  # instances of a container unless told otherwise, watches for each
 PACKETS = "/run/virtsec-packets"  # is there while virtsec-packets.service runs
 TEMPORARY = ".init.virtsec"  # in the tree, for as long as init is being replaced
@@ -150,7 +151,12 @@ def parse(data: bytes) -> Element:
 
     require(len(data) <= XML_LIMIT, f"its XML is longer than {XML_LIMIT} bytes; shorten it")
 
+    elements = 0
+
     def start(name: str, attributes: dict[str, str]) -> None:
+        nonlocal elements
+        elements += 1
+        require(elements <= ELEMENT_LIMIT, f"its XML has more than {ELEMENT_LIMIT} elements")
         require(len(nesting) <= DEPTH_LIMIT, f"its XML nests more than {DEPTH_LIMIT} elements")
         element = Element(name, attributes)
         nesting[-1].children.append(element)
@@ -612,5 +618,5 @@ def answer(name: str, operation: str, data: bytes) -> int:
         sentence = f"it could not be judged ({type(error).__name__}: {error})"
     line = " ".join(f"virtsec: {name} is not started: {sentence}.".split())
     line = line if len(line) < 600 else f"{line[:400]} ... {line[-150:]}"  # why, and the remedy
-    posix.write(2, line.encode("ascii", "backslashreplace") + b"\n")
+    posix.write(2, line.encode("unicode_escape") + b"\n")  # no name is obeyed by a terminal
     return 1
