@@ -81,8 +81,10 @@ def list_(context: typer.Context, json: Json = False) -> None:
     """
     from virtsec.commands import bases  # noqa: PLC0415  (slow imports)
     from virtsec.commands.results import as_json  # noqa: PLC0415
+    from virtsec.kernel.privilege import need_root  # noqa: PLC0415
 
     output = output_of(context, json)
+    need_root()
     found = [bases.describe(name) for name in bases.names()]
 
     def render() -> None:
@@ -102,8 +104,10 @@ def info(context: typer.Context, name: BaseName, json: Json = False) -> None:
     """
     from virtsec.commands import bases  # noqa: PLC0415  (slow imports)
     from virtsec.commands.results import as_json  # noqa: PLC0415
+    from virtsec.kernel.privilege import need_root  # noqa: PLC0415
 
     output = output_of(context, json)
+    need_root()
     found = bases.describe(name)
 
     def render() -> None:

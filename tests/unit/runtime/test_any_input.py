@@ -17,8 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.unit.runtime.hook_said import Hook, hook_says
 from tests.unit.runtime.runtime_samples import good, installed
 from tests.unit.runtime.test_controller import ARGUMENTS
+from tests.unit.runtime.test_hook_fuzz import confinement
 
 CPU = 2  # seconds
 
@@ -196,3 +198,28 @@ def test_the_controller_starts_nothing_it_is_not_to(
     controller: Path, words: Words, env: dict[bytes, bytes]
 ) -> None:
     assert_one_sentence(ended(controller, words, b"", env))
+
+
+EDITS = st.lists(
+    st.tuples(
+        st.integers(0, 5000),
+        st.integers(0, 40),
+        st.one_of(st.binary(max_size=8), st.sampled_from([b"<", b"&#0;", b"\xff", b"]]>", MARK])),
+    ),
+    max_size=4,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.one_of(st.just(good("privileged").encode()), st.binary()), EDITS)
+def test_any_bytes_are_refused_in_a_sentence_or_as_they_should_be(
+    data: bytes, edits: list[tuple[int, int, bytes]]
+) -> None:
+    for at, length, piece in edits:
+        start = at % (len(data) + 1)
+        data = data[:start] + piece + data[start + length :]
+    verdict, _ = hook_says("vs1", data)
+    if verdict is Hook.FINE:
+        assert confinement(data.decode()) == confinement(good("privileged"))
+    elif verdict is Hook.FOREIGN:
+        assert MARK not in data or b"urn:virtsec:container" not in data
