@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.unit.samples import SAMPLES
@@ -60,6 +60,8 @@ WORDS = st.one_of(
 
 
 @given(WORDS, WORDS, WORDS, st.text(max_size=40))
+@example("a!b", "", "x", "")
+@example("a b", "", "x", "")
 def test_under_smack_what_a_record_says_comes_to_one_rule_or_to_none(
     label: str, access: str, name: str, rest: str
 ) -> None:

@@ -84,6 +84,8 @@ def state(top: Path) -> dict[str, object]:
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(ENTRY, max_size=5))
+@example([Entry("file", "../outside/secret", "")])
+@example([Entry("file", f"{OUTSIDE}/secret", "")])
 @example([Entry("symlink", "a", f"{OUTSIDE}/"), Entry("file", "a/secret", "")])
 @example([Entry("symlink", "a", "../outside"), Entry("link", "b", "a/secret")])
 @example([Entry("symlink", "a", "../outside"), Entry("directory", "a", "", 0o777)])

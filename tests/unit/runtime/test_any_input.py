@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.runtime.hook_said import Hook, hook_says
@@ -103,6 +103,7 @@ def test_the_hook_is_called_in_any_way(
 
 @settings(max_examples=25, deadline=None)
 @given(WORD, st.sampled_from([b"prepare", b"started"]), ENVIRONMENT, st.binary(max_size=40))
+@example(b"\x1b[31m", b"prepare", {}, b"")
 def test_the_hook_starts_nothing_that_is_not_exactly_ours(
     hook: Path, name: bytes, operation: bytes, env: dict[bytes, bytes], noise: bytes
 ) -> None:
@@ -194,6 +195,7 @@ ODD = [
     ),
     ENVIRONMENT,
 )
+@example([b"x" * 100_000], {})
 def test_the_controller_starts_nothing_it_is_not_to(
     controller: Path, words: Words, env: dict[bytes, bytes]
 ) -> None:
