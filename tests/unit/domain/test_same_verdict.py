@@ -119,6 +119,10 @@ FOUND: dict[str, tuple[str, Hook]] = {
         vs1(("<metadata>", "<metadata><x xmlns='urn:virtsec:other'/>")), Hook.REFUSED),
     "no metadata, and virtsec's emulator": (
         vs1(("urn:virtsec:container", "urn:other")), Hook.REFUSED),
+    "nothing of virtsec's but its name": (
+        vs1(("urn:virtsec:container", "urn:other"),
+            ("/usr/libexec/virtsec/controller</em", "/usr/lib/libvirt/libvirt_lxc</em"),
+            ('dir="/var/lib/virtsec/vs1/rootfs"', 'dir="/srv/vs1"')), Hook.FOREIGN),
     "longer than the hook reads": (vs1(("<name>", f"<title>{'x' * 2**20}</title><name>")),
                                    Hook.REFUSED),
     "blanks about a text": (vs1(("<init>/sbin/init<", "<init> /sbin/init<")), Hook.REFUSED),
@@ -167,3 +171,11 @@ def test_no_number_and_no_name_is_taken_that_others_would_read_otherwise(
 ) -> None:
     found: Any = read(vs1((old, new)))
     assert isinstance(found, BadInput)
+
+
+@pytest.mark.parametrize("name", ["unprivileged", "privileged"])
+def test_no_ids_are_mapped_of_what_is_not_mounted_or_has_the_hosts(name: str) -> None:
+    xml = SAMPLES[name].xml.replace(INIT, f'<virtsec:idmap source="/srv/data"/>{INIT}')
+    assert isinstance(read(xml), BadInput)
+    mounted = read(xml.replace("</devices>", f"{MOUNT}</devices>"))
+    assert isinstance(mounted, Container if name == "unprivileged" else BadInput)

@@ -166,6 +166,12 @@ def test_the_hook_refuses_in_time_what_is_made_to_take_long(hook: Path, part: by
         assert_one_sentence(ended(hook, [b"vs1", b"prepare", b"begin", b"-"], data))
 
 
+def test_no_more_elements_are_read_than_a_domain_has() -> None:
+    verdict, why = hook_says("vs1", OURS + b"<x/>" * 10_000 + b"</domain>")
+    assert verdict is Hook.REFUSED
+    assert "more than 10000 elements" in why
+
+
 def test_a_hook_that_is_told_nothing_says_so_all_the_same(hook: Path, tmp_path: Path) -> None:
     """No name, and standard input that cannot be read."""
     with (tmp_path / "x").open("wb") as unreadable:
@@ -200,6 +206,11 @@ def test_the_controller_starts_nothing_it_is_not_to(
     controller: Path, words: Words, env: dict[bytes, bytes]
 ) -> None:
     assert_one_sentence(ended(controller, words, b"", env))
+
+
+def test_nothing_the_controller_says_is_obeyed_by_a_terminal(tmp_path: Path) -> None:
+    odd = {"has no place in it": r"has \x1b[31m\n in it"}
+    assert_one_sentence(ended(installed("controller.py", tmp_path, odd), [b"--odd"]))
 
 
 EDITS = st.lists(
