@@ -6,14 +6,13 @@ label (23 bytes map to CIPSO without a table) and the host name inside, so it mu
 
 from __future__ import annotations
 
-import hashlib
 import re
 
 from virtsec.errors import BadInput
+from virtsec.runtime import start
 
 MAX_LENGTH = 23
-MOST_INTERFACE = 15  # IFNAMSIZ of if.h, less the NUL
-_PORT = "vs-"
+MOST_INTERFACE = start.MOST_PORT
 _NAME = re.compile(r"[a-z](?:[a-z0-9-]*[a-z0-9])?")
 #: Stems of types and labels that virtsec itself or a security module already uses.
 RESERVED = frozenset({"virtsec", "host", "net", "floor", "hat", "star", "system", "user"})
@@ -40,13 +39,5 @@ def check_port(text: str) -> int:
 
 
 def port_of(name: str) -> str:
-    """The host's end of container `name`'s network interface; pure.
-
-    A name that is too long for an interface is stood for by the start of its digest.
-    """
-    short = f"{_PORT}{name}"
-    if len(short) <= MOST_INTERFACE:
-        return short
-    # No container's name begins with a digit, so neither stands for another one's.
-    digest = hashlib.sha256(name.encode()).hexdigest()
-    return f"{_PORT}0{digest[: MOST_INTERFACE - len(_PORT) - 1]}"
+    """The host's end of container `name`'s network interface, as the hook has it; pure."""
+    return start.port_of(name)

@@ -19,6 +19,7 @@ from typing import TypeVar
 
 from virtsec.errors import BadInput
 from virtsec.names import check_name, check_port
+from virtsec.numbers import number
 from virtsec.spec import (
     ApartBy,
     Egress,
@@ -34,18 +35,18 @@ from virtsec.spec import (
 Word = TypeVar("Word", bound=StrEnum)
 
 _SIZE = re.compile(r"([0-9]+)(?:([kmgt])(?:i?b)?)?", re.IGNORECASE)
-_MIB = {"k": 1 / 1024, "m": 1, "g": 1024, "t": 1024 * 1024}
+_KIB = {"k": 1, "m": 2**10, "g": 2**20, "t": 2**30}
 
 
 def memory(text: str) -> int:
     """MiB in `512M`, `1G`, `2GiB` or, as libvirt's users write it too, `512`."""
     found = _SIZE.fullmatch(text.strip())
-    size = int(found[1]) * _MIB[(found[2] or "m").lower()] if found else 0
-    if not size or size != int(size):
+    size = (number(found[1]) or 0) * _KIB[(found[2] or "m").lower()] if found else 0
+    if not size or size % _KIB["m"]:
         raise BadInput(
             f"{text!r} is not an amount of memory.", "Write whole MiB or GiB, such as 512M or 1G."
         )
-    return int(size)
+    return size // _KIB["m"]
 
 
 def swap(text: str) -> int:

@@ -1,9 +1,44 @@
-"""What every unit test may rely on."""
+"""What every unit test may rely on, and what is said of those that try examples at random."""
 
+import random
+import re
 import signal
+from collections import Counter
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
 import pytest
+from _pytest.terminal import TerminalReporter
+
+#: In what Hypothesis says of a test: how many examples it ran.
+_RUN = re.compile(r"(\d+) passing examples, (\d+) failing examples")
+_EXAMPLES = pytest.StashKey[Counter[str]]()
+
+
+@pytest.hookimpl(tryfirst=True)  # before Hypothesis's own, which reads the option
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the seed of all random examples, unless `--hypothesis-seed` gives it."""
+    config.stash[_EXAMPLES] = Counter()
+    if config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = str(random.randrange(10**9))
+
+
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Count the examples of a test."""
+    said = str(getattr(item, "hypothesis_statistics", ""))
+    examples = sum(int(number) for found in _RUN.findall(said) for number in found)
+    item.config.stash[_EXAMPLES][PurePosixPath(item.nodeid.split("::")[0]).parent.name] += examples
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
+    """Say how many examples were tried of each package, and how to try them again."""
+    found = {package: n for package, n in sorted(config.stash[_EXAMPLES].items()) if n}
+    if found:
+        parts = ", ".join(f"{package} {number:,}" for package, number in found.items())
+        terminalreporter.write_line(
+            f"{sum(found.values()):,} random examples ({parts}); "
+            f"the same again with --hypothesis-seed={config.option.hypothesis_seed}"
+        )
 
 
 @pytest.fixture(scope="session", autouse=True)

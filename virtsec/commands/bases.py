@@ -12,6 +12,7 @@ from virtsec.commands.find import check_policy, find_ours
 from virtsec.commands.host import open_host
 from virtsec.errors import BadInput, NotFound, Refused
 from virtsec.host.lock import host_lock
+from virtsec.kernel.privilege import need_root
 from virtsec.names import check_name
 from virtsec.plans.tree import plan_follow
 from virtsec.rootfs.bases import BASES, tree_of
@@ -154,12 +155,14 @@ def follow(name: str, host: Host, watch: Watcher | None = None) -> Base | None:
 
 
 def list_bases() -> list[Described]:
-    """Every base there is, as `describe_base` has it."""
+    """Every base there is, as `describe_base` has it. Raises `HostNotReady` unless root asks."""
+    need_root()
     return [describe_base(name) for name in base_names()]
 
 
 def describe_base(name: str) -> Described:
-    """A base, with who is on it and what each takes. Raises `NotFound`."""
+    """A base, with who is on it and what each takes. Raises `NotFound`, and as `list_bases`."""
+    need_root()
     newest_base(name)
     return Described(name, tuple(_described(each) for each in _generations(name)))
 

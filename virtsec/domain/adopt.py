@@ -19,6 +19,7 @@ from virtsec.domain.verdict import differences
 from virtsec.domain.xml import fill_capabilities, fill_seclabel, partition
 from virtsec.errors import BadInput, Refused
 from virtsec.names import port_of
+from virtsec.numbers import number
 from virtsec.spec import ContainerSpec, Identity, IdRange, Label
 
 _EDIT = "Change it with `virsh edit`, or leave it to virsh."
@@ -78,9 +79,10 @@ def ids_of(xml: str) -> IdRange | None:
     if maps["uid"] != maps["gid"] or len(maps["uid"]) != 1 or maps["uid"][0][0] != "0":
         raise BadInput("Its <idmap> is not one range of ids from 0 on, users as groups.", _EDIT)
     _, start, count = maps["uid"][0]
-    if not (start and count and start.isdecimal() and count.isdecimal()):
+    first, many = number(start or ""), number(count or "")
+    if first is None or many is None:
         raise BadInput("Its <idmap> has ids that are no numbers.", _EDIT)
-    return IdRange(int(start), int(count))
+    return IdRange(first, many)
 
 
 def adopted(

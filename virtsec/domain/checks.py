@@ -225,8 +225,15 @@ def _check_network(network: Network) -> None:
             f"The gateway {gateway} is in none of the container's networks.",
             "Give an --address in the gateway's network; with DHCP leave the gateway out.",
         )
+    if gateway is not None and _has_zone(gateway):
+        raise BadInput(f"The gateway {gateway} has a zone.", "Leave out what begins with '%'.")
     if gateway in ips:
         raise BadInput(f"The gateway {gateway} is the container's own address.", "Give another.")
+
+
+def _has_zone(ip: Address | Interface) -> bool:
+    """Whether it says on which interface of whose (RFC 4007), in any characters at all."""
+    return "%" in str(ip)
 
 
 def _check_address(address: Interface) -> None:
@@ -234,7 +241,8 @@ def _check_address(address: Interface) -> None:
     ends = {network.network_address, network.broadcast_address}
     roomy = network.num_addresses > 2  # /31 and /127 have no address to spare (RFC 3021, 6164)
     if (
-        ip.is_unspecified
+        _has_zone(address)
+        or ip.is_unspecified
         or ip.is_multicast
         or ip.is_loopback
         or ip == IPv4Address("255.255.255.255")

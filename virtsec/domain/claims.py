@@ -12,6 +12,7 @@ from lxml import etree
 from virtsec.domain.document import parse
 from virtsec.domain.metadata import TAG
 from virtsec.domain.records import DomainRecord
+from virtsec.numbers import number
 from virtsec.runtime.start import NAMESPACE
 from virtsec.spec import IdRange
 
@@ -71,8 +72,9 @@ def _ids(domain: etree._Element) -> Iterator[IdRange]:
     pairs = [(node.get("start"), node.get("count")) for node in ours]
     pairs += [(node.get("target"), node.get("count")) for node in domain.iterfind("idmap/*")]
     for start, count in pairs:
-        if start and count and start.isdecimal() and count.isdecimal() and int(count):
-            yield IdRange(int(start), int(count))
+        first, many = number(start or ""), number(count or "")
+        if first is not None and many:
+            yield IdRange(first, many)
 
 
 def _places(domain: etree._Element) -> Iterator[Place]:

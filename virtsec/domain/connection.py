@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -11,6 +10,7 @@ from virtsec.domain.limits import PERIOD
 from virtsec.domain.networks import Networks
 from virtsec.domain.records import DomainRecord, DomainState, NetworkState
 from virtsec.errors import HostNotReady, LibvirtFailed, Refused
+from virtsec.kernel.privilege import need_root
 from virtsec.runtime.start import NAMESPACE
 from virtsec.spec import Limits
 
@@ -44,10 +44,7 @@ class Libvirt(Networks):
     @classmethod
     def connect(cls, uri: str = "lxc:///") -> Libvirt:
         """Connect as root; raises `HostNotReady` with what is missing."""
-        if os.geteuid() != 0:
-            raise HostNotReady(
-                "virtsec works on the whole host and needs root.", "Run it with `sudo virtsec`."
-            )
+        need_root()
         try:
             import libvirt  # noqa: PLC0415  (takes longer to import than `virtsec --help` may)
         except ImportError:

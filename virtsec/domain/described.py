@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from ipaddress import ip_address, ip_interface
 from pathlib import PurePosixPath
 
@@ -10,6 +10,7 @@ from lxml import etree
 
 from virtsec.domain.document import parse
 from virtsec.errors import BadInput
+from virtsec.numbers import number
 from virtsec.spec import Mount, Network, NetworkKind
 
 #: Destinations of default routes.
@@ -43,17 +44,19 @@ def memory(domain: etree._Element, name: str) -> int:
     node = domain.find("memory")
     unit = "KiB" if node is None else node.get("unit", "KiB")
     text = "" if node is None else (node.text or "").strip()
-    if not text.isdecimal() or unit not in _UNITS:
+    amount = number(text)
+    if amount is None or unit not in _UNITS:
         raise BadInput(f"The <memory> of {name} is not an amount: {text} {unit}.", _mend(name))
-    return int(text) * _UNITS[unit] // _MIB
+    return amount * _UNITS[unit] // _MIB
 
 
 def vcpus(domain: etree._Element, name: str) -> int:
     """Processors that it may keep busy. Raises `BadInput`."""
     text = (domain.findtext("vcpu") or "1").strip()
-    if not text.isdecimal():
+    amount = number(text)
+    if amount is None:
         raise BadInput(f"The <vcpu> of {name} is not a number: {text}.", _mend(name))
-    return int(text)
+    return amount
 
 
 def network(domain: etree._Element, name: str) -> Network:
@@ -68,14 +71,14 @@ def network(domain: etree._Element, name: str) -> Network:
                 kind=NetworkKind(kind),
                 source="" if source is None else source.get(kind, ""),
                 addresses=tuple(
-                    ip_interface(f"{ip.get('address')}/{ip.get('prefix')}")
+                    ip_interface(f"{_address(ip, 'address')}/{ip.get('prefix')}")
                     if ip.get("prefix")
-                    else ip_interface(ip.get("address", ""))
+                    else ip_interface(_address(ip, "address"))
                     for ip in node.iterfind("ip")
                 ),
                 gateway=next(
                     (
-                        ip_address(route.get("gateway", ""))
+                        ip_address(_address(route, "gateway"))
                         for route in node.iterfind("route")
                         if route.get("address") in EVERYWHERE and route.get("prefix", "0") == "0"
                     ),
@@ -89,22 +92,38 @@ def network(domain: etree._Element, name: str) -> Network:
     return Network(kind=NetworkKind.NONE, source="")
 
 
-def mounts(domain: etree._Element, mapped: Collection[str]) -> tuple[Mount, ...]:
-    """Bind mounts beside the root; of the sources in `mapped` with the host's ids."""
-    found = []
+def _address(node: etree._Element, attribute: str) -> str:
+    """Raises `ValueError` for one with a zone, which libvirt does not know."""
+    text: str = node.get(attribute, "")
+    if "%" in text:
+        raise ValueError(f"{text!r} has a zone")
+    return text
+
+
+def _bound(domain: etree._Element) -> Iterator[tuple[etree._Element, str, str]]:
+    """Bind mounts beside the root, with source and target."""
     for node in domain.iterfind("devices/filesystem[@type='mount']"):
         source, target = node.find("source"), node.find("target")
-        if source is None or target is None or target.get("dir") in {None, "/"}:
-            continue
-        found.append(
-            Mount(
-                source=PurePosixPath(source.get("dir", "")),
-                target=PurePosixPath(target.get("dir", "")),
-                read_only=node.find("readonly") is not None,
-                idmap=source.get("dir") in mapped,
-            )
+        if source is not None and target is not None and target.get("dir") not in {None, "/"}:
+            yield node, source.get("dir", ""), target.get("dir", "")
+
+
+def sources(domain: etree._Element) -> set[str]:
+    """What is mounted beside the root, to the letter."""
+    return {source for _, source, _ in _bound(domain)}
+
+
+def mounts(domain: etree._Element, mapped: Collection[str]) -> tuple[Mount, ...]:
+    """Bind mounts beside the root; of the sources in `mapped` with the host's ids."""
+    return tuple(
+        Mount(
+            source=PurePosixPath(source),
+            target=PurePosixPath(target),
+            read_only=node.find("readonly") is not None,
+            idmap=source in mapped,
         )
-    return tuple(found)
+        for node, source, target in _bound(domain)
+    )
 
 
 def port(xml: str) -> str | None:

@@ -13,13 +13,20 @@ from virtsec.errors import BadInput
 
 
 def parse(text: str, what: str) -> etree._Element:
-    """The root element of `text`; raises `BadInput` naming `what` when it is not XML."""
+    """The root element of `text`; raises `BadInput` naming `what` when it is not XML.
+
+    Comments are left out, for they part a text in two; those in `<metadata>` are somebody's.
+    """
     try:
-        return etree.fromstring(text.encode(), _parser())
+        root: etree._Element = etree.fromstring(text.encode(), _parser())
     except (etree.XMLSyntaxError, ValueError) as error:
         raise BadInput(
             f"{what} is not XML: {error}.", "Compare it with what `virsh dumpxml` writes."
         ) from None
+    for child in root:
+        if child.tag != "metadata":  # libvirt itself keeps no others
+            etree.strip_tags(child, etree.Comment, etree.ProcessingInstruction)
+    return root
 
 
 def template(path: Path) -> etree._Element:
@@ -40,6 +47,7 @@ def serialise(root: etree._Element) -> str:
 
 def _parser(tidy: bool = False) -> etree.XMLParser:
     return etree.XMLParser(
+        encoding="utf-8",  # whatever it says of itself: it was text when it came to us
         resolve_entities=False,
         no_network=True,
         load_dtd=False,

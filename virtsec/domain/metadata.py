@@ -23,6 +23,7 @@ from virtsec.domain.elements import CONTAINER, ELEMENTS, Element
 from virtsec.domain.records import DomainRecord
 from virtsec.errors import BadInput
 from virtsec.names import check_name, check_port, port_of
+from virtsec.numbers import number
 from virtsec.rootfs.bases import base_at, link_to
 from virtsec.runtime import start
 from virtsec.spec import (
@@ -58,9 +59,11 @@ _KEPT = {
     "files": "files",
     "inotify": "inotify",
 }
-#: What the words of additions and the labels of ports are made of, under either module; nothing a
-#: policy could be broken by.
+#: What the words of additions and the labels of ports are made of; nothing that the policy of
+#: either module could be broken by.
 _WORD = re.compile(r"[A-Za-z0-9_.:-]*")
+#: What a label of Smack's is made of (Smack.rst): no blank, and none of / \ ' and ".
+_LABEL = re.compile(r"[!#-&(-.0-\[\]-~]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +180,6 @@ def read(xml: str, autostart: bool = False) -> Container | None:
         raise reader.broken(
             f"says that it is kept apart by what is unknown: {ours.get('apart')!r}"
         ) from None
-    mapped = {node.get("source", "") for node in ours.iterfind(f"{_OURS}idmap")}
     spec = ContainerSpec(
         name=name,
         rootfs=PurePosixPath(root.get("path")),
@@ -187,7 +189,7 @@ def read(xml: str, autostart: bool = False) -> Container | None:
         privileged=kind == "privileged",
         limits=_limits(reader, domain, ours, name),
         network=described.network(domain, name),
-        mounts=described.mounts(domain, mapped),
+        mounts=described.mounts(domain, _mapped(reader, domain, ours)),
         init=PurePosixPath(init.get("path")),
         init_args=tuple(node.text or "" for node in domain.iterfind("os/initarg")),
         init_policy=init_policy,
@@ -196,7 +198,7 @@ def read(xml: str, autostart: bool = False) -> Container | None:
         additions=tuple(_additions(reader, ours)),
         links=tuple(_links(reader, ours)),
         served=tuple(_served(reader, ours)),
-        egress=_egress(reader, ours),
+        egress=_egress(reader, ours, name),
         exposed=tuple(_exposed(reader, ours)),
     )
     labels = (label.get(field) for field in ("model", "process", "file", "init"))
@@ -256,14 +258,17 @@ def _base(reader: _Reader, ours: etree._Element) -> Base | None:
     return base
 
 
-def _egress(reader: _Reader, ours: etree._Element) -> Egress:
+def _egress(reader: _Reader, ours: etree._Element, name: str) -> Egress:
     node = ours.find(f"{_OURS}egress")
     if node is None:
         return Egress.ALL
     try:
-        return Egress(node.get("to"))
+        egress = Egress(node.get("to"))
     except ValueError:
         raise reader.broken(f"has the unknown egress {node.get('to')!r}") from None
+    if node.get("port") != port_of(name):
+        raise reader.broken(f"limits the egress of {node.get('port')!r}, not its own")
+    return egress
 
 
 def _exposed(reader: _Reader, ours: etree._Element) -> Iterator[Exposed]:
@@ -280,10 +285,10 @@ def _ids(reader: _Reader, ours: etree._Element, privileged: bool) -> IdRange | N
         raise reader.broken("says privileged but has <ids>" if privileged else "lacks <ids>")
     if node is None:
         return None
-    try:
-        ids = IdRange(int(node.get("start")), int(node.get("count")))
-    except ValueError:
-        raise reader.broken("has <ids> that are not numbers") from None
+    first, count = (number(node.get(each)) for each in ("start", "count"))
+    if first is None or count is None:
+        raise reader.broken("has <ids> that are not numbers")
+    ids = IdRange(first, count)
     if ids.start <= 0 or ids.count <= 0 or ids.stop > 2**32:
         raise reader.broken(f"has ids no host can have: {ids.start} to {ids.stop - 1}")
     return ids
@@ -292,10 +297,11 @@ def _ids(reader: _Reader, ours: etree._Element, privileged: bool) -> IdRange | N
 def _additions(reader: _Reader, ours: etree._Element) -> Iterator[Addition]:
     for node in ours.iterfind(f"{_OURS}addition"):
         access = tuple(node.get("access").split())
-        words = (node.get("object"), node.get("kind") or "", *access)
-        if not all(_WORD.fullmatch(word) for word in words):
-            raise reader.broken(f"has an addition that is no rule: {' '.join(words)}")
-        yield Addition(words[0], words[1], access)
+        thing, kind = node.get("object"), node.get("kind") or ""
+        known = (_WORD if kind else _LABEL).fullmatch(thing)
+        if not known or not all(_WORD.fullmatch(word) for word in (kind, *access)):
+            raise reader.broken(f"has an addition that is no rule: {thing} {kind} {access}")
+        yield Addition(thing, kind, access)
 
 
 def _port(end: Link | Served) -> dict[str, str]:
@@ -331,14 +337,24 @@ def _read_port(node: etree._Element) -> tuple[int, Transport, str]:
 def _limits(reader: _Reader, domain: etree._Element, ours: etree._Element, name: str) -> Limits:
     node = ours.find(f"{_OURS}limits")
     texts = {field: node.get(word) for field, word in _KEPT.items()} if node is not None else {}
-    numbers = {field: text.strip() for field, text in texts.items() if text}
-    if wrong := [text for text in numbers.values() if not text.isdecimal()]:
-        raise reader.broken(f"has a limit that is no number: {wrong[0]}")
+    numbers: dict[str, int] = {}
+    for field, text in texts.items():
+        if text:
+            amount = number(text)
+            if amount is None:
+                raise reader.broken(f"has a limit that is no number: {text}")
+            numbers[field] = amount
     return Limits(
-        memory_mib=described.memory(domain, name),
-        vcpus=described.vcpus(domain, name),
-        **{field: int(text) for field, text in numbers.items()},
+        memory_mib=described.memory(domain, name), vcpus=described.vcpus(domain, name), **numbers
     )
+
+
+def _mapped(reader: _Reader, domain: etree._Element, ours: etree._Element) -> set[str]:
+    """Sources of mounts with the host's ids."""
+    mapped = {node.get("source", "") for node in ours.iterfind(f"{_OURS}idmap")}
+    if mapped and (ours.get("kind") == "privileged" or mapped - described.sources(domain)):
+        raise reader.broken("maps the ids of what it does not mount, or has the host's")
+    return mapped
 
 
 def _add(parent: etree._Element, tag: str, **attributes: str) -> None:

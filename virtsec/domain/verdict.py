@@ -6,22 +6,21 @@ tell (the files on disk, whether the security module runs) is left to the start.
 
 from __future__ import annotations
 
-from virtsec.domain.metadata import TAG
 from virtsec.runtime.checks import CHECKS
 from virtsec.runtime.domain import parse
+from virtsec.runtime.judgement import start_of
 from virtsec.runtime.refusal import Refused
-from virtsec.runtime.start import Start
 
 
 def differences(name: str, xml: str) -> tuple[str, ...]:
-    """Why the hook would refuse to start `xml`, ours; a sentence each, or none; pure."""
-    ours = TAG.replace("{", "").replace("}", " ")
+    """Why the hook would refuse to start `xml`; a sentence each, or none; pure."""
     found = []
     try:
-        domain = parse(xml.encode())
-        start = Start(name, domain, domain.only("metadata", ours))
+        start = start_of(name, parse(xml.encode()))
     except Refused as refusal:
         return (_sentence(refusal),)
+    if start is None:
+        return ()
     for check in CHECKS:
         try:
             check(start)

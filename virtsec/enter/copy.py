@@ -21,6 +21,7 @@ from virtsec.kernel.mounts import detached_mount
 from virtsec.kernel.privilege import CAP_DAC_OVERRIDE, CAP_FOWNER
 from virtsec.rootfs.archive import TAR
 from virtsec.rootfs.confined import Place, confined
+from virtsec.rootfs.feed import CLEAN
 from virtsec.runtime.parcel import CONTENTS, name_of
 
 _PACK = (TAR, "--create", "--format=posix", "--file=-")
@@ -42,7 +43,8 @@ def copy_in(target: Target, source: Path, path: str, user: str = "root") -> None
     name = name_of(str(source))
     parent = source if name == CONTENTS else source.parent
     words = (*_PACK, "--directory", str(parent), "--", name)
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as tar:
+    pipe, env = subprocess.PIPE, dict(CLEAN)  # $TAR_OPTIONS are options of tar's
+    with subprocess.Popen(words, stdout=pipe, stderr=pipe, env=env) as tar:
         assert tar.stdout is not None
         assert tar.stderr is not None
         why = door.unpack(target, path, name, user, tar.stdout.fileno())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -25,6 +25,7 @@ MOST_BYTES, MOST_DEPTH = 1 << 20, 8
 _TOO_DEEP = f"This is no TOML for a fleet: it nests more than {MOST_DEPTH} deep."
 _AT_LINE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
+_END = 10**18  # of the numbers that are understood
 _WORDS: Mapping[str, Any] = {"true": True, "false": False, "null": None, "~": None, "": None}
 
 
@@ -71,9 +72,28 @@ def _parse_toml(text: str, path: Path) -> Document:
         raise _wrong(path, line, f"This is no TOML: {_AT_LINE.sub('', str(error))}.") from None
     except RecursionError:
         raise _wrong(path, 1, _TOO_DEEP) from None
+    except ValueError:  # Python reads no number of thousands of digits
+        raise _wrong(path, 1, "This is no TOML: a number in it is too long.") from None
     if _is_deep(data, MOST_DEPTH):
         raise _wrong(path, 1, _TOO_DEEP)
-    return Document(path, data, lines_of(text))
+    document = Document(path, data, lines_of(text))
+    for at, value in _values(data, ()):
+        whole = isinstance(value, int) and abs(value) < _END
+        if not whole and not isinstance(value, str):
+            raise document.wrong(at, "Neither a word, nor a whole number of at most 18 digits.")
+    return document
+
+
+def _values(data: Any, place: Place) -> Iterator[tuple[Place, Any]]:
+    """All that is neither a table nor an array, and where."""
+    if isinstance(data, dict):
+        for name, each in data.items():
+            yield from _values(each, (*place, name))
+    elif isinstance(data, list):
+        for at, each in enumerate(data):
+            yield from _values(each, (*place, at))
+    else:
+        yield place, data
 
 
 def _is_deep(data: Any, levels: int) -> bool:

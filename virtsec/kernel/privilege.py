@@ -1,12 +1,14 @@
-"""Giving up capabilities: capabilities(7), with the numbers of linux/capability.h and prctl.h."""
+"""Being root, and giving up capabilities: capabilities(7), linux/capability.h, linux/prctl.h."""
 
 from __future__ import annotations
 
 import ctypes
 import errno
+import os
 from collections.abc import Collection
 from pathlib import Path
 
+from virtsec.errors import HostNotReady
 from virtsec.kernel.syscall import check, libc
 
 CAP_CHOWN = 0
@@ -34,6 +36,14 @@ class _Data(ctypes.Structure):
         ("permitted", ctypes.c_uint32),
         ("inheritable", ctypes.c_uint32),
     )
+
+
+def need_root() -> None:
+    """Raise `HostNotReady` for whoever is not root."""
+    if os.geteuid() != 0:
+        raise HostNotReady(
+            "virtsec works on the whole host and needs root.", "Run it with `sudo virtsec`."
+        )
 
 
 def prctl(option: int, argument: int) -> None:

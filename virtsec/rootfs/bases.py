@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
+from virtsec.errors import BadInput
+from virtsec.names import check_name
+from virtsec.numbers import number
 from virtsec.spec import STORE, Base
 
 #: No container can be called so.
@@ -23,7 +26,11 @@ def link_to(base: Base) -> str:
 def base_at(link: str) -> Base | None:
     """What such a link leads to; None for another one."""
     parts = link.split("/")
-    if len(parts) != 5 or not parts[3].isdecimal():
+    generation = number(parts[3]) if len(parts) == 5 else None
+    if generation is None:
         return None
-    base = Base(parts[2], int(parts[3]))
+    try:
+        base = Base(check_name(parts[2]), generation)
+    except BadInput:
+        return None
     return base if link_to(base) == link else None

@@ -8,12 +8,12 @@ import platform
 import re
 import subprocess
 import tarfile
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from virtsec.errors import BadInput, HostNotReady
+from virtsec.kernel.private import private_directory
 from virtsec.rootfs.feed import CLEAN, Feed, program
 
 PREFIX = "debian:"
@@ -155,7 +155,7 @@ def _targets() -> str:
 
 def _missing(address: str) -> str | None:
     """None when the mirror has a file at `address`, else what apt said."""
-    with tempfile.TemporaryDirectory(prefix="virtsec-") as directory:
+    with private_directory("virtsec-") as directory:
         words = [_APT_HELPER, *_TIMEOUTS, "download-file", address, f"{directory}/InRelease"]
         with program(words) as feed:
             failed = feed.drained()

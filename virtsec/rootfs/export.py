@@ -135,7 +135,7 @@ def definition_in(path: Path) -> str:
     try:
         with tarfile.open(fileobj=io.BytesIO(head), mode="r:") as archive:
             definition = archive.pax_headers.get(_COMMENT)
-    except (tarfile.TarError, ValueError, EOFError):
+    except (tarfile.TarError, ValueError, EOFError, RecursionError):
         definition = None
     if not definition:
         raise BadInput(

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 
 from virtsec.errors import BadInput, HostNotReady, NotFound
 from virtsec.kernel.openat2 import open_beneath, open_in_root
+from virtsec.kernel.private import private_directory
 from virtsec.rootfs.feed import NOBODY, program
 from virtsec.rootfs.trouble import explained
 from virtsec.rootfs.walk import opened
@@ -81,8 +81,7 @@ def _copies(rootfs: PurePosixPath) -> Iterator[tuple[list[Path], int]]:
     """
     held = _held(rootfs)
     try:
-        with TemporaryDirectory(prefix="virtsec-journal-") as folder:
-            place = Path(folder)
+        with private_directory("virtsec-journal-") as place:
             room, left_out = LIMIT, 0
             copies: list[Path] = []
             for _, size, descriptor in sorted(held, reverse=True):

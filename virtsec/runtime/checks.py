@@ -7,7 +7,7 @@ What the XML says besides (memory, processors, a console) weakens no confinement
 
 from .domain import PUT_BACK, beneath, parts
 from .refusal import ID_COUNT, require
-from .start import KINDS, Start
+from .start import KINDS, PORT, Start, port_of
 
 LXC_NAMESPACE = "http://libvirt.org/schemas/domain/lxc/1.0"
 INTERFACES = {"network", "bridge"}  # those whose other end is a bridge that the host filters
@@ -90,6 +90,8 @@ def check_network(start: Start) -> None:
     for kind in kinds:
         require(kind in INTERFACES, f"its interface has type {kind}; use 'network' or 'bridge'")
     ports = [each.get("dev", "target") for each in start.domain.find("devices", "interface")]
+    others = [each for each in ports if each.startswith(PORT) and each != port_of(start.name)]
+    require(not others, f"what is for {others} would come to it; {PUT_BACK}")
     limited = not start.port or ports == [start.port]
     require(limited, f"what it may send is limited at {start.port}, not {ports}; {PUT_BACK}")
 

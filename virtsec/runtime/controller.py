@@ -20,6 +20,8 @@ if __name__ == "__main__":
         become_libvirt_lxc(sys.argv[1:])
     except BaseException as error:
         failed = f"its controller failed ({type(error).__name__}: {error})"
-        line = f"virtsec: the container is not started: {getattr(error, 'sentence', failed)}.\n"
-        posix.write(2, line.encode("ascii", "backslashreplace"))
+        why = getattr(error, "sentence", failed)
+        why = why if len(why) < 600 else f"{why[:400]} ... {why[-150:]}"  # why, and the remedy
+        line = f"virtsec: the container is not started: {why}."
+        posix.write(2, line.encode("unicode_escape") + b"\n")  # which no terminal obeys
     posix._exit(1)

@@ -1,15 +1,16 @@
 """A domain's XML as libvirt hands it over, read without surprises.
 
-Nothing outside the document is read, nothing in it is expanded, and it may nest so deep and no
-deeper. What is asked for once must not be there twice: libvirt might take the other one. Paths in
-it are compared by their components, and one with `..` in it is beneath nothing.
+Nothing outside the document is read, nothing in it is expanded, and its length, its elements and
+how deep they nest are limited. What is asked for once must not be there twice: libvirt might take
+the other one. Paths in it are compared by their components, and one with `..` in it is beneath
+nothing.
 """
 
 import pyexpat
 
 from .refusal import Refused, require
 
-DEPTH_LIMIT = 64  # nested elements
+XML_LIMIT, ELEMENT_LIMIT, DEPTH_LIMIT = 1 << 20, 10_000, 64  # bytes, all, those in each other
 PUT_BACK = "put it back with 'virsh edit'"
 
 
@@ -40,13 +41,18 @@ class Element:
 
     def text(self, *path: str) -> str:
         """The text of the one element at `path`."""
-        return "".join(self.only(*path).texts).strip()
+        return "".join(self.only(*path).texts)
 
 
 def parse(data: bytes) -> Element:
     """The root element of a document."""
+    require(len(data) <= XML_LIMIT, f"its XML is longer than {XML_LIMIT} bytes; shorten it")
+    elements = 0
 
     def start(name: str, attributes: dict[str, str]) -> None:
+        nonlocal elements
+        elements += 1
+        require(elements <= ELEMENT_LIMIT, f"its XML has more than {ELEMENT_LIMIT} elements")
         require(len(nesting) <= DEPTH_LIMIT, f"its XML nests more than {DEPTH_LIMIT} elements")
         element = Element(name, attributes)
         nesting[-1].children.append(element)

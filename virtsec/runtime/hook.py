@@ -37,15 +37,21 @@ def main() -> None:
         judge(sys.argv[1], sys.argv[2], data)
 
 
+def sentence(error: BaseException) -> bytes:
+    """Why there is no start, as a line of ASCII that no terminal obeys, whatever is in it."""
+    name = "".join(sys.argv[1:2]) or "the domain"
+    failed = f"the hook failed ({type(error).__name__}: {error})"
+    line = f"virtsec: {name} is not started: {getattr(error, 'sentence', failed)}."
+    line = " ".join(line.split())
+    line = line if len(line) < 600 else f"{line[:400]} ... {line[-150:]}"  # why, and the remedy
+    return line.encode("unicode_escape") + b"\n"
+
+
 if __name__ == "__main__":
     status = 0
     try:
         main()
     except BaseException as error:
-        failed = f"the hook failed ({type(error).__name__}: {error})"
-        why = f"{sys.argv[1]} is not started: {getattr(error, 'sentence', failed)}"
-        line = " ".join(f"virtsec: {why}.".split())
-        line = line if len(line) < 600 else f"{line[:400]} ... {line[-150:]}"  # why, and the remedy
-        posix.write(2, line.encode("ascii", "backslashreplace") + b"\n")
+        posix.write(2, sentence(error))
         status = 1
     posix._exit(status)

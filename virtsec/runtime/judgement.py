@@ -21,7 +21,7 @@ from .domain import PUT_BACK, Element, beneath, parse
 from .refusal import STORE, require
 from .start import CONTROLLER, NAMESPACE, Start
 
-XML_LIMIT, CPU_LIMIT = 1 << 20, 2  # bytes, seconds
+CPU_LIMIT = 2  # seconds
 
 
 def judge(name: str, operation: str, data: bytes) -> None:
@@ -30,7 +30,6 @@ def judge(name: str, operation: str, data: bytes) -> None:
     `operation` is `prepare` or `started`, both at their begin.
     """
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT, CPU_LIMIT))
-    require(len(data) <= XML_LIMIT, f"its XML is longer than {XML_LIMIT} bytes; shorten it")
     domain = parse(data)
     if operation == "prepare" and (start := judged(name, domain)):
         prepare(start)
@@ -42,6 +41,19 @@ def judge(name: str, operation: str, data: bytes) -> None:
 
 def judged(name: str, domain: Element) -> Start | None:
     """The start of a domain that says of itself what it may; None when it is none of ours."""
+    start = start_of(name, domain)
+    if start:
+        for check in CHECKS:
+            check(start)
+    return start
+
+
+def start_of(name: str, domain: Element) -> Start | None:
+    """The start of a domain, to be checked; None when it is none of ours.
+
+    Refused when the metadata is gone while emulator or root are virtsec's, when there is more of it
+    than there is to be, and when it makes no sense.
+    """
     nodes = [child for metadata in domain.find("metadata") for child in metadata.children]
     ours = [node for node in nodes if node.name.startswith("urn:virtsec:")]
     paths = ["".join(each.texts) for each in domain.find("devices", "emulator")]
@@ -51,10 +63,7 @@ def judged(name: str, domain: Element) -> Start | None:
         return None
     known = [node.name for node in ours] == [f"{NAMESPACE} container"]
     require(known, f"virtsec's metadata is gone, or is not only one; {PUT_BACK}")
-    start = Start(name, domain, ours[0])
-    for check in CHECKS:
-        check(start)
-    return start
+    return Start(name, domain, ours[0])
 
 
 def prepare(start: Start) -> None:

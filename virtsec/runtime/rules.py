@@ -17,7 +17,8 @@ QUERY = "/sys/fs/smackfs/access2"
 def load_rules(name: str) -> None:
     """Load the rules kept for container `name`, and see that they hold."""
     try:
-        kept = posix.read(posix.open(Smack.rules + name, posix.O_RDONLY), 1 << 16)
+        file = posix.open(Smack.rules + name, posix.O_RDONLY)
+        kept = posix.read(file, posix.fstat(file).st_size)
     except FileNotFoundError as error:
         missing = error.filename
         raise Refused(f"{missing} is not there; undefine it and define it again") from None

@@ -14,6 +14,7 @@ CONTROLLER = "/usr/libexec/virtsec/controller"
 KINDS = ("unprivileged", "privileged")
 TRUSTED_IDS = (0,)  # the users who may own what a start relies on
 LOWEST_ID = 65536  # of an unprivileged container; ids below are the host's own
+PORT, MOST_PORT = "vs-", 15  # IFNAMSIZ of if.h, less the NUL
 INOTIFY = 64  # instances of a container unless told otherwise
 
 
@@ -52,6 +53,19 @@ class Smack:
 
 
 MODELS: dict[str, type[SELinux] | type[Smack]] = {"selinux": SELinux, "smack": Smack}
+
+
+def port_of(name: str) -> str:
+    """The host's end of a container's network interface, by which the packet filter knows it.
+
+    A name that is too long for an interface is stood for by the start of its digest, after a digit,
+    which no container's name begins with: neither stands for another one's.
+    """
+    if len(PORT + name) <= MOST_PORT:
+        return PORT + name
+    import hashlib  # noqa: PLC0415 - few names are
+
+    return f"{PORT}0{hashlib.sha256(name.encode()).hexdigest()}"[:MOST_PORT]
 
 
 class Start:
@@ -94,9 +108,14 @@ class Start:
         sane(own if self.mapped else ids == ("", ""), "ids")
         files = value("files", "limits")
         self.orders = f"files {files}\n" if files else ""  # to the controller
-        for each in metadata.find(f"{NAMESPACE} idmap"):
-            self.orders += f"idmap {self.owner} {each.get('source')}\n"
         self.filesystems = [
             (each.get("type"), each.get("dir", "source"), each.get("dir", "target"))
             for each in self.domain.find("devices", "filesystem")
         ]
+        mounted = {each[1] for each in self.filesystems if each[0] == "mount" and each[2] != "/"}
+        for each in metadata.find(f"{NAMESPACE} idmap"):
+            source = each.get("source")
+            sane(self.mapped and source in mounted, "idmap")
+            self.orders += f"idmap {self.owner} {source}\n"
+        limited = metadata.find(f"{NAMESPACE} egress")
+        sane(self.port == (port_of(self.name) if limited else ""), "egress")

@@ -102,8 +102,8 @@ def obey(own: str) -> None:
         file = posix.open(f"{own}/{ORDERS}", posix.O_RDONLY | posix.O_CLOEXEC)
     except FileNotFoundError:
         return
-    text = posix.read(file, 1 << 16).decode(errors="surrogateescape")
-    for line in text.splitlines():
+    text = posix.read(file, posix.fstat(file).st_size).decode(errors="surrogateescape")
+    for line in text.split("\n")[:-1]:  # and at no other character: a path may have any
         order, _, rest = line.partition(" ")
         if order == "files":
             import resource  # noqa: PLC0415 - few containers need it

@@ -7,10 +7,12 @@ from ipaddress import ip_address, ip_interface
 from pathlib import PurePosixPath
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.unit.cli.library import Library, Said
 from virtsec import words
-from virtsec.errors import BadInput
+from virtsec.errors import BadInput, VirtsecError
 from virtsec.spec import (
     ContainerSpec,
     InitPolicy,
@@ -118,3 +120,44 @@ def test_a_port_of_a_link_is_tcp_unless_it_says_udp(text: str, link: Link) -> No
 def test_what_is_no_port_is_refused(text: str) -> None:
     with pytest.raises(BadInput):
         words.link("db", text)
+
+
+READERS = (
+    words.memory, words.swap, words.mount, words.address, words.gateway, words.apart_by,
+    words.egress, words.exposed, words.init_policy, words.inside, words.moment,
+)  # fmt: skip
+PIECES = [
+    *(
+        "9" * 400,
+        "9" * 5000,
+        "k",
+        "M",
+        "512",
+        "0",
+        ":",
+        "/",
+        ",",
+        "ro",
+        "idmap",
+        "%",
+        "-",
+        "é",
+        "٣",
+    ),
+    *("192.168.122.10", "fd00::1", "2026-11-28", "12:30", "T", "+99:00", "0001-01-01", "\n", " "),
+]
+
+
+@given(st.one_of(st.text(), st.lists(st.sampled_from(PIECES), max_size=6).map("".join)))
+def test_whatever_somebody_writes_is_understood_or_told_in_a_sentence(text: str) -> None:
+    for reader in READERS:
+        try:
+            reader(text)
+        except VirtsecError as error:
+            assert error.sentence
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "9" * 400 + "k", "9" * 21 + "M"])
+def test_no_amount_of_memory_is_too_long_to_be_refused(text: str) -> None:
+    with pytest.raises(BadInput, match="not an amount of memory"):
+        words.memory(text)

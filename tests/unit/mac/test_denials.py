@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-import pytest
+from dataclasses import replace
 
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tests.unit.samples import SAMPLES
+from virtsec.domain import metadata
+from virtsec.errors import BadInput
 from virtsec.mac.denial import Denial
 from virtsec.mac.selinux import context
 from virtsec.mac.selinux import denials as selinux
 from virtsec.mac.selinux.context import label_of
+from virtsec.mac.selinux.policy import container_module
 from virtsec.mac.smack import denials as smack
+from virtsec.mac.smack.policy import container_policy
+from virtsec.mac.smack.rule import parse
 from virtsec.spec import Addition
 
 #: As a 6.12 kernel prints it.
@@ -40,6 +50,55 @@ def test_under_smack_what_is_the_hosts_or_anothers_is_never_added(label: str) ->
     (found,) = smack.weigh("vs1", smack.denials([record], "vs1"), ["vs1", "vs2"])
     assert found.breaks
     assert found.instead
+
+
+SMACK = SAMPLES["smack"]
+WORDS = st.one_of(
+    st.text(max_size=12),
+    st.sampled_from(["data", "a!b", "User::App", "(x)", "a b", "x" * 255, "x" * 256, "-x", "_"]),
+)
+
+
+@given(WORDS, WORDS, WORDS, st.text(max_size=40))
+@example("a!b", "", "x", "")
+@example("a b", "", "x", "")
+def test_under_smack_what_a_record_says_comes_to_one_rule_or_to_none(
+    label: str, access: str, name: str, rest: str
+) -> None:
+    """A container names its files and tasks as it likes."""
+    record = RECORD.replace('"data"', f'"{label}"').replace("=w ", f"=rw{access} ")
+    lines = [record.replace('"log"', f'"{name}"'), f'{record} name="{rest}"', rest]
+    for found in smack.weigh(SMACK.spec.name, smack.denials(lines, "vs1"), ["vs8"]):
+        if found.breaks:
+            continue
+        spec = replace(SMACK.spec, additions=(found.addition,))
+        without, policy = (container_policy(spec.name, each) for each in ((), spec.additions))
+        rules = parse(policy.text, "it")
+        assert rules[:-1] == parse(without.text, "it")
+        assert (
+            str(rules[-1])
+            == f"{spec.name} {found.addition.object} {''.join(found.addition.access)}"
+        )
+        assert metadata.read(replace(SMACK, spec=spec).xml) == replace(SMACK.container, spec=spec)
+
+
+@given(st.lists(st.builds(
+    Denial, WORDS, st.sampled_from(["file", "dir", "process", "tcp_socket", "a)(b"]),
+    st.frozensets(st.sampled_from(["read", "write", "name_bind", "execmem", "a b"]), min_size=1),
+    WORDS, WORDS, st.booleans(),
+), max_size=3))  # fmt: skip
+def test_under_selinux_what_is_no_context_is_never_added(refused: list[Denial]) -> None:
+    for found in selinux.weigh("vs1", OWN, refused, {}, ["vs1"]):
+        assert found.breaks
+        assert found.instead
+
+
+def test_what_smack_allows_besides_is_nothing_to_selinux() -> None:
+    """As when the host is booted with the other."""
+    one = SAMPLES["unprivileged"]
+    spec = replace(one.spec, additions=(Addition("a)(b", "", ("r",)),))
+    with pytest.raises(BadInput, match="Smack"):
+        container_module(spec, one.container.identity.label, one.container.identity.ids)
 
 
 OWN = label_of("vs1", (1, 2))

@@ -49,3 +49,19 @@ def test_the_same_name_gets_another_pair_where_its_first_is_taken() -> None:
 def test_a_process_with_more_categories_takes_each_pair_of_them() -> None:
     assert taken_pairs(["u:r:t:s0:c1,c2,c3"]) == {(1, 2), (1, 3), (2, 3)}
     assert taken_pairs(["u:r:t:s0-s0:c0.c1023"]) == set()
+
+
+PARTS = st.sampled_from(
+    [":", "s0", "c1", ",", ".", "-", "c1023", "c1024", "c٣", "u", "t", " ", "\n"]
+)
+
+
+@given(st.one_of(st.text(), st.lists(PARTS, max_size=16).map("".join)))
+def test_any_text_is_a_context_or_none(text: str) -> None:
+    """A type is read where there is one, and categories only of those that there are."""
+    found, categories = type_of(text), categories_of(text)
+    assert all(0 <= each < 1024 for each in categories)
+    if found is None:
+        assert not categories
+    else:
+        assert text.split(":")[2] == found

@@ -58,6 +58,13 @@ def test_rules_that_a_boot_lost_are_loaded(kernel: FakeSmackfs) -> None:
     assert kernel.rules() == [Rule("_", "vs1", "rwxat"), Rule("virtsec-link", "vs1", "w")]
 
 
+def test_however_many_they_are(kernel: FakeSmackfs, tmp_path: Path) -> None:
+    more = "".join(f"vs1 {'x' * 200}{at} r\n" for at in range(400))
+    (tmp_path / "virtsec-vs1").write_text(container_policy("vs1").text + more)
+    rules.load_rules("vs1")
+    assert len(kernel.rules()) == 402
+
+
 @pytest.mark.parametrize(
     "rule", [Rule("vs1", "_", "w"), Rule("vs1", "_", "rxa"), Rule("vs1", "host", "r")]
 )

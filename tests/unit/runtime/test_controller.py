@@ -118,14 +118,15 @@ class TestArguments:
         with pytest.raises(Refused):
             confine.named_descriptors(confine.parse([*ARGUMENTS, "--console", value]))
 
-    @given(st.lists(st.sampled_from([*ARGUMENTS, "--share-net", "--share-net=1", "", "-b", "--n"])))
-    def test_whatever_comes_in_no_namespace_is_shared(self, arguments: list[str]) -> None:
-        try:
-            options = confine.parse(arguments)
-        except Refused:
-            return
-        assert set(options) == set(confine.VALUED)
-        assert len(options["--name"]) == len(options["--security"]) == 1
+
+@given(st.lists(st.sampled_from([*ARGUMENTS, "--share-net", "--share-net=1", "", "-b", "--n"])))
+def test_whatever_comes_in_no_namespace_is_shared(arguments: list[str]) -> None:
+    try:
+        options = confine.parse(arguments)
+    except Refused:
+        return
+    assert set(options) == set(confine.VALUED)
+    assert len(options["--name"]) == len(options["--security"]) == 1
 
 
 @dataclass

@@ -564,6 +564,10 @@ class TestOrders:
         ended = stopped.start()
         assert (ended.status, ended.error) == (0, "")
 
+    def test_so_it_does_in_whatever_order(self, stopped: Container, orders: Path) -> None:
+        orders.write_text("".join(reversed(orders.read_text().splitlines(keepends=True))))
+        assert (stopped.start().status, stopped.start().error) == (0, "")
+
     @pytest.mark.parametrize("text", ["", "files 300\n", "files 300\nidmap 0 /etc\n", "\udcff\0"])
     def test_what_differs_does_not(self, text: str, stopped: Container, orders: Path) -> None:
         orders.write_text(text, errors="surrogateescape")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from virtsec.errors import Refused
+from virtsec.errors import BadInput, Refused
 from virtsec.mac.protocol import Policy
 from virtsec.mac.selinux.context import categories_of, is_shared, types_of
 from virtsec.resources import resource
@@ -68,6 +68,11 @@ def container_module(spec: ContainerSpec, label: Label, ids: IdRange | None) -> 
     if spec.additions:
         text += "\n; Added by `virtsec policy suggest --apply`.\n"
     for each in spec.additions:
+        if not each.kind:
+            raise BadInput(
+                f"{spec.name} may do more to what Smack labels {each.object}, not SELinux.",
+                "Undefine it, and define it again under the security module that runs.",
+            )
         permissions = " ".join(each.access)
         text += f"(allow {types.domain} {each.object} ({each.kind} ({permissions})))\n"
     ports = _opened_ports(spec)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import bz2
 import os
 import subprocess
-import tempfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from virtsec.errors import HostNotReady, PolicyFailed
+from virtsec.kernel.private import private_directory
 
 SEMODULE = "/usr/sbin/semodule"
 CONFIG = Path("/etc/selinux/config")
@@ -68,10 +68,10 @@ def change(install: Mapping[str, str], remove: Collection[str]) -> None:
     """
     if not install and not remove:
         return
-    with tempfile.TemporaryDirectory(prefix="virtsec-policy-") as directory:
+    with private_directory("virtsec-policy-") as directory:
         command = [SEMODULE, "-X", PRIORITY]
         for name, text in install.items():
-            path = Path(directory, f"{name}.cil")
+            path = directory / f"{name}.cil"
             path.write_text(text)
             command += ["-i", str(path)]
         for name in remove:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator
 
+from virtsec.errors import BadInput
 from virtsec.mac.denial import Denial, Weighed, grouped, weighed
-from virtsec.mac.smack.rule import FLOOR, HOST, NET, REST, STAR
+from virtsec.mac.smack.rule import FLOOR, HOST, NET, REST, STAR, check_label
 from virtsec.spec import Addition
 
 _FIELD = re.compile(r'(\w+)=(?:"([^"]*)"|(\S+))')
@@ -56,4 +57,8 @@ def _breaks(label: str, containers: Collection[str]) -> str:
         return "It is another container, and containers are kept apart."
     if label in {NET, REST, STAR, "^", "?", ""}:
         return "The label is Smack's or virtsec's own."
+    try:
+        check_label(label)
+    except BadInput:
+        return "It is no label of Smack's."
     return ""
