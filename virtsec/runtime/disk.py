@@ -111,5 +111,5 @@ def check_orders(start: Start) -> None:
         entry = open_trusted(path, S_IFREG, TRUSTED_IDS[0])
         file = posix.open(f"/proc/self/fd/{entry}", posix.O_RDONLY)
         found = posix.read(file, ORDERS_LIMIT).decode(errors="surrogateescape")
-    same = {*found.split("\n")} == {*start.orders.split("\n")}  # in whatever order they are
+    same = sorted(found.split("\n")) == sorted(start.orders.split("\n"))  # in whatever order
     require(same, f"{path} says {found!r}, not {start.orders!r}; {PUT_BACK}")
