@@ -148,7 +148,7 @@ def test_what_is_missing_after_an_edit_of_systemds_is_found_and_mended(greedy: S
     run("systemctl", "set-property", SLICE.name, "TasksMax=infinity")
     done = virtsec("doctor", check=False)
     assert done.returncode == 1
-    assert "machine-greedy.slice has TasksMax=infinity, not 80." in done.stdout
+    assert "TasksMax of machine-greedy.slice is infinity, and is to be 80." in done.stdout
     virtsec("doctor", "--fix")
     assert kept("pids.max") == "80"
 

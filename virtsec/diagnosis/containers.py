@@ -206,7 +206,7 @@ def _limited(container: Container, host: Host) -> Fault | None:
 
 def _ordered(container: Container) -> Fault | None:
     wanted, found = orders(container), kept(container.name)
-    if {*found.split("\n")} == {*wanted.split("\n")}:  # in whatever order, as to the hook
+    if sorted(found.split("\n")) == sorted(wanted.split("\n")):  # in whatever order, as to the hook
         return None
     return Fault(
         f"The orders to its controller are {found!r}, not {wanted!r}.",
