@@ -28,6 +28,7 @@ from traces import differences, seen
 WORK = Path("/srv/faults")
 TREE, ARCHIVE, FLEET = WORK / "tree", WORK / "f1.tar.zst", WORK / "fleet.yaml"
 BASE = "faulty"
+NAMES = ("f1", "f2", "f3", BASE)
 BASES = Path("/var/lib/virtsec/_bases")
 FOREIGN = f"""<domain type='lxc'><name>theirs</name><memory>65536</memory>
 <os><type>exe</type><init>/sbin/init</init></os>
@@ -108,7 +109,7 @@ def place() -> Iterator[None]:
 def clear() -> None:
     """Take away all that a scenario makes."""
     there = virsh("list", "--all", "--name").stdout.split()
-    for name in {"f1", "f2", "f3"} & set(there):
+    for name in set(NAMES) & set(there):
         virsh("destroy", name, check=False)
         virtsec("undefine", name, "--storage")
     virtsec("release", "theirs", check=False)
@@ -142,7 +143,7 @@ def undisturbed(scenario: Scenario, tmp_path: Path) -> Course:
     """Do it once, and remember how it went."""
     if scenario not in COURSES:
         begin(scenario)
-        before = seen()
+        before = seen(*NAMES)
         file = tmp_path / "points"
         virtsec(*scenario.words.split(), watched=Watch(file))
         COURSES[scenario] = Course(before, settled(scenario), read(file))
@@ -155,14 +156,14 @@ def settled(scenario: Scenario) -> list[str]:
     if scenario.words.startswith("start"):
         assert Small(name).confined(), virsh("domstate", "--reason", name, check=False)
         virsh("destroy", name)
-    return seen()
+    return seen(*NAMES)
 
 
 def cut_off(scenario: Scenario, point: Point, tmp_path: Path) -> None:
     """Kill it there; done again, it is as if nothing had been."""
     course = undisturbed(scenario, tmp_path)
     begin(scenario)
-    assert differences(course.before, seen()) == []
+    assert differences(course.before, seen(*NAMES)) == []
     words = scenario.words.split()
     done = virtsec(*words, check=False, watched=Watch(tmp_path / "again", point, die))
     assert done.returncode == -signal.SIGKILL, f"{point} was not met: {done}"
@@ -181,7 +182,7 @@ def fail(scenario: Scenario, point: Point, number: int, tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr, f"{point}: {done.stderr}"
     if done.returncode != 0:
         assert done.returncode == 1, f"{point}: {done}"
-        left = differences(course.before, seen())
+        left = differences(course.before, seen(*NAMES))
         assert left == [], f"{os.strerror(number)} at {point}: {done}"
         virtsec(*words)
     left = differences(course.after, settled(scenario))

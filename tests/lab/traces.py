@@ -25,17 +25,26 @@ PLACES = (
         "/dev/shm",
         "/usr/libexec/virtsec",
     ),
-    *("/var/lib/virtsec", "/srv/faults"),
+    "/srv/faults",
 )
+#: Where containers' trees are, and beneath it bases.
+TREES = Path("/var/lib/virtsec")
 #: What is another one each time it is made, and of what runs.
 OWN = re.compile(
     r"<uuid>.*</uuid>|<mac address=.*/>|/run/systemd/transient/.*|handle \d+|packets \d+.*"
 )
 
 
-def seen() -> list[str]:
-    """All that virtsec, libvirt and the kernel have of containers, a line each."""
+def seen(*names: str) -> list[str]:
+    """All that virtsec, libvirt and the kernel have of containers, a line each.
+
+    Of trees only those of these names: another container may run, and write to its own.
+    """
     found = [line for path in PLACES for line in inodes(Path(path))]
+    found += [f"{TREES}: {path.name}" for path in sorted(TREES.iterdir())]
+    found += [f"{path}: {each.name}" for path in TREES.glob("_*") for each in sorted(path.iterdir())]
+    for path in (TREES / each for name in names for each in (name, f"_bases/{name}")):
+        found += inodes(path)
     for name in sorted(virsh("list", "--all", "--name").stdout.split()):
         found += virsh("dumpxml", "--inactive", name).stdout.splitlines()
         found += [f"{name} starts by itself" for _ in (1,) if "enable" in _autostart(name)]
