@@ -41,8 +41,8 @@ def seen(*names: str) -> list[str]:
     Of trees only those of these names: another container may run, and write to its own.
     """
     found = [line for path in PLACES for line in inodes(Path(path))]
-    found += [f"{TREES}: {path.name}" for path in sorted(TREES.iterdir())]
-    found += [f"{path}: {each.name}" for path in TREES.glob("_*") for each in sorted(path.iterdir())]
+    for folder in (TREES, *TREES.glob("_*")):
+        found += [f"{folder}: {path.name}" for path in sorted(folder.iterdir())]
     for path in (TREES / each for name in names for each in (name, f"_bases/{name}")):
         found += inodes(path)
     for name in sorted(virsh("list", "--all", "--name").stdout.split()):

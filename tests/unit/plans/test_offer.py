@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import pytest
 
 from tests.unit.fakes import FakeMac, foreign
 from tests.unit.plans.test_plan import at, facts, ours, spec
 from virtsec.errors import BadInput, Refused
+from virtsec.mac.selinux import store
 from virtsec.mac.selinux.module import SELinuxLabels
 from virtsec.plans.offer import Offer
 from virtsec.spec import ApartBy, IdRange
@@ -49,7 +50,13 @@ def test_a_tree_that_was_left_keeps_its_ids_and_no_other_gets_them() -> None:
     assert len(set(ids)) == 3
 
 
-def test_of_selinuxs_pairs_none_is_given_twice() -> None:
+def test_of_selinuxs_pairs_none_is_given_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "config"
+    config.write_text("SELINUXTYPE=default\n")
+    monkeypatch.setattr(store, "CONFIG", config)
+    monkeypatch.setattr(store, "STORE", tmp_path / "store")
     labels = SELinuxLabels([])
     given = [labels.give(f"vs{n}", ApartBy.CATEGORY).process for n in range(10_000)]
     assert len(set(given)) == len(given)
