@@ -114,7 +114,8 @@ endif
 
 # What takes too long for `test`.
 stress: $(VENV)/.ready fuzz
-	$(IN_VENV) pytest tests/lab --lsm $(LSMS) --stress $(TESTS)
+	$(IN_VENV) pytest tests/lab --lsm $(LSMS) --stress $(if $(SIZE),--memory $(SIZE)) \
+		$(if $(SEED),--seed $(SEED)) $(TESTS)
 
 fuzz: $(FUZZ_VENV)/.ready
 	$(FUZZ_VENV)/bin/python -m tests.fuzz --seconds $(FUZZ) $(if $(SEED),--seed $(SEED))

@@ -27,7 +27,7 @@ from drawn import Chance
 from machine.inside.reporter import Reporter
 from machine.missing import stand_in
 from machine.outside import Outside
-from machine.qemu import Lsm
+from machine.qemu import MEMORY, Lsm
 
 INSIDE = "LAB_REPORT_FD" in os.environ
 if not INSIDE or os.environ["LAB_BARE"]:
@@ -71,6 +71,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption("--stress", action="store_true", help="what takes long, and nothing else")
     parser.addoption("--seed", type=int, default=0, help="what is drawn by chance, again")
+    parser.addoption("--memory", default=MEMORY, help="of each guest, such as 16G")
     parser.addoption("--no-setup", action="store_true", help="virtsec is installed, not set up")
     parser.addoption("--wheel", type=Path, help="install this one, not the checkout's")
 

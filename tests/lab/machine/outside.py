@@ -373,6 +373,7 @@ class Outside:
             options.append("--showlocals")
         request = Request(
             lsm,
+            memory=self._config.getoption("--memory"),
             # Where nothing confines, setup would refuse: that is what is tested there.
             setup=lsm.confines and not self._config.getoption("--no-setup"),
             wheel=self._config.getoption("--wheel"),

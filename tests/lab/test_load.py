@@ -1,0 +1,107 @@
+"""As many containers as there is room for, started and stopped in waves: nothing piles up."""
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from demo.containers import BUSYBOX, prepare
+from demo.shell import run, virsh, virtsec
+from drawn import Chance
+from verified import broken, verified
+
+MINUTES = 20
+MOST = 200
+#: What one of busybox takes, its controller included, and what the host keeps; in KiB.
+EACH, HOST = 16 << 10, 700 << 10
+AT_A_TIME = 4
+SAMPLE = 2
+FLEET = """\
+version: 1
+defaults: {{memory: 64M, confinement: category}}
+bases:
+  load: {{from: {image}}}
+containers:
+  - {{name: "load-{{n}}", count: {count}, base: load}}
+"""
+#: How much libvirt's memory may grow from the first wave to the last.
+GROWTH = 1.25
+
+
+def room() -> int:
+    """How many containers there is memory for."""
+    found = re.search(r"^MemAvailable: *(\d+)", Path("/proc/meminfo").read_text(), re.M)
+    assert found
+    return min(MOST, (int(found[1]) - HOST) // EACH)
+
+
+@pytest.fixture
+def names(tmp_path: Path) -> Iterator[list[str]]:
+    """Containers that are shut off."""
+    prepare()
+    count = room()
+    file = tmp_path / "load.yaml"
+    file.write_text(FLEET.format(image=BUSYBOX, count=count))
+    virtsec("fleet", "apply", str(file), timeout=3600)
+    yield [f"load-{number + 1}" for number in range(count)]
+    virtsec("fleet", "destroy", str(file), timeout=3600)
+    virtsec("base", "remove", "load")
+
+
+def daemon() -> Path:
+    """libvirt's, in /proc."""
+    shown = run("systemctl", "show", "--value", "--property=MainPID", "libvirtd.service")
+    return Path("/proc", shown.stdout.strip())
+
+
+def resident() -> int:
+    """What libvirt's daemon has in memory, in KiB."""
+    found = re.search(r"^VmRSS:\s*(\d+)", (daemon() / "status").read_text(), re.M)
+    assert found
+    return int(found[1])
+
+
+def left() -> dict[str, object]:
+    """What containers that run have and those that are shut off have not."""
+    return {
+        "mounts": len(Path("/proc/self/mountinfo").read_text().splitlines()),
+        "control groups": len([*Path("/sys/fs/cgroup/machine.slice").glob("**/")]),
+        "links": len(run("ip", "-o", "link").stdout.splitlines()),
+        "units": len(run("systemctl", "list-units", "--all", "--plain", "machine-*").stdout),
+        "rules": len(run("nft", "list", "ruleset").stdout.splitlines()),
+        "files": sorted(str(each) for each in Path("/run/virtsec").glob("**/*")),
+        "libvirt's descriptors": len([*(daemon() / "fd").iterdir()]),
+        "controllers": run("pgrep", "-c", "libvirt_lxc", check=False).stdout,
+    }
+
+
+def on_each(command: str, names: list[str]) -> None:
+    """Do it to all of them, several at a time."""
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        done = pool.map(lambda name: virsh(command, name, check=False), names)
+    assert [each.stderr for each in done if each.returncode != 0] == []
+
+
+@pytest.mark.stress
+def test_waves_leave_nothing_and_what_runs_is_confined(
+    names: list[str], chance: Chance, counted: Callable[[str], None]
+) -> None:
+    # What libvirt and systemd make for the first of all is no leak.
+    on_each("start", names[:AT_A_TIME])
+    on_each("destroy", names[:AT_A_TIME])
+    before, begun = left(), time.monotonic()
+    memory: list[int] = []
+    while time.monotonic() < begun + MINUTES * 60 or len(memory) < 2:
+        on_each("start", names)
+        assert set(names) <= set(virsh("list", "--name").stdout.split())
+        for name in chance.some(names, SAMPLE):
+            status, result = verified(name)
+            assert (status, broken(result)) == (0, {})
+        on_each("destroy", names)
+        assert left() == before
+        memory.append(resident())
+    assert memory[-1] <= memory[0] * GROWTH
+    shown = " ".join(f"{each >> 10}" for each in memory)
+    counted(f"{len(names)} containers in {len(memory)} waves; libvirt's memory after each: {shown}")
