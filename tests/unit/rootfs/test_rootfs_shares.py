@@ -13,8 +13,14 @@ from virtsec.errors import RootfsFailed
 from virtsec.rootfs.shares import dealt, spread
 
 
-def children() -> str:
-    return Path(f"/proc/self/task/{os.getpid()}/children").read_text()
+def children() -> set[str]:
+    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+
+
+@pytest.fixture
+def others() -> set[str]:
+    """Children that are none of these tests' making."""
+    return children()
 
 
 def test_all_is_dealt_once_and_nothing_makes_no_share() -> None:
@@ -24,15 +30,15 @@ def test_all_is_dealt_once_and_nothing_makes_no_share() -> None:
     assert list(spread(sum, [])) == []
 
 
-def test_every_share_is_worked_on_by_another_process() -> None:
+def test_every_share_is_worked_on_by_another_process(others: set[str]) -> None:
     shares = dealt(list(range(1000)))
     said = list(spread(lambda share: (sum(share), os.getpid()), shares))
     assert sum(total for total, _ in said) == 499_500
     assert os.getpid() not in {process for _, process in said}
-    assert children() == ""
+    assert children() == others
 
 
-def test_what_is_raised_there_is_raised_here_and_the_others_end() -> None:
+def test_what_is_raised_there_is_raised_here_and_the_others_end(others: set[str]) -> None:
     def work(share: list[int]) -> None:
         if 7 in share:
             raise RootfsFailed("It went wrong.", "Mend it.")
@@ -41,14 +47,14 @@ def test_what_is_raised_there_is_raised_here_and_the_others_end() -> None:
     with pytest.raises(RootfsFailed, match=r"It went wrong\.") as caught:
         list(spread(work, [[7], [8]]))
     assert caught.value.remedy == "Mend it."
-    assert children() == ""
+    assert children() == others
 
 
-def test_one_that_is_killed_is_missed() -> None:
+def test_one_that_is_killed_is_missed(others: set[str]) -> None:
     def work(share: list[int]) -> None:
         if 7 in share:
             os.kill(os.getpid(), signal.SIGKILL)
 
     with pytest.raises(RootfsFailed, match="ended by somebody else"):
         list(spread(work, [[7], [8]]))
-    assert children() == ""
+    assert children() == others
