@@ -113,9 +113,9 @@ def destroy(file: Path) -> None:
 def listing(count: int) -> Iterator[Row]:
     """The list of `count` domains."""
     ours, theirs = by_turns(
+        7,
         lambda: runs(("virtsec", "list", "--all")),
         lambda: runs(("virsh", "-c", URI, "list", "--all")),
-        7,
     )
     yield Row(f"virtsec list with {count:,} domains", "virsh list --all", 3.0, ours, theirs)
 

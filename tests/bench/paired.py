@@ -8,6 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+#: How near to the floor is as good as can be: what is decided takes time, too.
+NEAR = 1.5
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -15,6 +18,9 @@ class Row:
 
     `ours` and `theirs` are seconds, or what is done in a second where `most` is set: then more is
     better, and `limit` is the least that their ratio may be.
+
+    `floor` is seconds that the least possible takes: what cannot be left out, and nothing else. A
+    limit below it cannot be reached, and what comes near it is as good.
     """
 
     work: str
@@ -23,6 +29,7 @@ class Row:
     ours: tuple[float, ...]
     theirs: tuple[float, ...]
     most: bool = False
+    floor: tuple[float, ...] = ()
 
     @property
     def ratio(self) -> float:
@@ -30,9 +37,21 @@ class Row:
         return statistics.median(self.ours) / statistics.median(self.theirs)
 
     @property
+    def least(self) -> float:
+        """The ratio of the least possible; 0 where none was measured."""
+        if not self.floor:
+            return 0.0
+        return statistics.median(self.floor) / statistics.median(self.theirs)
+
+    @property
     def reached(self) -> bool:
         """Whether the ratio is what it must be."""
         return self.ratio >= self.limit if self.most else self.ratio <= self.limit
+
+    @property
+    def good(self) -> bool:
+        """Whether it is, or near the floor where that is above it."""
+        return self.reached or (self.limit < self.least and self.ratio <= self.least * NEAR)
 
     def document(self) -> dict[str, Any]:
         """What the JSON has of it."""
@@ -42,6 +61,8 @@ class Row:
             "at_least" if self.most else "at_most": self.limit,
             "ours": self.ours,
             "theirs": self.theirs,
+            "floor": self.floor,
+            "least": round(self.least, 3),
             "ratio": round(self.ratio, 3),
             "reached": self.reached,
         }
@@ -54,9 +75,7 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - begun
 
 
-def by_turns(
-    ours: Callable[[], object], theirs: Callable[[], object], times: int
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def by_turns(times: int, *sides: Callable[[], object]) -> tuple[tuple[float, ...], ...]:
     """Seconds of each, `times` times, one after the other; the first of each is not counted."""
-    pairs = [(seconds(ours), seconds(theirs)) for _ in range(times + 1)][1:]
-    return tuple(each[0] for each in pairs), tuple(each[1] for each in pairs)
+    turns = [tuple(seconds(side) for side in sides) for _ in range(times + 1)][1:]
+    return tuple(zip(*turns, strict=True))
