@@ -72,7 +72,9 @@ check: $(VENV)/.ready
 	$(IN_VENV) mypy --strict --explicit-package-bases tests/desktop
 	$(IN_VENV) pytest -q tests/unit
 
-test: check
+# The guests' image is built meanwhile: that is most of what takes long the first time.
+test: $(VENV)/.ready
+	@$(MAKE) --no-print-directory --jobs=2 check images
 	$(IN_VENV) pytest tests/lab --lsm $(LSMS) $(if $(filter 0,$(SETUP)),--no-setup) $(TESTS)
 
 demo:
