@@ -102,7 +102,7 @@ def check(ours: str, theirs: str, mib: int) -> None:
     """What virt-manager changed is in force at the next start, and nothing else is changed."""
     found = info(ours)
     assert found["confinement"] == "confined", found["remarks"]
-    assert (found["state"], found["memory_mib"]) == ("shutoff", mib), found
+    assert (found["state"], found["memory_mib"]) == ("shut off", mib), found
     virsh("start", ours)  # which the hook would refuse, were it not to its liking
     found = info(ours)
     assert found["confinement"] == "confined", found["remarks"]
