@@ -180,7 +180,7 @@ def cut_off(scenario: Scenario, point: Point, tmp_path: Path) -> None:
     again = virtsec(*words, check=False)
     said = virtsec("doctor", "--fix", check=False)
     left = differences(course.after, settled(scenario))
-    assert left == [], f"killed at {point}; again: {again}; doctor: {said.stdout}"
+    assert left == [], f"{left[:6]} killed at {point}; again: {again}; doctor: {said.stdout}"
 
 
 def restart_libvirt() -> None:
@@ -199,10 +199,10 @@ def fail(scenario: Scenario, point: Point, number: int, tmp_path: Path) -> None:
     if done.returncode != 0:
         assert done.returncode == 1, f"{point}: {done}"
         left = differences(course.before, seen(*NAMES))
-        assert left == [], f"{os.strerror(number)} at {point}: {done}"
+        assert left == [], f"{left[:6]} {os.strerror(number)} at {point}: {done}"
         virtsec(*words)
     left = differences(course.after, settled(scenario))
-    assert left == [], f"{os.strerror(number)} at {point}: {done}"
+    assert left == [], f"{left[:6]} {os.strerror(number)} at {point}: {done}"
 
 
 @pytest.mark.stress
