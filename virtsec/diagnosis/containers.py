@@ -22,6 +22,7 @@ from virtsec.host.lock import host_lock
 from virtsec.plans.host import policy_of
 from virtsec.rootfs.mapped import is_nosuid
 from virtsec.rootfs.trust import check_parents
+from virtsec.rootfs.unfinished import is_unfinished, keep
 from virtsec.spec import NetworkKind
 from virtsec.step import Host
 
@@ -68,6 +69,7 @@ def container_checks(
               lambda: _policy(container, host)),
         Check("root", "Its tree is there, and only root may put another in its place.",
               lambda: _root(container)),
+        Check("kept", "Its definition was not cut off.", lambda: _kept(container)),
         Check("labelled", "Its tree has its label.", lambda: _labelled(container, record, host)),
         Check("mounts", "What is mounted into it is there.", lambda: _mounts(container)),
         Check("network", "Its network is active.", lambda: _network(container, host)),
@@ -139,6 +141,17 @@ def _root(container: Container) -> Fault | None:
     if status.st_mode & _OTHERS_MAY_WRITE:
         return Fault(f"{root} may be written by others.", f"Run `chmod go-w {root}`.")
     return None
+
+
+def _kept(container: Container) -> Fault | None:
+    root = container.spec.rootfs
+    if not is_unfinished(root):
+        return None
+    return Fault(
+        "Its definition was cut off: whether it starts with the host may not be as it was asked.",
+        "Run the same `virtsec define` again, or `virtsec doctor --fix` to leave that as it is.",
+        lambda: keep(root),
+    )
 
 
 def _labelled(container: Container, record: DomainRecord, host: Host) -> Fault | None:

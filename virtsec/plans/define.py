@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from virtsec.domain.adopt import adopted, described
@@ -60,7 +60,8 @@ def plan_define(
     """Give `spec` what nobody else has and plan its definition.
 
     `source` is what `inspect_source` found, `fitting` what is done in the tree. A definition that
-    is interrupted leaves no domain: that comes last, and to define again takes up what is there.
+    is interrupted leaves no domain, for that comes last, or `plan_rest` says what is left to do;
+    to define again takes up what is there.
     Raises `BadInput`, `NotFound` or `Refused` for what cannot be.
     """
     known = list(readable(facts.domains))
@@ -70,6 +71,32 @@ def plan_define(
     making = plan_making(container, facts, mac, source, fitting)
     before = (LoadPolicy(policy), *set_traffic(known, [*known, container]))
     return DefinePlan(container, policy, making.xml, (*before, *making.steps))
+
+
+def plan_rest(spec: ContainerSpec, facts: HostFacts, mac: MacModule) -> DefinePlan | None:
+    """What is left of a definition that was cut off when libvirt had the domain; pure.
+
+    None where `spec` asks for another container than the domain of its name is. Raises as
+    `plan_define`.
+    """
+    found = next((each for each in facts.domains if each.name == spec.name), None)
+    container = next((each for each in readable(facts.domains) if each.name == spec.name), None)
+    if found is None or container is None:
+        return None
+    others = tuple(each for each in facts.domains if each.name != spec.name)
+    asked = Offer(replace(facts, domains=others), mac).identified(spec).spec
+    had = container.spec
+    if replace(asked, autostart=had.autostart, source=asked.source or had.source) != had:
+        return None
+    steps = [*_last(asked), *plan_keep(had)]
+    return DefinePlan(
+        replace(container, spec=asked), policy_of(container, mac), found.xml, tuple(steps)
+    )
+
+
+def _last(spec: ContainerSpec) -> list[Step]:
+    """What needs the domain to be there."""
+    return [*expose(None, spec), *([SetAutostart(spec.name)] if spec.autostart else [])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +125,7 @@ def plan_making(
         steps.append(seen(spec, KeepInit(spec.name, spec.rootfs, spec.init)))
     steps += order(spec.name, None, container)
     steps += [LimitSlice(spec.name, None, spec.limits), DefineDomain(spec.name, xml)]
-    steps += expose(None, spec)
-    if spec.autostart:
-        steps.append(SetAutostart(spec.name))
-    steps += plan_keep(spec)
+    steps += [*_last(spec), *plan_keep(spec)]
     return Making(xml, tuple(steps))
 
 

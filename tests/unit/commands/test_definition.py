@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -96,6 +97,30 @@ def test_nothing_is_made_on_a_host_without_the_hook(
         with pytest.raises(HostNotReady, match="libvirt's hook is not installed"):
             attempt(sample("vs1").spec, host)
     assert log == []
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_what_was_cut_off_when_the_domain_was_there_is_taken_up_by_the_same_words_alone(
+    log: list[str], monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    host = fake_host()
+    libvirt, _ = parts(host)
+    asked = sample("vs1", autostart=True).spec
+    made = definition.define(asked, host)
+    libvirt.set_autostart("vs1", False)
+    before = libvirt.records["vs1"].xml
+    log.clear()
+    monkeypatch.setattr(definition, "is_unfinished", lambda _: not kept)
+    with pytest.raises(BadInput, match="has a domain vs1 already"):
+        definition.define(replace(asked, init=PurePosixPath("/sbin/other")), host)
+    if kept:
+        with pytest.raises(BadInput, match="has a domain vs1 already"):
+            definition.define(asked, host)
+    else:
+        assert definition.define(asked, host) == made
+        assert log == ["keep"]
+        assert libvirt.records["vs1"].autostart
+    assert libvirt.records["vs1"].xml == before
 
 
 @pytest.mark.parametrize("failing", ["define", "set_autostart"])
