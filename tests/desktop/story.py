@@ -11,7 +11,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from tests.desktop.at_spi import NotSeen, Thing, picture, program, wait_for
+from tests.desktop.at_spi import NotSeen, Thing, begin, picture, program, wait_for
 
 PROGRAM = "virt-manager"
 #: Where the list of domains ends and the window of one begins.
@@ -75,6 +75,7 @@ def run(ours: str, theirs: str, mib: int, path: str) -> None:
 
 def main(uri: str, ours: str, theirs: str, mib: str, path: str) -> int:
     """Start virt-manager, and end it again."""
+    begin()
     started = subprocess.Popen([PROGRAM, "--no-fork", "--connect", uri])
     try:
         run(ours, theirs, int(mib), path)
