@@ -74,7 +74,7 @@ check: $(VENV)/.ready
 
 # The guests' image is built meanwhile: that is most of what takes long the first time.
 test: $(VENV)/.ready
-	@$(MAKE) --no-print-directory --jobs=2 check images
+	@VIRTSEC_ROUNDS=2000 $(MAKE) --no-print-directory --jobs=2 check images
 	$(IN_VENV) pytest tests/lab --lsm $(LSMS) $(if $(filter 0,$(SETUP)),--no-setup) $(TESTS)
 
 demo:
@@ -116,6 +116,7 @@ endif
 
 # What takes too long for `test`.
 stress: $(VENV)/.ready fuzz
+	VIRTSEC_ROUNDS=20000 $(IN_VENV) pytest -q tests/unit -k 'race or Races'
 	$(IN_VENV) pytest tests/lab --lsm $(LSMS) --stress $(if $(SIZE),--memory $(SIZE)) \
 		$(if $(SEED),--seed $(SEED)) $(TESTS)
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import os
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path, PurePosixPath
 
 import pytest
 
-from tests.unit.rootfs.rootfs_trees import IDS, INIT, MARK, Recorded, everything, mark_of
+from tests.unit.rootfs.rootfs_trees import IDS, INIT, MARK, Recorded, everything, make_tree, mark_of
+from tests.unit.rounds import ROUNDS, attacker, shared_out
 from virtsec.errors import RootfsFailed, VirtsecError
 from virtsec.mac.protocol import TreeMarks
 from virtsec.rootfs import label as label_module
@@ -20,29 +20,18 @@ from virtsec.rootfs.change import change
 from virtsec.rootfs.label import label_tree
 from virtsec.rootfs.remove import remove_tree
 
-ROUNDS = 40
-#: So many that a walk which only counts names is caught every time.
-LINK_ROUNDS = 200
 LIBC = ctypes.CDLL(None, use_errno=True)
 AT_FDCWD = -100
 
 
-@contextmanager
-def meanwhile(work: Callable[[], None]) -> Iterator[None]:
-    stop = threading.Event()
+def meanwhile(work: Callable[[], None]) -> AbstractContextManager[None]:
+    """An attacker who goes on when something is not there."""
 
-    def loop() -> None:
-        while not stop.is_set():
-            with suppress(OSError):
-                work()
+    def step() -> None:
+        with suppress(OSError):
+            work()
 
-    thread = threading.Thread(target=loop)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+    return attacker(step)
 
 
 @pytest.fixture
@@ -79,20 +68,23 @@ def untouched(canary: Path) -> bool:
 
 
 def test_a_directory_swapped_for_a_link_leads_the_walk_nowhere(
-    tree: Path, canary: Path, marks: TreeMarks
+    tmp_path: Path, canary: Path, marks: TreeMarks, as_root: None
 ) -> None:
-    swap = swap_with(tree, canary)
-    with meanwhile(swap):
-        for number in range(ROUNDS):
-            with suppress(OSError):
-                for path in everything(tree):
-                    os.removexattr(path, MARK, follow_symlinks=False)
-            ids = (IDS, None)[number % 2]
-            with suppress(VirtsecError):
-                label_tree(PurePosixPath(tree), ids, marks, INIT, Recorded())
-            assert untouched(canary)
-    label_tree(PurePosixPath(tree), IDS, marks, INIT, Recorded())
-    assert all(mark_of(path) for path in everything(tree))
+    def walks(rounds: int) -> None:
+        tree = make_tree(tmp_path / f"tree of {os.getpid()}")
+        with meanwhile(swap_with(tree, canary)):
+            for number in range(rounds):
+                with suppress(OSError):
+                    for path in everything(tree):
+                        os.removexattr(path, MARK, follow_symlinks=False)
+                ids = (IDS, None)[number % 2]
+                with suppress(VirtsecError):
+                    label_tree(PurePosixPath(tree), ids, marks, INIT, Recorded())
+                assert untouched(canary)
+        label_tree(PurePosixPath(tree), IDS, marks, INIT, Recorded())
+        assert all(mark_of(path) for path in everything(tree))
+
+    shared_out(walks, ROUNDS)
 
 
 def test_a_directory_swapped_at_the_worst_moment_leads_nowhere(
@@ -130,31 +122,38 @@ def test_a_directory_swapped_while_the_tree_is_read_is_noticed(
 
 
 def test_a_file_swapped_for_a_hard_link_of_the_hosts_is_not_changed(
-    tree: Path, canary: Path, marks: TreeMarks
+    tmp_path: Path, canary: Path, marks: TreeMarks, as_root: None
 ) -> None:
-    victim, other = tree / "var/victim", tree / "var/other"
-    victim.touch()
+    def walks(rounds: int) -> None:
+        tree = make_tree(tmp_path / f"tree of {os.getpid()}")
+        victim, other = tree / "var/victim", tree / "var/other"
+        victim.touch()
 
-    def swap() -> None:
-        os.link(canary / "file", other)
-        other.rename(victim)
-        other.touch()
-        other.rename(victim)
+        def swap() -> None:
+            os.link(canary / "file", other)
+            other.rename(victim)
+            other.touch()
+            other.rename(victim)
 
-    with meanwhile(swap):
-        for number in range(LINK_ROUNDS):
-            ids = (IDS, None)[number % 2]
-            with suppress(VirtsecError):
-                label_tree(PurePosixPath(tree), ids, marks, INIT, Recorded())
-            assert untouched(canary)
+        with meanwhile(swap):
+            for number in range(rounds):
+                ids = (IDS, None)[number % 2]
+                with suppress(VirtsecError):
+                    label_tree(PurePosixPath(tree), ids, marks, INIT, Recorded())
+                assert untouched(canary)
+
+    shared_out(walks, ROUNDS)
 
 
 def test_removal_is_led_nowhere_either(tmp_path: Path, canary: Path, as_root: None) -> None:
-    for _ in range(ROUNDS):
-        tree = tmp_path / "tree"
-        (tree / "var").mkdir(parents=True)
-        with meanwhile(swap_with(tree, canary)), suppress(VirtsecError):
-            remove_tree(PurePosixPath(tree))
-        assert untouched(canary)
-        with suppress(VirtsecError):
-            remove_tree(PurePosixPath(tree))
+    def removals(rounds: int) -> None:
+        tree = tmp_path / f"tree of {os.getpid()}"
+        for _ in range(rounds):
+            (tree / "var").mkdir(parents=True)
+            with meanwhile(swap_with(tree, canary)), suppress(VirtsecError):
+                remove_tree(PurePosixPath(tree))
+            assert untouched(canary)
+            with suppress(VirtsecError):
+                remove_tree(PurePosixPath(tree))
+
+    shared_out(removals, ROUNDS)

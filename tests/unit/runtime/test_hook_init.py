@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import posix
-import signal
 import socket
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.unit.rounds import ROUNDS, attacker
 from tests.unit.runtime.runtime_samples import ATTRIBUTE, Container, label_of
 from virtsec.runtime import disk, init, rules
 from virtsec.runtime import start as metadata
@@ -24,7 +24,6 @@ from virtsec.runtime.start import SELinux, Smack, Start
 FILE = "system_u:object_r:vs1_file_t:s0:c1,c2"
 INIT = "system_u:object_r:vs1_exec_t:s0:c1,c2"
 HOST = "system_u:object_r:shadow_t:s0"
-ROUNDS = int(os.environ.get("VIRTSEC_ROUNDS", "2000"))  # of each race
 
 
 @pytest.fixture
@@ -273,24 +272,6 @@ def known(stopped: Container) -> Iterator[Start]:
         start = judged("vs1", parse(stopped.xml.encode()))
         assert start is not None
         yield start
-
-
-@contextmanager
-def attacker(*steps: Callable[[], None]) -> Iterator[None]:
-    """A process that runs `steps` in a circle, as fast as it can."""
-    parent, child = os.getpid(), os.fork()
-    if child == 0:
-        with suppress(BaseException):
-            while os.getppid() == parent:
-                for step in steps:
-                    step()
-        os._exit(1)
-    try:
-        yield
-        assert os.waitpid(child, os.WNOHANG) == (0, 0), "the attack broke off"
-    finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
 
 
 def descriptors() -> set[int]:
