@@ -106,7 +106,7 @@ def story() -> None:
 
 def end(*options: str) -> None:
     """Stop the container and undefine it."""
-    virsh("destroy", "vs1")
+    run("virtsec", "destroy", "vs1")
     run("virtsec", "undefine", *options, "vs1")
 
 
