@@ -14,7 +14,7 @@ from virtsec.errors import BadInput, Failed, Refused
 
 NAMES = ("once-1", "once-2", "once-3")
 PROCESSES = 8
-COMMANDS = 4  # of each
+COMMANDS = 2  # of each
 #: Longer than all of them take one after another.
 PATIENCE = 1200
 SENTENCES = {0, Failed.exit_status, BadInput.exit_status, Refused.exit_status}
