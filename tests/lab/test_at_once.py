@@ -12,11 +12,14 @@ from traces import differences, seen
 
 from virtsec.errors import BadInput, Failed, Refused
 
+pytestmark = pytest.mark.once
+
 NAMES = ("once-1", "once-2", "once-3")
 PROCESSES = 8
 COMMANDS = 2  # of each
 #: Longer than all of them take one after another.
 PATIENCE = 1200
+
 SENTENCES = {0, Failed.exit_status, BadInput.exit_status, Refused.exit_status}
 
 
