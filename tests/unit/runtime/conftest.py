@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.runtime.inits import HOST
 from tests.unit.runtime.runtime_samples import Container, container
 from virtsec.runtime.domain import parse
 from virtsec.runtime.judgement import judged
@@ -20,6 +21,16 @@ Judge = Callable[..., str | None]
 def stopped(tmp_path: Path) -> Container:
     """A stopped container, its tree and its hook beneath a directory."""
     return container(tmp_path)
+
+
+@pytest.fixture
+def canary(stopped: Container) -> Path:
+    """A file of the host's: whatever init is made to be, this one never changes."""
+    path = stopped.base / "canary"
+    path.write_bytes(b"the host's own")
+    path.chmod(0o755)
+    stopped.label(path, HOST)
+    return path
 
 
 @pytest.fixture
