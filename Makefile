@@ -75,7 +75,8 @@ check: $(VENV)/.ready
 # The guests' image is built meanwhile: that is most of what takes long the first time.
 test: $(VENV)/.ready
 	@VIRTSEC_ROUNDS=2000 $(MAKE) --no-print-directory --jobs=2 check images
-	$(IN_VENV) pytest tests/lab --lsm $(LSMS) $(if $(filter 0,$(SETUP)),--no-setup) $(TESTS)
+	$(IN_VENV) pytest tests/lab --lsm $(LSMS) --durations=25 $(if $(filter 0,$(SETUP)),--no-setup) \
+		$(TESTS)
 
 demo:
 	@$(LAB) run $(GUEST) --with tests/lab/demo tests/lab/demo/run
