@@ -7,7 +7,7 @@ Where it was killed, the same command once more, and `doctor --fix`, lead to wha
 one led to. Where it failed, it says so and the host is as before; then the same once more leads
 there.
 
-Points are drawn by a seed.
+Points are drawn by a seed: one of some scenarios in `make test`, many of each in `make stress`.
 """
 
 import errno
@@ -225,6 +225,21 @@ class TestEach:
         for point in points:
             fail(scenario, point, chance.random.choice(FAILURES), tmp_path)
         counted(f"{len(points)} of {len(COURSES[scenario].points)} points failed")
+
+
+#: Whose points are met in no time, for `make test`: one without a domain, one with.
+SOME = tuple(each for each in SCENARIOS if each.words in (MAKE, "label f1"))
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("scenario", SOME, ids=str)
+def test_one_point_of_some(
+    scenario: Scenario, chance: Chance, counted: Callable[[str], None], tmp_path: Path
+) -> None:
+    points = undisturbed(scenario, tmp_path).points
+    cut_off(scenario, chance.random.choice(points), tmp_path)
+    fail(scenario, chance.random.choice(points), chance.random.choice(FAILURES), tmp_path)
+    counted(f"killed at one and failed at one of {len(points)} points")
 
 
 @pytest.mark.stress

@@ -35,6 +35,10 @@ OWN = re.compile(
 )
 
 
+#: Attributes by which overlayfs tells layers and inodes from others that ever were.
+OVERLAYS = ("trusted.overlay.uuid", "trusted.overlay.origin")
+
+
 def seen(*names: str) -> list[str]:
     """All that virtsec, libvirt and the kernel have of containers, a line each.
 
@@ -78,6 +82,7 @@ def inodes(root: Path) -> Iterator[str]:
                 attributes = {
                     each: os.getxattr(path, each, follow_symlinks=False)
                     for each in os.listxattr(path, follow_symlinks=False)
+                    if each not in OVERLAYS
                 }
             except FileNotFoundError:
                 continue
