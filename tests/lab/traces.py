@@ -36,7 +36,7 @@ OWN = re.compile(
 
 
 #: Attributes by which overlayfs tells layers and inodes from others that ever were.
-OVERLAYS = ("trusted.overlay.uuid", "trusted.overlay.origin")
+OVERLAYS = tuple(f"trusted.overlay.{each}" for each in ("uuid", "origin", "upper"))
 
 
 def seen(*names: str) -> list[str]:
