@@ -57,10 +57,12 @@ def shell(
 ) -> int:
     """A login shell inside a container, confined as all in it.
 
+    Without a terminal here it has none there, and reads commands until its input ends.
+
     \b
     Example: virtsec shell vs1
     """
-    return _enter(context, name, [], user, workdir, env, True)
+    return _enter(context, name, [], user, workdir, env, None)
 
 
 def _enter(  # noqa: PLR0917  (the options)

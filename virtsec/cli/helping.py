@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from virtsec.cli.interrupt import interruptible
 
@@ -33,11 +33,42 @@ class _Context(typer.Context):
 class _Command(TyperCommand):
     context_class = _Context
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """typer's; but the options of a command that is to be run inside are its own."""
+        if any(each.name == "command" for each in self.params):
+            valued = {
+                name
+                for each in self.params
+                if isinstance(each, TyperOption) and not each.is_flag
+                for name in each.opts
+            }
+            args = apart(args, valued)
+        rest: list[str] = super().parse_args(ctx, args)
+        return rest
+
 
 class Group(TyperGroup):
     """What has commands of its own."""
 
     context_class = _Context
+
+
+def apart(words: list[str], valued: set[str]) -> list[str]:
+    """Put `--` before the second word that is no option: there a command begins (`exec vs1 ls -l`).
+
+    `valued` are the options whose value is the next word.
+    """
+    index = found = 0
+    while index < len(words) and words[index] != "--":
+        word = words[index]
+        if word.startswith("-"):
+            index += word in valued
+        else:
+            found += 1
+            if found == 2:
+                return [*words[:index], "--", *words[index:]]
+        index += 1
+    return words
 
 
 def group(text: str) -> typer.Typer:

@@ -1,11 +1,14 @@
 """`virtsec list` and `info`."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from virtsec.cli.options import Json, Name, output_of
 from virtsec.cli.session import open_host
+
+if TYPE_CHECKING:
+    from virtsec.step import Host
 
 
 def list_(
@@ -27,7 +30,25 @@ def list_(
     host = open_host(output)
     listed = listing.list_domains(host, all_=everything)
     document = schema.list_document(host.mac.enforcement(), listed)
-    output.show(document, lambda: render.listed(output, listed))
+
+    def render_all() -> None:
+        render.listed(output, listed)
+        if not listed:
+            output.note(_why_none(host))
+
+    output.show(document, render_all)
+
+
+def _why_none(host: "Host") -> str:
+    """What to do where no domain is to be shown."""
+    from virtsec.commands import listing  # noqa: PLC0415  (slow imports)
+    from virtsec.commands.host import installed  # noqa: PLC0415
+
+    if not installed():
+        return "This host is not set up for containers yet. Next: virtsec setup"
+    if off := len(listing.list_domains(host, all_=True)):
+        return f"None runs; {off} {'is' if off == 1 else 'are'} shut off: virtsec list --all"
+    return "There is no container yet. Next: virtsec define vs1"
 
 
 def info(context: typer.Context, name: Name, json: Json = False) -> None:

@@ -44,7 +44,7 @@ def start(
 
     def render(started: "Started") -> None:
         output.say(f"Started {started.name} as {started.label}.")
-        output.say(f"Next: virtsec console {started.name}, or virtsec info {started.name}")
+        output.say(f"Next: virtsec shell {started.name}, or virtsec info {started.name}")
 
     return each(output, names, lambda name: lifecycle.start(name, host, follow=follow), render)
 

@@ -20,7 +20,7 @@ def progress_for(output: Output) -> Progress:
 
 
 class Lines:
-    """A line when a stage that counts ends, such as `label /srv/vs1: 12345`."""
+    """A line when a stage that counts ends, such as `label /srv/vs1: 12345 done`."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
@@ -38,7 +38,7 @@ class Lines:
     def end(self) -> None:
         """See `Progress.end`."""
         if self._done:  # the step itself was told when it began
-            self._output.note(f"  {self._what}: {self._done}")
+            self._output.note(f"  {self._what}: {self._done} done")
 
 
 class Bar:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Sequence
 
@@ -82,6 +83,9 @@ def _usage(error: Exception) -> BadInput:
     message = error.format_message() if hasattr(error, "format_message") else str(error)
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "virtsec"
+    missing = re.match(r"Missing argument '(.+)'", message)
+    if missing:
+        message = f"`{command}` needs {missing[1].rstrip('.')}."
     return BadInput(
         message if message.endswith((".", "?")) else f"{message}.", f"See `{command} --help`."
     )

@@ -86,6 +86,9 @@ def host_checks(host: Host, places: Places) -> list[Check]:
             mend,
         )
 
+    def never_set_up() -> Fault:
+        return Fault("This host is not set up for containers yet.", SETUP)
+
     def linked() -> Fault | None:
         wanted = traffic_of(list(readable(host.libvirt.domains())))
         if host.mac.lets_through(wanted):
@@ -110,9 +113,15 @@ def host_checks(host: Host, places: Places) -> list[Check]:
 
     hook = (checks.hook(places), *checks.modules(places, HOOK_MODULES))
     controller = (checks.controller(places), *checks.modules(places, CONTROLLER_MODULES))
-    return [
+    first = [
         Check("enforcing", f"{host.mac.model} runs and enforces.", enforcing),
         Check("libvirt", "libvirt can keep hooks for LXC.", lambda: _version(host.libvirt)),
+    ]
+    if not checks.begun(places):
+        # One thing is missing, and what it is made of tells nobody more.
+        return [*first, Check("set-up", "`virtsec setup` was run.", never_set_up)]
+    return [
+        *first,
         Check("policy", "The host's policy is loaded, and this version's.", policy),
         Check("secrets", "No container may read the host's secrets.", secrets),
         Check("links", "What containers send reaches what it may and nothing else.", linked),

@@ -19,6 +19,8 @@ Sink = Callable[[bytes], None]
 
 _CHUNK = 65536
 _END_OF_INPUT = b"\x04"  # what a terminal takes for it (termios(3), VEOF)
+#: Seconds until it is said once more: who sets a terminal up may throw away what came before.
+_AGAIN = 1.0
 
 
 class Relay:
@@ -56,8 +58,12 @@ class Relay:
         """Pass on until the command is over; returns its exit status. Raises `Failed`."""
         try:
             while self._status is None:
-                for key, events in self._selector.select():
+                over = self._ended and self._terminal is not None
+                ready = self._selector.select(_AGAIN if over else None)
+                for key, events in ready:
                     key.data(events)
+                if over and not ready:
+                    self._say_end()
             self._drain()
             return self._status
         finally:
@@ -171,11 +177,17 @@ class Relay:
         assert self._input is not None
         self._ended = True
         if self._input == self._terminal:
-            self._pending = _END_OF_INPUT
-            self._write()
+            self._say_end()
         else:
             os.close(self._input)
             self._input = None
+
+    def _say_end(self) -> None:
+        """Let who reads from the terminal read the end, as it would again and again of a pipe."""
+        assert self._terminal is not None
+        # A terminal that takes nothing now has some of it unread, or nobody on its other side.
+        with contextlib.suppress(OSError):
+            os.write(self._terminal, _END_OF_INPUT)
 
     def _stop_reading(self) -> None:
         if self._source is not None and self._source in self._selector.get_map():

@@ -56,6 +56,11 @@ def installed(places: Places) -> bool:
     return places.controller.exists() and places.hook.exists()
 
 
+def begun(places: Places) -> bool:
+    """Whether anything of what setup installs to be run is there."""
+    return places.controller.exists() or places.hook.exists()
+
+
 def readiness(host: Host, places: Places | None = None) -> list[str]:
     """What `virtsec setup` would still have to do, as phrases; empty when the host is ready."""
     places = places or Places()
@@ -68,8 +73,12 @@ def readiness(host: Host, places: Places | None = None) -> list[str]:
 
 
 def check_ready(host: Host, places: Places | None = None) -> None:
-    """Raise `HostNotReady` naming what `readiness` found."""
-    if missing := readiness(host, places):
+    """Raise `HostNotReady` naming what `readiness` found, where setup was ever run."""
+    places = places or Places()
+    missing = readiness(host, places)
+    if missing and not begun(places):
+        raise HostNotReady("This host is not set up for containers yet.", "Run `virtsec setup`.")
+    if missing:
         raise HostNotReady(
             f"This host is not ready for containers: {'; '.join(missing)}.", "Run `virtsec setup`."
         )

@@ -171,7 +171,7 @@ class MacModule(Protocol):
         """
 
     def lets_through(self, traffic: Traffic) -> bool:
-        """Whether this and nothing else is in force; raises `Failed`."""
+        """Whether this and nothing else is in force."""
 
     def refused(
         self, label: Label, containers: Collection[str], since: datetime.datetime | None

@@ -157,7 +157,7 @@ class KeepTree:
 
     def describe(self) -> str:
         """See `Step.describe`."""
-        return f"keep {self.rootfs}"
+        return f"take {self.rootfs} for complete"
 
     def apply(self, host: Host) -> None:  # noqa: ARG002 - the protocol's
         """See `Step.apply`."""

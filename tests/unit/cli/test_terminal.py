@@ -34,7 +34,7 @@ def test_without_a_terminal_each_stage_is_one_line(capsys: pytest.CaptureFixture
         progress.advance()
         progress.advance(2)
         progress.end()
-    assert capsys.readouterr().err == "  label /srv/vs1: 3\n" * 2
+    assert capsys.readouterr().err == "  label /srv/vs1: 3 done\n" * 2
 
 
 def test_with_json_and_without_a_terminal_there_is_no_progress() -> None:

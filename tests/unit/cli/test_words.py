@@ -259,6 +259,69 @@ def test_a_list_that_is_piped_is_plain_and_whole(virtsec: Virtsec) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("words", "inside", "user"),
+    [
+        (("vs1", "ls", "-l", "--user", "x"), ["ls", "-l", "--user", "x"], "root"),
+        (("vs1", "id", "--help"), ["id", "--help"], "root"),
+        (("vs1", "--user", "www-data", "--", "id", "-u"), ["id", "-u"], "www-data"),
+        (("--user", "www-data", "vs1", "id", "-u"), ["id", "-u"], "www-data"),
+        (("--user=www-data", "vs1", "--", "-odd"), ["-odd"], "www-data"),
+        (("-T", "-u", "www-data", "vs1", "sh", "-c", "a; b"), ["sh", "-c", "a; b"], "www-data"),
+    ],
+)
+def test_options_behind_the_first_word_of_a_command_are_its_own(
+    virtsec: Virtsec,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    inside: list[str],
+    user: str,
+) -> None:
+    ran: list[Any] = []
+
+    def attach(_name: str, command: object, *_: object, **__: object) -> int:
+        ran.append(command)
+        return 7
+
+    monkeypatch.setattr("virtsec.attach", attach)
+    assert virtsec("exec", *words).status == 7
+    assert [(each.words, each.user) for each in ran] == [(inside, user)]
+
+
+def test_a_command_that_is_not_said_is_asked_for(virtsec: Virtsec) -> None:
+    said = virtsec("exec", "vs1")
+    assert said.status == 2
+    assert said.err.startswith("error: `virtsec exec` needs COMMAND.\n")
+
+
+@pytest.mark.parametrize(
+    ("installed", "shut_off", "following"),
+    [
+        (False, 0, "Next: virtsec setup"),
+        (True, 0, "Next: virtsec define vs1"),
+        (True, 1, "None runs; 1 is shut off: virtsec list --all"),
+        (True, 2, "None runs; 2 are shut off: virtsec list --all"),
+    ],
+)
+def test_a_list_of_nothing_says_why(
+    virtsec: Virtsec,
+    monkeypatch: pytest.MonkeyPatch,
+    installed: bool,
+    shut_off: int,
+    following: str,
+) -> None:
+    monkeypatch.setattr("virtsec.commands.host.installed", lambda: installed)
+    monkeypatch.setattr(
+        "virtsec.commands.listing.list_domains",
+        lambda _host, all_: [object()] * shut_off if all_ else [],
+    )
+    said = virtsec("list")
+    assert said.status == 0
+    assert said.err.rstrip().endswith(following)
+    assert len(said.out.splitlines()) == 1
+    assert virtsec("list", "--json").err == ""
+
+
 def test_info_shows_a_line_for_each_thing(virtsec: Virtsec) -> None:
     out = virtsec("info", "vs1").out
     assert "Confinement:   confined\n" in out
@@ -326,10 +389,21 @@ def test_the_app_has_no_command_without_a_test_here() -> None:
     assert Output().json is False
 
 
-def test_nothing_is_started_on_a_host_without_the_hook(virtsec: Virtsec, library: Library) -> None:
+@pytest.mark.parametrize(
+    ("begun", "sentence"),
+    [(True, "libvirt's hook is not installed"), (False, "This host is not set up")],
+)
+def test_nothing_is_started_on_a_host_without_the_hook(
+    virtsec: Virtsec,
+    library: Library,
+    monkeypatch: pytest.MonkeyPatch,
+    begun: bool,
+    sentence: str,
+) -> None:
     library.missing = ["libvirt's hook is not installed"]
+    monkeypatch.setattr("virtsec.host.checks.begun", lambda _: begun)
     said = virtsec("start", "vs1")
     assert said.status == 1
-    assert "libvirt's hook is not installed" in said.err
+    assert sentence in said.err
     assert "Run `virtsec setup`." in said.err
     assert library.asked == []

@@ -94,7 +94,7 @@ def test_nothing_is_made_on_a_host_without_the_hook(
     monkeypatch.setattr("virtsec.host.checks.runtime", lambda _: [hook])
     host = fake_host()
     for attempt in (definition.define, definition.plan):
-        with pytest.raises(HostNotReady, match="libvirt's hook is not installed"):
+        with pytest.raises(HostNotReady, match="This host is not set up"):
             attempt(sample("vs1").spec, host)
     assert log == []
 

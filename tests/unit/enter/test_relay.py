@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import socket
+import termios
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -143,6 +144,28 @@ def test_a_terminal_is_one_stream_for_all_and_reads_the_end_of_its_input() -> No
     assert Relay(ours, (output.extend, output.extend), content=b"line\n").run() == 0
     thread.join()
     assert output.replace(b"\r\n", b"\n").endswith(b"bye\n")
+    os.close(slave)
+    ours.close()
+    theirs.close()
+
+
+def test_the_end_of_its_input_is_read_by_who_threw_away_what_came_before() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    master, slave = pty.openpty()
+    socket.send_fds(theirs, [b'{"streams": 1}'], [master])
+    os.close(master)
+
+    def inside() -> None:
+        assert os.read(slave, 100) == b""
+        # As a shell does that makes the terminal its own.
+        termios.tcflush(slave, termios.TCIFLUSH)
+        assert os.read(slave, 100) == b""
+        theirs.send(b'{"exited": 3}')
+
+    thread = threading.Thread(target=inside)
+    thread.start()
+    assert Relay(ours, (lambda _: None, lambda _: None)).run() == 3
+    thread.join()
     os.close(slave)
     ours.close()
     theirs.close()

@@ -323,7 +323,10 @@ def test_readiness_names_what_is_missing_and_setup_provides_it(machine: Machine)
         "the controller is not installed",
         "what hook and controller import is not installed",
     ]
-    with pytest.raises(HostNotReady, match="the base policy is not loaded; libvirt's hook"):
+    with pytest.raises(HostNotReady, match=r"^This host is not set up for containers yet\.$"):
         check_ready(machine.host, machine.places)
     run(machine)
     check_ready(machine.host, machine.places)
+    machine.places.hook.unlink()
+    with pytest.raises(HostNotReady, match="libvirt's hook is not installed"):
+        check_ready(machine.host, machine.places)
