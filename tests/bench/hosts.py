@@ -14,7 +14,7 @@ from pathlib import Path
 import libvirt
 from bench.paired import Row, by_turns, seconds
 from bench.programs import runs
-from demo.containers import ALIKE, BUSYBOX, IMAGE
+from demo.containers import ALIKE, BUSYBOX, IMAGE, fleet_of
 from lxml import etree
 
 from virtsec.commands.facts import gather
@@ -25,14 +25,6 @@ from virtsec.spec import STORE, ContainerSpec
 from virtsec.step import Host, Silent
 
 TURNS = 3
-FLEET = """\
-version: 1
-defaults: {{memory: 64M, confinement: category}}
-bases:
-  many: {{from: {image}}}
-containers:
-  - {{name: "many-{{n}}", count: {count}, base: many}}
-"""
 MODULE = "(type bench_t)(roletype object_r bench_t)"
 URI = "lxc:///"
 
@@ -122,7 +114,7 @@ def listing(count: int) -> Iterator[Row]:
 
 def _apply(file: Path, count: int) -> tuple[float, float]:
     """Peak memory in KiB and seconds of making `count`; their base is there before."""
-    file.write_text(FLEET.format(image=BUSYBOX, count=count))
+    file.write_text(fleet_of("many", count))
     runs(("virtsec", "base", "create", "many", "--from", str(BUSYBOX)))
     begun = time.perf_counter()
     process = subprocess.Popen(

@@ -8,9 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-#: How near to the floor is as good as can be: what is decided takes time, too.
-NEAR = 1.5
-
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -20,7 +17,7 @@ class Row:
     better, and `limit` is the least that their ratio may be.
 
     `floor` is seconds that the least possible takes: what cannot be left out, and nothing else. A
-    limit below it cannot be reached, and what comes near it is as good.
+    limit below it cannot be reached.
     """
 
     work: str
@@ -47,11 +44,6 @@ class Row:
     def reached(self) -> bool:
         """Whether the ratio is what it must be."""
         return self.ratio >= self.limit if self.most else self.ratio <= self.limit
-
-    @property
-    def good(self) -> bool:
-        """Whether it is, or near the floor where that is above it."""
-        return self.reached or (self.limit < self.least and self.ratio <= self.least * NEAR)
 
     def document(self) -> dict[str, Any]:
         """What the JSON has of it."""

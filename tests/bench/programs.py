@@ -74,8 +74,7 @@ def controller(path: str, name: str) -> Iterator[Row]:
     bare = (*BARE[:-1], last)
     # prctl, capset, mount and unshare are nowhere else in the standard library.
     least = (*BARE[:-1], f"import ctypes; ctypes.CDLL(None); {last}")
-    sides = by_turns(TIMES, *(partial(runs, each) for each in (words, bare, least)))
-    ours, theirs, floor = sides
+    ours, theirs, floor = by_turns(TIMES, *(partial(runs, each) for each in (words, bare, least)))
     against = "python3 -I -S -c, and exec"
     yield Row("controller until its exec", against, 1.5, ours, theirs, floor=floor)
 

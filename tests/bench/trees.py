@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -13,6 +13,7 @@ from bench.paired import Row, seconds
 
 from virtsec.mac.protocol import TreeMarks
 from virtsec.rootfs.label import label_tree
+from virtsec.rootfs.shares import dealt, spread
 from virtsec.step import Silent
 
 FILES, DIRECTORIES = 100_000, 1_000
@@ -83,21 +84,16 @@ def least_calls(tree: Path, value: bytes) -> None:
     Each inode is read first, its label and how many names it has, for nothing is changed before all
     is known; then it is held, looked at once more, and changed by what holds it.
     """
-    directories = sorted(tree.iterdir())
-    count = len(os.sched_getaffinity(0))
-    for each in (_read_all, partial(_write_all, value)):
-        children = []
-        for start in range(count):
-            child = os.fork()
-            if child == 0:
-                for directory in directories[start::count]:
-                    if directory.is_dir():
-                        os.chdir(directory)
-                        each(os.listdir())
-                os._exit(0)
-            children.append(child)
-        for child in children:
-            os.waitpid(child, 0)
+    shares = dealt([each for each in tree.iterdir() if each.is_dir()])
+    for work in (_read_all, partial(_write_all, value)):
+        list(spread(partial(_in_each, work), shares))
+
+
+def _in_each(work: Callable[[list[str]], None], directories: list[Path]) -> None:
+    """Done by a process of its own, which may be anywhere."""
+    for directory in directories:
+        os.chdir(directory)
+        work(os.listdir())
 
 
 def _read_all(names: list[str]) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import libvirtd
 import pytest
-from demo.containers import BUSYBOX, prepare
+from demo.containers import fleet_of, prepare
 from demo.shell import run, virsh, virtsec
 from drawn import Chance
 from verified import broken, verified
@@ -18,14 +19,6 @@ MOST = 200
 EACH, HOST = 16 << 10, 700 << 10
 AT_A_TIME = 4
 SAMPLE = 2
-FLEET = """\
-version: 1
-defaults: {{memory: 64M, confinement: category}}
-bases:
-  load: {{from: {image}}}
-containers:
-  - {{name: "load-{{n}}", count: {count}, base: load}}
-"""
 #: How much libvirt's memory may grow from the first wave to the last.
 GROWTH = 1.25
 
@@ -43,7 +36,7 @@ def names(tmp_path: Path) -> Iterator[list[str]]:
     prepare()
     count = room()
     file = tmp_path / "load.yaml"
-    file.write_text(FLEET.format(image=BUSYBOX, count=count))
+    file.write_text(fleet_of("load", count))
     virtsec("fleet", "apply", str(file), timeout=3600)
     yield [f"load-{number + 1}" for number in range(count)]
     virtsec("fleet", "destroy", str(file), timeout=3600)
@@ -52,7 +45,7 @@ def names(tmp_path: Path) -> Iterator[list[str]]:
 
 def daemon() -> Path:
     """libvirt's, in /proc."""
-    shown = run("systemctl", "show", "--value", "--property=MainPID", "libvirtd.service")
+    shown = run("systemctl", "show", "--value", "--property=MainPID", libvirtd.UNIT)
     return Path("/proc", shown.stdout.strip())
 
 

@@ -29,14 +29,12 @@ PLACES = (
 )
 #: Where containers' trees are, and beneath it bases.
 TREES = Path("/var/lib/virtsec")
+#: Attributes by which overlayfs tells layers and inodes from others that ever were.
+OVERLAYS = tuple(f"trusted.overlay.{each}" for each in ("uuid", "origin", "upper"))
 #: What is another one each time it is made, and of what runs.
 OWN = re.compile(
     r"<uuid>.*</uuid>|<mac address=.*/>|/run/systemd/transient/.*|handle \d+|packets \d+.*"
 )
-
-
-#: Attributes by which overlayfs tells layers and inodes from others that ever were.
-OVERLAYS = tuple(f"trusted.overlay.{each}" for each in ("uuid", "origin", "upper"))
 
 
 def seen(*names: str) -> list[str]:
@@ -96,6 +94,7 @@ def inodes(root: Path) -> Iterator[str]:
 
 def differences(before: list[str], after: list[str]) -> list[str]:
     """Lines that one has and the other has not."""
-    return [f"- {line}" for line in before if line not in set(after)] + [
-        f"+ {line}" for line in after if line not in set(before)
+    there, here = set(before), set(after)
+    return [f"- {line}" for line in before if line not in here] + [
+        f"+ {line}" for line in after if line not in there
     ]

@@ -21,8 +21,9 @@ from virtsec.host.expose import Expose, is_exposed
 from virtsec.host.lock import host_lock
 from virtsec.plans.host import policy_of
 from virtsec.rootfs.mapped import is_nosuid
+from virtsec.rootfs.steps import KeepTree
 from virtsec.rootfs.trust import check_parents
-from virtsec.rootfs.unfinished import is_unfinished, keep
+from virtsec.rootfs.unfinished import is_unfinished
 from virtsec.spec import NetworkKind
 from virtsec.step import Host
 
@@ -69,7 +70,7 @@ def container_checks(
               lambda: _policy(container, host)),
         Check("root", "Its tree is there, and only root may put another in its place.",
               lambda: _root(container)),
-        Check("kept", "Its definition was not cut off.", lambda: _kept(container)),
+        Check("kept", "Its definition was not cut off.", lambda: _kept(container, host)),
         Check("labelled", "Its tree has its label.", lambda: _labelled(container, record, host)),
         Check("mounts", "What is mounted into it is there.", lambda: _mounts(container)),
         Check("network", "Its network is active.", lambda: _network(container, host)),
@@ -143,14 +144,14 @@ def _root(container: Container) -> Fault | None:
     return None
 
 
-def _kept(container: Container) -> Fault | None:
+def _kept(container: Container, host: Host) -> Fault | None:
     root = container.spec.rootfs
     if not is_unfinished(root):
         return None
     return Fault(
         "Its definition was cut off: whether it starts with the host may not be as it was asked.",
         "Run the same `virtsec define` again, or `virtsec doctor --fix` to leave that as it is.",
-        lambda: keep(root),
+        lambda: KeepTree(root, made=False).apply(host),
     )
 
 

@@ -80,23 +80,22 @@ def plan_rest(spec: ContainerSpec, facts: HostFacts, mac: MacModule) -> DefinePl
     `plan_define`.
     """
     found = next((each for each in facts.domains if each.name == spec.name), None)
-    container = next((each for each in readable(facts.domains) if each.name == spec.name), None)
+    container = None if found is None else next(readable([found]), None)
     if found is None or container is None:
         return None
-    others = tuple(each for each in facts.domains if each.name != spec.name)
+    others = tuple(each for each in facts.domains if each is not found)
     asked = Offer(replace(facts, domains=others), mac).identified(spec).spec
-    had = container.spec
-    if replace(asked, autostart=had.autostart, source=asked.source or had.source) != had:
+    wanted = replace(container.spec, autostart=asked.autostart)
+    if replace(asked, source=asked.source or wanted.source) != wanted:
         return None
-    steps = [*_last(asked), *plan_keep(had)]
-    return DefinePlan(
-        replace(container, spec=asked), policy_of(container, mac), found.xml, tuple(steps)
-    )
+    policy = policy_of(container, mac)
+    return DefinePlan(replace(container, spec=wanted), policy, found.xml, tuple(_last(wanted)))
 
 
 def _last(spec: ContainerSpec) -> list[Step]:
     """What needs the domain to be there."""
-    return [*expose(None, spec), *([SetAutostart(spec.name)] if spec.autostart else [])]
+    autostart = [SetAutostart(spec.name)] if spec.autostart else []
+    return [*expose(None, spec), *autostart, *plan_keep(spec)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +124,7 @@ def plan_making(
         steps.append(seen(spec, KeepInit(spec.name, spec.rootfs, spec.init)))
     steps += order(spec.name, None, container)
     steps += [LimitSlice(spec.name, None, spec.limits), DefineDomain(spec.name, xml)]
-    steps += [*_last(spec), *plan_keep(spec)]
+    steps += _last(spec)
     return Making(xml, tuple(steps))
 
 

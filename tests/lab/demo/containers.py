@@ -87,6 +87,16 @@ def load_policies(wanted: Mapping[str, bool]) -> None:
 ALIKE = ("--confinement", "category")
 
 
+def fleet_of(stem: str, count: int) -> str:
+    """A fleet file: `count` containers of busybox on the base `stem`, without policies to load."""
+    return (
+        "version: 1\n"
+        "defaults: {memory: 64M, confinement: category}\n"
+        f"bases:\n  {stem}: {{from: {BUSYBOX}}}\n"
+        f'containers:\n  - {{name: "{stem}-{{n}}", count: {count}, base: {stem}}}\n'
+    )
+
+
 @dataclass(frozen=True)
 class Container:
     """A container that virtsec made from the Debian image."""

@@ -5,16 +5,12 @@ from __future__ import annotations
 import os
 import signal
 from itertools import chain
-from pathlib import Path
 
 import pytest
 
+from tests.unit.processes import children
 from virtsec.errors import RootfsFailed
 from virtsec.rootfs.shares import dealt, spread
-
-
-def children() -> set[str]:
-    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
 
 
 @pytest.fixture

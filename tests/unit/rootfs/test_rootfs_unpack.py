@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from tests.unit.processes import children
 from tests.unit.rootfs.rootfs_trees import (
     IDS,
     NET_BIND,
@@ -253,8 +254,7 @@ def test_tar_is_gone_when_unpacking_is_interrupted(tmp_path: Path, place: Path) 
     fifo = tmp_path / "never-ending"
     os.mkfifo(fifo)
     reader = os.open(fifo, os.O_RDWR)
-    children = Path(f"/proc/self/task/{os.getpid()}/children")
-    others = set(children.read_text().split())
+    others = children()
     timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
     tree = os.open(place, os.O_PATH | os.O_DIRECTORY)
     timer.start()
@@ -265,7 +265,7 @@ def test_tar_is_gone_when_unpacking_is_interrupted(tmp_path: Path, place: Path) 
         timer.join()
         os.close(reader)
         os.close(tree)
-    assert set(children.read_text().split()) == others
+    assert children() == others
 
 
 def test_what_happens_at_birth_happens_in_tar_before_it_starts(tmp_path: Path, place: Path) -> None:

@@ -38,6 +38,18 @@ def descriptors_closed() -> Iterator[None]:
         os.close(left)
 
 
+def swapped(place: Path, away: Path, other: Path) -> Callable[[], None]:
+    """What puts `other` in the place of what is at `place`, kept `away` meanwhile, and back."""
+
+    def swap() -> None:
+        os.rename(place, away)
+        os.rename(other, place)
+        os.rename(place, other)
+        os.rename(away, place)
+
+    return swap
+
+
 class TestRaces:
     """Rounds against an attacker that never stops; both outcomes must have been met in them."""
 
@@ -86,13 +98,7 @@ class TestRaces:
         spare, own = stopped.base / "spare", stopped.init.with_name("own")
         os.link(canary, spare)
 
-        def swap() -> None:
-            os.rename(stopped.init, own)
-            os.rename(spare, stopped.init)
-            os.rename(stopped.init, spare)
-            os.rename(own, stopped.init)
-
-        self.race(stopped, canary, label, swap)
+        self.race(stopped, canary, label, swapped(stopped.init, own, spare))
 
     def test_a_directory_above_init_exchanged_for_a_link_out(
         self, stopped: Container, canary: Path
@@ -103,13 +109,7 @@ class TestRaces:
         directory, away, link = (stopped.init.parent, stopped.root / "away", stopped.root / "link")
         link.symlink_to(outside)
 
-        def swap() -> None:
-            os.rename(directory, away)
-            os.rename(link, directory)
-            os.rename(directory, link)
-            os.rename(away, directory)
-
-        self.race(stopped, canary, label, swap)
+        self.race(stopped, canary, label, swapped(directory, away, link))
 
     def test_pristine_writes_nowhere_else_while_directories_move(
         self, stopped: Container, canary: Path
@@ -122,12 +122,6 @@ class TestRaces:
         directory, away, link = (stopped.init.parent, stopped.root / "away", stopped.root / "link")
         link.symlink_to(outside)
 
-        def swap() -> None:
-            os.rename(directory, away)
-            os.rename(link, directory)
-            os.rename(directory, link)
-            os.rename(away, directory)
-
         def act(start: Start) -> None:
             assert os.listdir(outside) == ["systemd"]
             stopped.pristine.write_bytes(os.urandom(8))
@@ -136,5 +130,5 @@ class TestRaces:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(posix, "fsync", lambda _: None)  # it would take most of the time
-            self.race(stopped, canary, act, swap)
+            self.race(stopped, canary, act, swapped(directory, away, link))
         assert os.listdir(outside) == ["systemd"]
