@@ -12,6 +12,8 @@ from demo.shell import run, virsh, virtsec
 from inodes import inodes
 from machine.qemu import Lsm
 
+pytestmark = pytest.mark.once
+
 NAME, ROOT = "theirs", Path("/srv/theirs")
 #: A label of the host's own that not every file has.
 OTHER = {

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.once
 
 NAMES = ("once-1", "once-2", "once-3")
 PROCESSES = 8
-COMMANDS = 2  # of each
+COMMANDS = 4  # of each
 #: Longer than all of them take one after another.
 PATIENCE = 1200
 
@@ -71,6 +71,7 @@ def test_of_two_with_one_name_one_wins_and_the_other_gets_a_sentence() -> None:
     assert "Traceback" not in said
 
 
+@pytest.mark.stress
 @pytest.mark.usefixtures("nothing")
 def test_eight_on_the_same_names_neither_wait_for_ever_nor_leave_anything(
     chance: Chance, counted: Callable[[str], None]

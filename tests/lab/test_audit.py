@@ -12,6 +12,8 @@ from linked import linked
 from machine.qemu import Lsm
 from rules import unlabelled
 
+pytestmark = pytest.mark.once
+
 #: Labels of the host's files that a container may act on, at most, under either module.
 AT_MOST = {"read": 40, "write": 12, "execute": 12}
 

@@ -18,6 +18,8 @@ from virtsec.commands.copies import rename
 from virtsec.commands.host import open_host
 from virtsec.step import Silent
 
+pytestmark = pytest.mark.once
+
 ARCHIVE = Path("/srv/small.tar")
 #: Attributes that are the host's, not the container's.
 HOSTS = ("security.selinux", "security.SMACK", "trusted.")

@@ -67,6 +67,7 @@ def test_each_defence_has_attacks_that_rest_on_it(lsm: Lsm) -> None:
     assert "raise" in resting_on(lsm, Defence.CAPABILITY)
 
 
+@pytest.mark.once
 def test_without_the_policy_what_rests_on_the_label_is_broken(
     outcome: Callable[[], tuple[int, set[str]]], vs3: Container, lsm: Lsm
 ) -> None:
@@ -79,6 +80,7 @@ def test_without_the_policy_what_rests_on_the_label_is_broken(
             assert outcome() == (1, opening_devices(lsm, Defence.MAC))
 
 
+@pytest.mark.once
 def test_with_a_device_let_in_what_rests_on_its_control_group_is_broken(
     outcome: Callable[[], tuple[int, set[str]]], lsm: Lsm
 ) -> None:
@@ -87,6 +89,7 @@ def test_with_a_device_let_in_what_rests_on_its_control_group_is_broken(
         assert outcome() == (1 if expected else 0, expected)
 
 
+@pytest.mark.once
 def test_without_labels_of_packets_the_neighbour_is_reached(
     outcome: Callable[[], tuple[int, set[str]]], lsm: Lsm
 ) -> None:
@@ -94,6 +97,7 @@ def test_without_labels_of_packets_the_neighbour_is_reached(
         assert outcome() == (1, TO_ANOTHER)
 
 
+@pytest.mark.once
 def test_with_a_capability_let_past_the_hook_what_rests_on_it_is_broken(
     small: Small, vs2: Container, lsm: Lsm
 ) -> None:
@@ -105,6 +109,7 @@ def test_with_a_capability_let_past_the_hook_what_rests_on_it_is_broken(
         assert (status, set(broken(result))) == (1, expected)
 
 
+@pytest.mark.once
 def test_what_has_the_same_label_is_reached_where_only_the_label_refuses(
     vs1: Container, small: Small, lsm: Lsm
 ) -> None:

@@ -116,6 +116,10 @@ FAULTS = {
     "the root is gone": Planted(
         f"mv {STORE}/rootfs {STORE}/away", f"mv {STORE}/away {STORE}/rootfs", NAME, "root", False
     ),
+    "the definition was cut off": Planted(
+        f"setfattr -n trusted.virtsec.unfinished -v 1 {STORE}/rootfs",
+        f"setfattr -x trusted.virtsec.unfinished {STORE}/rootfs", NAME, "kept", True,
+    ),
     "what is mounted is gone": Planted(
         f"rmdir {MOUNT}", f"mkdir {MOUNT}", NAME, "mounts", False
     ),
@@ -147,6 +151,7 @@ def wrong(*, fix: bool = False) -> dict[tuple[str, str], Checked]:
     return bad
 
 
+@pytest.mark.once
 def test_a_host_that_is_well_is_found_well() -> None:
     assert wrong() == {}
     document = json.loads(virtsec("doctor", "--json").stdout)
@@ -154,11 +159,13 @@ def test_a_host_that_is_well_is_found_well() -> None:
     assert {each["subject"] for each in document["checks"]} >= {"host", NAME}
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("what", FAULTS)
 def test_a_fault_is_found(what: str) -> None:
     planted_fault(FAULTS[what])
 
 
+@pytest.mark.once
 def test_a_policy_that_is_not_loaded_is_found_and_loaded(lsm: Lsm) -> None:
     take = {
         Lsm.SELINUX: f"semodule -X 400 -r virtsec-container-{NAME}",
@@ -167,6 +174,7 @@ def test_a_policy_that_is_not_loaded_is_found_and_loaded(lsm: Lsm) -> None:
     planted_fault(Planted(take[lsm], "true", NAME, "policy-loaded", True))
 
 
+@pytest.mark.once
 def test_a_policy_is_shown_with_its_reasons_and_is_this_versions(lsm: Lsm) -> None:
     shown = json.loads(virtsec("policy", "show", NAME, "--json").stdout)
     shared, own = shown["parts"][0], shown["parts"][-1]
@@ -178,6 +186,7 @@ def test_a_policy_is_shown_with_its_reasons_and_is_this_versions(lsm: Lsm) -> No
     assert json.loads(virtsec("policy", "diff", NAME, "--json").stdout)["same"]
 
 
+@pytest.mark.once
 def test_a_tree_with_another_label_is_found_and_labelled(lsm: Lsm) -> None:
     root, attribute = f"{STORE}/rootfs", ATTRIBUTE[lsm]
     put = f"setfattr -n {attribute} -v {REST[lsm]} {root}"
@@ -214,10 +223,12 @@ def planted_fault(fault: Planted) -> None:
             run("sh", "-ec", fault.mend)
 
 
+@pytest.mark.once
 def test_after_all_that_the_host_is_well() -> None:
     assert wrong() == {}
 
 
+@pytest.mark.once
 def test_people_are_told_of_a_fault_and_its_remedy() -> None:
     virsh("net-destroy", NETWORK)
     try:

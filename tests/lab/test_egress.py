@@ -13,6 +13,8 @@ from ipv6 import ROUTER
 from outside import INTERNET, INTERNET6, LAN, NAMESPACE, PORT, beside, outside
 from rules import unfiltered
 
+pytestmark = pytest.mark.once
+
 HOST = "192.168.122.1"
 ADDRESS, ADDRESS6 = "192.168.122.60", "fd00:5ec::60"
 LOCAL, ALL = {HOST, ROUTER, LAN}, {HOST, ROUTER, LAN, INTERNET, INTERNET6}

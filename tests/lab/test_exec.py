@@ -22,6 +22,8 @@ from virtsec.commands.host import open_host
 from virtsec.enter import door
 from virtsec.step import Silent
 
+pytestmark = pytest.mark.once
+
 FIELDS = (
     *("Uid", "Gid", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"),
     *("NoNewPrivs", "Seccomp", "Seccomp_filters"),
@@ -165,6 +167,16 @@ def test_a_terminal_inside_has_a_name_there_and_our_size(vs1: Container) -> None
     name, size, one = done.stdout.replace("\r", "").splitlines()
     assert name.startswith("/dev/pts/")
     assert (size, one) == ("33 99", "is one")
+
+
+def test_a_shell_without_a_terminal_does_what_it_reads_and_ends(vs1: Container) -> None:
+    done = virtsec("shell", vs1.name, stdin="echo $0 in $PWD; exit 3\n", check=False)
+    assert (done.stdout, done.returncode) == ("-bash in /root\n", 3)
+
+
+def test_a_terminal_inside_reads_the_end_of_what_is_no_terminal(vs1: Container) -> None:
+    done = virtsec("exec", "--tty", vs1.name, "--", "bash", "--login", timeout=120)
+    assert done.returncode == 0
 
 
 def test_signals_are_passed_on(vs1: Container) -> None:
@@ -335,7 +347,7 @@ def test_a_hostile_container_gains_nothing(what: str, hostile: Container) -> Non
     canary.unlink()
 
 
-@pytest.mark.once
+@pytest.mark.stress
 def test_a_hundred_at_once_each_get_their_own_answer(vs1: Container) -> None:
     """By the library: a hundred command lines at once would be Python starting, mostly."""
 

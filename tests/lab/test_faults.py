@@ -7,7 +7,7 @@ Where it was killed, the same command once more, and `doctor --fix`, lead to wha
 one led to. Where it failed, it says so and the host is as before; then the same once more leads
 there.
 
-Points are drawn by a seed: one of some scenarios in `make test`, many of each in `make stress`.
+Points are drawn by a seed.
 """
 
 import errno
@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import libvirtd
 import pytest
 from demo.containers import ALIKE, BUSYBOX, Small, prepare
 from demo.shell import run, virsh, virtsec
@@ -183,17 +184,13 @@ def cut_off(scenario: Scenario, point: Point, tmp_path: Path) -> None:
     assert left == [], f"{left[:6]} killed at {point}; again: {again}; doctor: {said.stdout}"
 
 
-def restart_libvirt() -> None:
-    """Have the connection be gone by the time of the call."""
-    run("systemctl", "restart", "libvirtd.service")
-
-
 def fail(scenario: Scenario, point: Point, number: int, tmp_path: Path) -> None:
     """Have the call fail there; it says so and undoes, or does without it."""
     course = undisturbed(scenario, tmp_path)
     begin(scenario)
     words = scenario.words.split()
-    what = restart_libvirt if point.call.startswith("libvirt ") else Fails(number)
+    # The connection is gone by the time of such a call.
+    what = libvirtd.restart if point.call.startswith("libvirt ") else Fails(number)
     done = virtsec(*words, check=False, watched=Watch(tmp_path / "again", point, what))
     assert "Traceback" not in done.stderr, f"{point}: {done.stderr}"
     if done.returncode != 0:
@@ -225,21 +222,6 @@ class TestEach:
         for point in points:
             fail(scenario, point, chance.random.choice(FAILURES), tmp_path)
         counted(f"{len(points)} of {len(COURSES[scenario].points)} points failed")
-
-
-#: Whose points are met in no time, for `make test`: one without a domain, one with.
-SOME = tuple(each for each in SCENARIOS if each.words in (MAKE, "label f1"))
-
-
-@pytest.mark.once
-@pytest.mark.parametrize("scenario", SOME, ids=str)
-def test_one_point_of_some(
-    scenario: Scenario, chance: Chance, counted: Callable[[str], None], tmp_path: Path
-) -> None:
-    points = undisturbed(scenario, tmp_path).points
-    cut_off(scenario, chance.random.choice(points), tmp_path)
-    fail(scenario, chance.random.choice(points), chance.random.choice(FAILURES), tmp_path)
-    counted(f"killed at one and failed at one of {len(points)} points")
 
 
 @pytest.mark.stress

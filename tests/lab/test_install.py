@@ -10,7 +10,7 @@ import pytest
 from demo.shell import Result, run, virsh, wait_for
 from left import OWN_PLACES, kept, left_of_policy
 
-pytestmark = pytest.mark.bare
+pytestmark = [pytest.mark.bare, pytest.mark.once]
 
 DEB, WHEEL = "virtsec_*.deb", "virtsec-*.whl"
 ADDRESS = "192.168.122.9"

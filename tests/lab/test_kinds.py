@@ -14,6 +14,8 @@ from virtsec.commands.host import open_host
 from virtsec.commands.kinds import shift
 from virtsec.step import Silent
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def odd(small: Small) -> Iterator[Small]:

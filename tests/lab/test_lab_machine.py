@@ -76,5 +76,6 @@ def test_libvirt_serves_containers() -> None:
 
 
 @pytest.mark.after_reboot
+@pytest.mark.once
 def test_the_guest_was_rebooted() -> None:
     assert os.environ["LAB_BOOT"] == "2"

@@ -8,20 +8,22 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import libvirtd
 import pytest
 from demo.containers import Small
-from demo.shell import run, virsh, wait_for
+from demo.shell import run, virsh
 from drawn import Chance
 
-DAEMON = "libvirtd.service"
+pytestmark = pytest.mark.once
+
 ROUNDS = 2
 SECONDS = 6.0  #: a start takes about as long in an emulated guest
 
 
 def again() -> None:
     """Restart the daemon, and wait until it answers."""
-    run("systemctl", "restart", DAEMON)
-    wait_for("libvirt", lambda: virsh("list", check=False).returncode == 0)
+    libvirtd.restart()
+    libvirtd.wait_until_it_answers()
 
 
 def test_what_runs_goes_on_whatever_its_definition_became(small: Small) -> None:
@@ -57,7 +59,6 @@ def test_it_goes_on_where_the_hook_cannot_run(small: Small) -> None:
         away.rename(modules)
 
 
-@pytest.mark.once
 def test_a_start_that_it_cuts_off_is_done_or_refused_and_can_be_made_again(
     small: Small, chance: Chance, counted: Callable[[str], None]
 ) -> None:
@@ -71,12 +72,12 @@ def test_a_start_that_it_cuts_off_is_done_or_refused_and_can_be_made_again(
             text=True,
         )
         time.sleep(chance.random.uniform(0, SECONDS))
-        run("systemctl", "kill", "--signal=KILL", "--kill-whom=main", DAEMON)
+        run("systemctl", "kill", "--signal=KILL", "--kill-whom=main", libvirtd.UNIT)
         _, said = starting.communicate(timeout=300)
         assert starting.returncode in (0, 1), said
         assert "Traceback" not in said
         done += starting.returncode == 0
-        wait_for("libvirt", lambda: virsh("list", check=False).returncode == 0)
+        libvirtd.wait_until_it_answers()
         small.start()
         assert small.confined()
     counted(f"libvirtd was killed at {ROUNDS} moments of a start; {done} were done all the same")

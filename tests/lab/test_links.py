@@ -17,6 +17,8 @@ from linked import linked
 from machine.qemu import Lsm
 from rules import unlabelled
 
+pytestmark = pytest.mark.once
+
 WEB, SSH = 80, 22
 
 #: What a stranger does in a container's network namespace, with all the powers of the host's root.

@@ -10,6 +10,8 @@ from demo.containers import ALIKE, Small, prepare
 from demo.shell import run, virsh, virtsec
 from machine.qemu import Lsm
 
+pytestmark = pytest.mark.once
+
 PLACE = Path("/srv/place")
 SHARED, PLAIN = PLACE / "shared", PLACE / "plain"
 ATTRIBUTE = {Lsm.SELINUX: "security.selinux", Lsm.SMACK: "security.SMACK64"}

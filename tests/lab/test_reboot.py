@@ -7,7 +7,7 @@ import pytest
 from demo.containers import Container
 from demo.shell import virsh, virtsec, wait_for
 
-pytestmark = pytest.mark.after_reboot
+pytestmark = [pytest.mark.after_reboot, pytest.mark.once]
 
 
 def test_a_container_that_starts_with_the_host_serves_confined() -> None:

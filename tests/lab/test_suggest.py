@@ -14,6 +14,8 @@ from verified import verified
 
 from virtsec.mac.records import AUDIT_LOG, records
 
+pytestmark = pytest.mark.once
+
 #: A port whose type no container's policy knows.
 PORT = 8080
 SITE = f"server {{ listen {PORT}; root /var/www/html; }}\n"

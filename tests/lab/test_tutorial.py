@@ -17,7 +17,7 @@ MADE = {"vs1": True, "vs2": False}
 HANDED_IN = Path("/hostroot")
 
 #: It makes vs1 and vs2 anew, so it comes after all others that use them.
-pytestmark = pytest.mark.after_reset
+pytestmark = [pytest.mark.after_reset, pytest.mark.once]
 
 
 @pytest.fixture

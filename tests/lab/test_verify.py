@@ -43,6 +43,7 @@ def test_an_unprivileged_container_holds(vs1: Container, vs2: Container) -> None
     assert all(each["refused_by"] for each in held)
 
 
+@pytest.mark.once
 def test_nothing_is_left_behind_by_one_that_is_killed(vs1: Container, vs2: Container) -> None:
     before = traces()
     for seconds in (2, 5, 8):
@@ -74,6 +75,7 @@ def traces() -> set[str]:
     return actors | sockets | memory | mounts | files
 
 
+@pytest.mark.once
 def test_its_report_stands_alone(vs1: Container, tmp_path: Path) -> None:
     report = tmp_path / "report.html"
     virtsec("verify", vs1.name, "--only", "host-file-read", "--report", str(report))
@@ -82,6 +84,7 @@ def test_its_report_stands_alone(vs1: Container, tmp_path: Path) -> None:
     assert "EACCES" in text
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("words", "status", "sentence"),
     [

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from complained import complained
-from demo.containers import BUSYBOX, Small, prepare
+from demo.containers import BUSYBOX, Small, fleet_of, prepare
 from demo.shell import run, virsh, virtsec, wait_for
 from killed import killed_before
 
@@ -77,6 +77,7 @@ def seen() -> dict[str, object]:
     return found
 
 
+@pytest.mark.once
 def test_made_of_nothing_there_is_nothing_more_to_do(file: Path) -> None:
     planned = [(each["action"], each["kind"], each["name"]) for each in plan(file)]
     assert planned == [("make", "base", "fleet"), *(("make", "container", each) for each in NAMES)]
@@ -91,6 +92,7 @@ def test_made_of_nothing_there_is_nothing_more_to_do(file: Path) -> None:
     assert Small("db").info()["exposed"] == [{"at": 5432, "port": 22}]
 
 
+@pytest.mark.once
 def test_the_file_that_is_exported_asks_for_what_there_is(file: Path, tmp_path: Path) -> None:
     assert file.exists()
     path = tmp_path / "exported.yaml"
@@ -98,6 +100,7 @@ def test_the_file_that_is_exported_asks_for_what_there_is(file: Path, tmp_path: 
     assert plan(path, "--prune") == []
 
 
+@pytest.mark.once
 def test_what_is_changed_is_changed_when_it_can_be(file: Path) -> None:
     file.write_text(FILE.replace("64M", "80M").replace("122.70/24", "122.69/24"))
     found = {
@@ -121,6 +124,7 @@ def test_what_is_changed_is_changed_when_it_can_be(file: Path) -> None:
     assert plan(file) == []
 
 
+@pytest.mark.once
 def test_what_would_lose_a_tree_is_left_and_the_rest_is_done(file: Path) -> None:
     file.write_text(
         FILE.replace("name: db,", "name: db, init-policy: pristine,").replace("64M", "72M")
@@ -134,6 +138,7 @@ def test_what_would_lose_a_tree_is_left_and_the_rest_is_done(file: Path) -> None
     apply(file)
 
 
+@pytest.mark.once
 def test_others_go_only_when_asked_to_and_foreign_ones_never(file: Path) -> None:
     virsh("define", "/dev/stdin", stdin=FOREIGN)
     try:
@@ -147,6 +152,7 @@ def test_others_go_only_when_asked_to_and_foreign_ones_never(file: Path) -> None
         file.write_text(FILE)
 
 
+@pytest.mark.once
 def test_killed_in_the_middle_and_applied_again_it_is_the_same(file: Path) -> None:
     for name in NAMES:
         Small(name).stop()
@@ -171,6 +177,7 @@ def test_two_at_once_are_as_good_as_one(file: Path) -> None:
     assert seen() == before
 
 
+@pytest.mark.once
 def test_policies_of_all_are_one_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of those that have any: the others share one that is there."""
     prepare()
@@ -202,6 +209,7 @@ def _noting(load: Callable[..., None], loaded: list[object]) -> Callable[..., No
     return noting
 
 
+@pytest.mark.once
 def test_a_file_that_makes_no_sense_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "wrong.yaml"
     for text, sentence in (
@@ -217,16 +225,6 @@ def test_a_file_that_makes_no_sense_changes_nothing(tmp_path: Path) -> None:
             complained(("fleet", command, str(path)), 2, sentence)
 
 
-MANY = """\
-version: 1
-defaults: {{memory: 64M, confinement: category}}
-bases:
-  m{count}: {{from: {image}}}
-containers:
-  - {{name: "m{count}-{{n}}", count: {count}, base: m{count}}}
-"""
-
-
 @pytest.mark.stress
 @pytest.mark.parametrize("count", [30, 300])
 class TestMany:
@@ -236,7 +234,7 @@ class TestMany:
     def written(tmp_path: Path, count: int) -> Path:
         prepare()
         path = tmp_path / "many.yaml"
-        path.write_text(MANY.format(image=BUSYBOX, count=count))
+        path.write_text(fleet_of(f"m{count}", count))
         return path
 
     @staticmethod

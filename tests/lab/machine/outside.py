@@ -1,7 +1,8 @@
 """pytest's plugin on the host: runs the laboratory's tests in guests and reports them as if local.
 
-Tests are collected here, then run in the order they were collected in by a pytest in the guest, in
-two or three guests for each security module, as many at a time as this machine has room for. Here,
+Tests are collected here, then run in the order they were collected in by a pytest in the guest:
+each security module has two guests, SELinux beside Smack one, and another one for what begins with
+nothing; as many at a time as this machine has room for. Here,
 ``pytest_runtest_protocol`` of each test waits for what the guest has to say about it. So selection,
 ``-x``, reports and exit status are pytest's own.
 """
@@ -10,8 +11,10 @@ import json
 import os
 import queue
 import shutil
+import signal
 import subprocess
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager
@@ -45,8 +48,8 @@ AFTER = {"after_reboot": "reboot", "after_reset": "reset"}
 """Markers of tests that run last, once the guest has been rebooted so."""
 
 
-SECOND = "test_init.py"
-"""The first file of those, by name, that a module's second guest runs: each takes half the time."""
+SECOND = "test_links.py"
+"""The first file of those, by name, that a second guest runs: each takes half the time."""
 
 Part = tuple[Lsm, int]
 """A security module, and which of its guests: counted from 1."""
@@ -68,7 +71,10 @@ def part_of(item: pytest.Item) -> Part:
     """Return where ``item`` runs; what comes after a reboot is about containers of both parts."""
     if is_bare(item):
         return lsm_of(item), 3
-    return lsm_of(item), 2 if phase_of(item) or item.path.name >= SECOND else 1
+    # Without what is tested once it is half as much, and containers are made and started but once.
+    whole = lsm_of(item) is Lsm.SELINUX and item.config.getoption("--lsm") == "all"
+    late = phase_of(item) > 0 or item.path.name >= SECOND
+    return lsm_of(item), 2 if late and not whole else 1
 
 
 def is_bare(item: pytest.Item) -> bool:
@@ -230,6 +236,7 @@ class PartRun(threading.Thread):
         self._faults = 0
         self._failed = False
         self._stopped = False
+        self._at: tuple[str, float] | None = None
 
     def outcome(self) -> list[Any] | LabError:
         """Wait for what the next of the tests came to: its serialised reports, or why none."""
@@ -238,6 +245,9 @@ class PartRun(threading.Thread):
     def stop(self) -> None:
         """Let no guest of it be left."""
         self._stopped = True
+        if self.is_alive() and self._at is not None:
+            name, since = self._at
+            self._say(f"lab: stopped {time.monotonic() - since:.0f} s after {name} began")
         guest = self._guest
         if guest is not None:
             guest.interrupt()
@@ -247,6 +257,7 @@ class PartRun(threading.Thread):
         """Run all tests, in order."""
         with self._room:
             for index in range(len(self._items)):
+                self._at = self._items[index].nodeid, time.monotonic()
                 try:
                     outcome = self._outcome(self._items[index:])
                 except BaseException as error:  # the other thread must not wait for ever
@@ -310,13 +321,16 @@ class Outside:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Bring the tests into the order they run in: by part, by reboot, else as they are."""
+        """Bring the tests into the order they run in: by part, by reboot, else as they are.
+
+        What takes long comes first: the last guests are small ones, and end together.
+        """
         mine = [item for item in items if is_ours(item)]
         modules = list(Lsm)
 
         def order(item: pytest.Item) -> tuple[int, int, int]:
             lsm, part = part_of(item)
-            return modules.index(lsm), part, phase_of(item)
+            return part, modules.index(lsm), phase_of(item)
 
         mine.sort(key=order)
         items[:] = [item for item in items if not is_ours(item)] + mine
@@ -345,6 +359,8 @@ class Outside:
 
     def _start(self, items: Sequence[pytest.Item]) -> None:
         """Start the tests of each part, those that are reported first before the others."""
+        # Whoever ends a run that takes too long is told what took it: as by Ctrl-C.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         room = threading.Semaphore(at_a_time())
         for part in dict.fromkeys(map(part_of, items)):
             mine = [item for item in items if part_of(item) == part]
