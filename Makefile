@@ -3,7 +3,7 @@
 
 # Which security modules `make test` runs the laboratory's tests under: selinux, smack, apparmor, none
 # or all, each in guests of its own, side by side. Where all are wanted, a test marked `once` runs under
-# Smack alone: SELinux takes up to a minute for each change of its policy, with nothing to be seen by it.
+# Smack alone, since SELinux takes up to a minute for each change of its policy; LSMS=selinux has them all.
 LSMS ?= all
 
 # Options of test, demo, lab and shell.

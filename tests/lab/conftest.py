@@ -7,9 +7,9 @@ Every test runs once for each module, under the name ``test_x[selinux]`` or ``te
 may ask for the fixture ``lsm``. Marked ``selinux`` or ``smack`` it runs under that one only, marked
 ``apparmor`` or ``none`` (no module) under those only, where virtsec is installed and not set up.
 Marked ``bare`` it runs in a guest of its own that has nothing of virtsec's but its packages, in
-``/root/lab``. Marked ``once`` it guards what virtsec does alike under each module: where tests run
-under several, it runs under one. Marked ``after_reboot`` or ``after_reset`` it runs last, after the
-guest has been restarted. Marked ``stress`` it runs with ``--stress`` only.
+``/root/lab``. Marked ``once`` it runs under Smack alone where tests run under several, to save
+time: all run under SELinux with ``--lsm selinux``. Marked ``after_reboot`` or ``after_reset`` it
+runs last, after the guest has been restarted. Marked ``stress`` it runs with ``--stress`` only.
 
 The host collects tests too, but never runs what they are made of. Where it lacks a module that
 only the guest has (libvirt, setools, ...), the import gives a stand-in.
@@ -54,7 +54,7 @@ MARKERS = (
     "apparmor: runs under AppArmor, which virtsec does not confine by",
     "none: runs where there is no security module",
     "bare: runs in a guest of its own that has nothing of virtsec's but its packages",
-    "once: virtsec does it alike under each; where tests run under several, it runs under Smack",
+    "once: to save time, it runs under Smack alone where tests run under several",
     "after_reboot: runs last, when the guest has been rebooted",
     "after_reset: runs last of all, when the guest has lost power and was started again",
     "stress: takes long, and runs only with --stress, and then no other does",

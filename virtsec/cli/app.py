@@ -55,14 +55,14 @@ def start_here(
         output.show({"version": __version__}, lambda: output.say(f"virtsec {__version__}"))
         raise typer.Exit
     if context.invoked_subcommand is None:
-        from virtsec.commands.host import installed  # noqa: PLC0415  (slow to import)
+        from virtsec.commands.host import NOT_SET_UP, installed  # noqa: PLC0415  (slow to import)
 
         ready_now = installed()
         following = "virtsec define vs1" if ready_now else "virtsec setup"
 
         def render() -> None:
             if not ready_now:
-                output.say("This host is not set up for containers yet.")
+                output.say(NOT_SET_UP)
             output.say(f"Next: {following}")
             output.say()
             output.say(context.get_help())

@@ -41,12 +41,11 @@ def list_(
 
 def _why_none(host: "Host") -> str:
     """What to do where no domain is to be shown."""
-    from virtsec.commands import listing  # noqa: PLC0415  (slow imports)
-    from virtsec.commands.host import installed  # noqa: PLC0415
+    from virtsec.commands.host import NOT_SET_UP, installed  # noqa: PLC0415  (slow imports)
 
     if not installed():
-        return "This host is not set up for containers yet. Next: virtsec setup"
-    if off := len(listing.list_domains(host, all_=True)):
+        return f"{NOT_SET_UP} Next: virtsec setup"
+    if off := len(host.libvirt.domains()):
         return f"None runs; {off} {'is' if off == 1 else 'are'} shut off: virtsec list --all"
     return "There is no container yet. Next: virtsec define vs1"
 

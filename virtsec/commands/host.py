@@ -6,6 +6,8 @@ from virtsec.host import checks
 from virtsec.host.places import Places
 from virtsec.step import Host, Progress, Silent
 
+NOT_SET_UP = checks.NOT_SET_UP
+
 
 def open_host(progress: Progress | None = None, uri: str = "lxc:///") -> Host:
     """Connect to libvirt and find the security module in force.

@@ -87,7 +87,7 @@ def host_checks(host: Host, places: Places) -> list[Check]:
         )
 
     def never_set_up() -> Fault:
-        return Fault("This host is not set up for containers yet.", SETUP)
+        return Fault(checks.NOT_SET_UP, SETUP)
 
     def linked() -> Fault | None:
         wanted = traffic_of(list(readable(host.libvirt.domains())))

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 EXECUTABLE, READABLE = 0o755, 0o644
 
+NOT_SET_UP = "This host is not set up for containers yet."
+
 
 def check_kernel(places: Places) -> None:
     """Raise `HostNotReady` when the kernel lacks what every container needs."""
@@ -76,12 +78,9 @@ def check_ready(host: Host, places: Places | None = None) -> None:
     """Raise `HostNotReady` naming what `readiness` found, where setup was ever run."""
     places = places or Places()
     missing = readiness(host, places)
-    if missing and not begun(places):
-        raise HostNotReady("This host is not set up for containers yet.", "Run `virtsec setup`.")
     if missing:
-        raise HostNotReady(
-            f"This host is not ready for containers: {'; '.join(missing)}.", "Run `virtsec setup`."
-        )
+        listed = f"This host is not ready for containers: {'; '.join(missing)}."
+        raise HostNotReady(listed if begun(places) else NOT_SET_UP, "Run `virtsec setup`.")
 
 
 def _missing(part: Part) -> list[str]:

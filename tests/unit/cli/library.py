@@ -47,13 +47,15 @@ class Library:
 
     enforcement: Enforcement = Enforcement.ENFORCING
     asked: list[tuple[str, Any]] = field(default_factory=list)
+    domains: list[object] = field(default_factory=list)  #: that libvirt has, for who counts them
     missing: list[str] = field(default_factory=list)  #: what the host lacks
     active: bool = False  #: whether every container runs
     failure: BaseException | None = None  #: raised by whatever is asked for next
 
     def open_host(self, progress: Any = None) -> Any:
         mac = SimpleNamespace(model="selinux", enforcement=lambda: self.enforcement)
-        return SimpleNamespace(mac=mac, libvirt=None, progress=progress)
+        libvirt = SimpleNamespace(domains=lambda: self.domains)
+        return SimpleNamespace(mac=mac, libvirt=libvirt, progress=progress)
 
     def _note(self, what: str, detail: Any) -> None:
         self.asked.append((what, detail))

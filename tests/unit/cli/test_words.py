@@ -305,16 +305,15 @@ def test_a_command_that_is_not_said_is_asked_for(virtsec: Virtsec) -> None:
 )
 def test_a_list_of_nothing_says_why(
     virtsec: Virtsec,
+    library: Library,
     monkeypatch: pytest.MonkeyPatch,
     installed: bool,
     shut_off: int,
     following: str,
 ) -> None:
     monkeypatch.setattr("virtsec.commands.host.installed", lambda: installed)
-    monkeypatch.setattr(
-        "virtsec.commands.listing.list_domains",
-        lambda _host, all_: [object()] * shut_off if all_ else [],
-    )
+    monkeypatch.setattr("virtsec.commands.listing.list_domains", lambda _host, all_: [])
+    library.domains = [object()] * shut_off
     said = virtsec("list")
     assert said.status == 0
     assert said.err.rstrip().endswith(following)
