@@ -1,10 +1,15 @@
 """The command line: the only part of virtsec that prints and exits."""
 
+import gc
 import sys
+
+#: New objects until Python looks for garbage among them: what is imported is none.
+GARBAGE = 50_000
 
 
 def main() -> None:
     """Run `virtsec` with the words it was called with, and exit with its status."""
+    gc.set_threshold(GARBAGE)
     _import_typer()
     from virtsec.cli.run import run  # noqa: PLC0415  (imports typer)
 

@@ -10,18 +10,19 @@ Then Smack's rules are loaded (`rules`), and the file that init is now gets init
 Once the container is started its share of inotify is limited (`inotify`). What looks no further
 than at the XML comes first, and what acts is not even loaded before nothing is refused.
 
-Standard library only, run as root. So imports are weighed: `posix` is what `os` is made of and is
-loaded already. It never calls libvirt, which is waiting.
+Standard library only, run as root. So imports are weighed: `posix` and `_signal` are what `os` and
+`signal` are made of and are loaded already. It never calls libvirt, which is waiting.
 """
 
+import _signal  # type: ignore[import-not-found]  # typeshed has it as signal only
 import resource
 
 from .checks import CHECKS
 from .domain import PUT_BACK, Element, beneath, parse
-from .refusal import STORE, require
+from .refusal import STORE, Refused, require
 from .start import CONTROLLER, NAMESPACE, Start
 
-CPU_LIMIT = 2  # seconds
+CPU_LIMIT = 2  # seconds, of which the hook needs a tenth; one more until the kernel ends it
 
 
 def judge(name: str, operation: str, data: bytes) -> None:
@@ -29,7 +30,7 @@ def judge(name: str, operation: str, data: bytes) -> None:
 
     `operation` is `prepare` or `started`, both at their begin.
     """
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT, CPU_LIMIT))
+    limit_time()
     domain = parse(data)
     if operation == "prepare" and (start := judged(name, domain)):
         prepare(start)
@@ -37,6 +38,20 @@ def judge(name: str, operation: str, data: bytes) -> None:
         from .inotify import limit  # noqa: PLC0415
 
         limit(domain)
+
+
+def limit_time() -> None:
+    """Refuse the start after `CPU_LIMIT`; what then does not come back to Python is killed."""
+    _signal.signal(_signal.SIGXCPU, out_of_time)
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT, CPU_LIMIT + 1))
+
+
+def out_of_time(*_: object) -> None:
+    """Raise Refused: a handler of SIGXCPU."""
+    raise Refused(
+        f"its XML took {CPU_LIMIT} s of processor time to judge; where nothing is odd about it, "
+        "start it again once the host is less busy"
+    )
 
 
 def judged(name: str, domain: Element) -> Start | None:

@@ -323,14 +323,15 @@ class Outside:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Bring the tests into the order they run in: by part, by reboot, else as they are.
 
-        What takes long comes first: the last guests are small ones, and end together.
+        What takes long comes first, and where nothing confines last: the last guests are small
+        ones, and end together.
         """
         mine = [item for item in items if is_ours(item)]
         modules = list(Lsm)
 
-        def order(item: pytest.Item) -> tuple[int, int, int]:
+        def order(item: pytest.Item) -> tuple[bool, int, int, int]:
             lsm, part = part_of(item)
-            return part, modules.index(lsm), phase_of(item)
+            return not lsm.confines, part, modules.index(lsm), phase_of(item)
 
         mine.sort(key=order)
         items[:] = [item for item in items if not is_ours(item)] + mine

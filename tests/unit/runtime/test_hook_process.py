@@ -146,11 +146,19 @@ def test_a_closed_standard_input_is_no_way_past_it(program: Path) -> None:
     assert b"Traceback" not in done.stderr
 
 
-def test_a_loop_is_ended_by_the_kernel(tmp_path: Path) -> None:
-    """Whatever is found in it one day: two seconds of CPU, then the start fails."""
+def test_what_takes_too_long_is_refused(tmp_path: Path) -> None:
+    """Whatever is found in it one day, or how busy the host is: the start fails, and says why."""
     exchange = {"    domain = parse(data)\n": "    while True: pass\n"}
     ended = run(installed("hook.py", tmp_path, exchange), PREPARE, b"virtsec")
-    assert ended.status != 0
+    assert ended.status == 1
+    assert ended.error.startswith("virtsec: vs1 is not started: its XML took 2 s of processor time")
+    assert CPU_LIMIT - 0.5 < ended.cpu < CPU_LIMIT + 0.5
+
+
+def test_what_does_not_come_back_is_ended_by_the_kernel(tmp_path: Path) -> None:
+    exchange = {"    domain = parse(data)\n": "    sum(iter(int, 1))\n"}
+    ended = run(installed("hook.py", tmp_path, exchange), PREPARE, b"virtsec")
+    assert ended.status not in (0, 1)
     assert ended.cpu < CPU_LIMIT + 1.5
 
 
