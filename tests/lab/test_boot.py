@@ -5,7 +5,6 @@ import json
 from functools import partial
 from pathlib import Path
 
-import pytest
 from demo.containers import Container
 from demo.shell import virsh, virtsec, wait_for
 
@@ -55,7 +54,6 @@ def test_ptys_are_of_the_containers_own_instance(vs1: Container, vs2: Container)
     assert vs1.ssh("script -qec 'tty' /dev/null").stdout.strip().startswith("/dev/pts/")
 
 
-@pytest.mark.once
 def test_a_package_is_installed_inside(vs1: Container) -> None:
     package = base64.b64encode(Path("/srv/images/lab-hello.deb").read_bytes()).decode()
     vs1.ssh("base64 -d >/root/lab-hello.deb", stdin=package)
@@ -69,7 +67,6 @@ def test_addresses_are_static_or_by_dhcp(vs1: Container, vs2: Container) -> None
     assert vs1.address() != vs2.address()
 
 
-@pytest.mark.once
 def test_list_and_info_say_label_state_and_addresses(vs1: Container, vs2: Container) -> None:
     document = json.loads(virtsec("list", "--json").stdout)
     listed = {each["name"]: each for each in document["containers"]}
@@ -82,7 +79,6 @@ def test_list_and_info_say_label_state_and_addresses(vs1: Container, vs2: Contai
     assert told["label_holds"] is True
 
 
-@pytest.mark.once
 def test_reboot_and_shutdown_inside_are_the_containers_own(vs2: Container) -> None:
     before = vs2.init_pid()
     virtsec("reboot", "vs2")

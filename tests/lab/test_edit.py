@@ -61,7 +61,6 @@ def definition(small: Small) -> str:
     return virsh("dumpxml", "--inactive", "small").stdout
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("what", list(WEAKENING))
 def test_an_edit_that_weakens_confinement_is_refused(what: str, definition: str) -> None:
     refused(*WEAKENING[what], definition)
@@ -102,7 +101,6 @@ def test_put_back_it_starts(definition: str, small: Small) -> None:
     assert small.confined()
 
 
-@pytest.mark.once
 def test_an_edit_that_weakens_nothing_is_accepted_and_kept(small: Small) -> None:
     small.stop()
     before = virsh("dumpxml", "--inactive", "small").stdout

@@ -60,7 +60,6 @@ def complaint(*argv: str, status: int) -> str:
     return done.stderr
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("name", ["", "VS1", "1vs", "vs_1", "vs1/..", "-vs", "a" * 24, "vs 1", "é"])
 @pytest.mark.usefixtures("nothing_lost")
 def test_a_name_that_cannot_be_one(name: str) -> None:
@@ -74,7 +73,6 @@ def test_a_name_whose_type_the_hosts_policy_has(request: pytest.FixtureRequest) 
     assert "policy" in complaint("define", "ssh", "--from", BUSYBOX, status=2)
 
 
-@pytest.mark.once
 @pytest.mark.parametrize(
     "options",
     [
@@ -101,7 +99,6 @@ def test_an_option_that_makes_no_sense(options: tuple[str, str]) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.once
 @pytest.mark.usefixtures("nothing_lost")
 def test_a_tree_that_is_missing_or_no_linux_system(tmp_path: Path) -> None:
     complaint("define", "bad", "--from", "/nowhere", status=2)
@@ -115,7 +112,6 @@ def test_a_tree_that_is_missing_or_no_linux_system(tmp_path: Path) -> None:
     complaint("define", "bad", "--from", str(text), status=2)
 
 
-@pytest.mark.once
 @pytest.mark.usefixtures("nothing_lost")
 def test_an_archive_that_would_write_outside(tmp_path: Path) -> None:
     canary = tmp_path / "canary"
@@ -135,7 +131,6 @@ def test_an_archive_that_would_write_outside(tmp_path: Path) -> None:
         assert not canary.exists(), what
 
 
-@pytest.mark.once
 @pytest.mark.usefixtures("nothing_lost")
 def test_a_full_disk_while_unpacking(tmp_path: Path) -> None:
     small = tmp_path / "small"
@@ -151,7 +146,6 @@ def test_a_full_disk_while_unpacking(tmp_path: Path) -> None:
         run("umount", str(small))
 
 
-@pytest.mark.once
 @pytest.mark.usefixtures("nothing_lost")
 def test_names_that_are_taken_unknown_or_foreign() -> None:
     complaint("start", "unknown", status=2)
@@ -159,7 +153,6 @@ def test_names_that_are_taken_unknown_or_foreign() -> None:
     complaint("undefine", "unknown", status=2)
 
 
-@pytest.mark.once
 @pytest.mark.usefixtures("nothing_lost")
 def test_no_libvirt() -> None:
     units = ("libvirtd.service", "libvirtd.socket", "libvirtd-ro.socket", "libvirtd-admin.socket")

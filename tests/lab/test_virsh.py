@@ -2,11 +2,8 @@
 
 from pathlib import Path
 
-import pytest
 from demo.containers import Container, Small
 from demo.shell import run, virsh
-
-pytestmark = pytest.mark.once
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
