@@ -228,7 +228,8 @@ def test_a_file_that_makes_no_sense_changes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.stress
-@pytest.mark.parametrize("count", [30, 300])
+# Each is taken away before the other is made: they would have other ids beside each other.
+@pytest.mark.parametrize("count", [30, 300], scope="class")
 class TestMany:
     """What holds for four, for as many as there are."""
 
