@@ -136,7 +136,8 @@ class Exposed:
     """A port of a container that is a port of the host as well, for whoever is outside; TCP."""
 
     at: int  #: the host's port
-    port: int  #: the container's
+    port: int  #: the container's, which it may listen on
+    label: str = field(default="", compare=False)  #: of the container's, as in `Link`
 
     def __str__(self) -> str:
         """Both, as users write it."""

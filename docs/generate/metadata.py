@@ -60,7 +60,7 @@ def example() -> str:
         additions=(Addition("http_cache_port_t", "tcp_socket", ("name_bind",)),),
         links=(Link("db", 5432, label="postgresql_port_t"),),
         served=(Served(80, label="http_port_t"),),
-        exposed=(Exposed(8080, 80),),
+        exposed=(Exposed(8080, 80, "http_port_t"),),
         egress=Egress.LAN,
     )
     root = metadata.write(metadata.Container(spec, Identity(label, IdRange(1048576))))

@@ -91,7 +91,7 @@ def test_other_containers_do_not(shown: Small, small: Small) -> None:
 def test_it_is_changed_while_it_runs_and_for_good(shown: Small) -> None:
     words = ("set", shown.name, "--expose", "8082:80", "--unexpose", AT, "--json")
     changed = json.loads(virtsec(*words).stdout)
-    assert changed["exposed"] == [{"at": 8082, "port": 80}]
+    assert [(one["at"], one["port"]) for one in changed["exposed"]] == [(8082, 80)]
     assert (fetched(HOST), fetched(HOST, "8082")) == ("", "shown\n")
     shown.stop()
     assert fetched(HOST, "8082") == ""

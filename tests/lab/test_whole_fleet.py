@@ -91,7 +91,7 @@ def test_made_of_nothing_there_is_nothing_more_to_do(file: Path) -> None:
         each.start()
         assert each.confined()
     assert [link["to"] for link in Small("web-1").info()["links"]] == ["db"]
-    assert Small("db").info()["exposed"] == [{"at": 5432, "port": 22}]
+    assert [(one["at"], one["port"]) for one in Small("db").info()["exposed"]] == [(5432, 22)]
 
 
 @pytest.mark.once

@@ -10,6 +10,7 @@ from virtsec.commands.bases import check_base
 from virtsec.commands.facts import gather
 from virtsec.commands.find import find_ours
 from virtsec.commands.host import check_ready, open_host
+from virtsec.commands.reaching import with_labels
 from virtsec.commands.results import Defined, Kind, Labelled, Undefined
 from virtsec.domain.adopt import called
 from virtsec.domain.metadata import readable
@@ -172,6 +173,7 @@ def _plan(spec: ContainerSpec, host: Host, fitting: Sequence[Step] = ()) -> Defi
         rest = define_plans.plan_rest(spec, facts, host.mac)
         if rest is not None:
             return rest
+    spec = replace(spec, exposed=with_labels(spec.exposed, host.mac))
     # Once without the source: a bad name is told before an archive is read.
     define_plans.plan_define(spec, facts, host.mac)
     ready = prepared(spec)

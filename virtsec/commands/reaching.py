@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from virtsec.commands.find import check_policy, find_ours
@@ -11,9 +11,15 @@ from virtsec.domain.metadata import readable
 from virtsec.errors import NotFound
 from virtsec.host.expose import check_free
 from virtsec.host.lock import host_lock
+from virtsec.mac.protocol import MacModule
 from virtsec.plans.reach import plan_reach
-from virtsec.spec import Egress, Exposed
+from virtsec.spec import Egress, Exposed, Transport
 from virtsec.step import Host, execute
+
+
+def with_labels(exposed: Iterable[Exposed], mac: MacModule) -> tuple[Exposed, ...]:
+    """Exposed ports with the policy's names for them."""
+    return tuple(replace(each, label=mac.port_label(each.port, Transport.TCP)) for each in exposed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,8 @@ def reach(
             raise NotFound(
                 f"{name} is not exposed at port {min(unknown)}.", f"See `virtsec info {name}`."
             )
-        new = {each for each in expose if each not in spec.exposed}
+        news = [each for each in expose if each not in spec.exposed]
+        new = set(with_labels(news, host.mac))
         left = {each for each in spec.exposed if each.at not in unexpose}
         exposed = tuple(sorted(new | left))
         spec = replace(spec, egress=egress or spec.egress, exposed=exposed)

@@ -13,6 +13,7 @@ from virtsec.commands.definition import on_its_base, prepared
 from virtsec.commands.facts import gather
 from virtsec.commands.find import find_ours
 from virtsec.commands.linking import labelled
+from virtsec.commands.reaching import with_labels
 from virtsec.domain.links import links_of, with_links
 from virtsec.domain.metadata import Container, readable
 from virtsec.domain.records import DomainRecord
@@ -93,7 +94,9 @@ class Rollout:
         for spec in specs:
             try:
                 check_exposed_apart(spec, known)
-                ready = prepared(on_its_base(self._newest(replace(spec, links=()))))
+                exposed = with_labels(spec.exposed, self._host.mac)
+                bare = replace(spec, links=(), exposed=exposed)
+                ready = prepared(on_its_base(self._newest(bare)))
                 container = offer.identified(ready.spec)
                 plan = plan_making(container, facts, self._host.mac, ready.source, ready.fitting)
                 policies.append(policy_of(container, self._host.mac))
@@ -175,8 +178,9 @@ class Rollout:
             record, container = self._do(steps, record.name)
         if changed & {"egress", "exposed"}:
             others = [each for each in readable(facts.domains) if each.name != record.name]
+            exposed = with_labels(spec.exposed, mac)
             after = replace(
-                container, spec=replace(container.spec, egress=spec.egress, exposed=spec.exposed)
+                container, spec=replace(container.spec, egress=spec.egress, exposed=exposed)
             )
             steps = plan_reach(record, container, after, others, mac)
             check_free([each for each in spec.exposed if each not in container.spec.exposed])

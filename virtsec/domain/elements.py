@@ -105,7 +105,8 @@ ELEMENTS: Mapping[str, Element] = {
     ),
     "exposed": Element(
         "A TCP port of it that is one of the host's as well; any number.",
-        {"at": "The host's port.", "port": "Its own."},
+        {"at": "The host's port.", "port": "Its own, on which it may listen."},
+        _PORT_LABEL,
     ),
     "egress": Element(
         "Whom it may ask over the network. Not where it may ask all.",

@@ -115,7 +115,7 @@ def write(container: Container) -> etree._Element:
     for served in spec.served:
         _add(root, "served", **_port(served))
     for exposed in spec.exposed:
-        _add(root, "exposed", at=str(exposed.at), port=str(exposed.port))
+        _add(root, "exposed", at=str(exposed.at), port=str(exposed.port), **_label(exposed))
     if spec.egress is not Egress.ALL:
         _add(root, "egress", to=spec.egress.value, port=port_of(spec.name))
     if container.before is not None:
@@ -274,8 +274,9 @@ def _egress(reader: _Reader, ours: etree._Element, name: str) -> Egress:
 def _exposed(reader: _Reader, ours: etree._Element) -> Iterator[Exposed]:
     for node in ours.iterfind(f"{_OURS}exposed"):
         try:
-            yield Exposed(*(check_port(node.get(each)) for each in ("at", "port")))
-        except BadInput:
+            at, port = (check_port(node.get(each)) for each in ("at", "port"))
+            yield Exposed(at, port, _read_label(node))
+        except (BadInput, ValueError):
             raise reader.broken("exposes a port that there is not") from None
 
 
@@ -305,8 +306,11 @@ def _additions(reader: _Reader, ours: etree._Element) -> Iterator[Addition]:
 
 
 def _port(end: Link | Served) -> dict[str, str]:
-    label = {"label": end.label} if end.label else {}
-    return {"port": str(end.port), "protocol": end.protocol.value, **label}
+    return {"port": str(end.port), "protocol": end.protocol.value, **_label(end)}
+
+
+def _label(end: Link | Served | Exposed) -> dict[str, str]:
+    return {"label": end.label} if end.label else {}
 
 
 def _links(reader: _Reader, ours: etree._Element) -> Iterator[Link]:
@@ -328,10 +332,15 @@ def _served(reader: _Reader, ours: etree._Element) -> Iterator[Served]:
 
 def _read_port(node: etree._Element) -> tuple[int, Transport, str]:
     """Port, protocol and label; raises `BadInput` or `ValueError`."""
-    label = node.get("label", "")
+    return check_port(node.get("port")), Transport(node.get("protocol")), _read_label(node)
+
+
+def _read_label(node: etree._Element) -> str:
+    """That of a port; raises `ValueError`."""
+    label: str = node.get("label", "")
     if not _WORD.fullmatch(label):
         raise ValueError(label)
-    return check_port(node.get("port")), Transport(node.get("protocol")), label
+    return label
 
 
 def _limits(reader: _Reader, domain: etree._Element, ours: etree._Element, name: str) -> Limits:

@@ -9,7 +9,7 @@ from virtsec.errors import Refused
 from virtsec.mac.selinux.context import SHARED, label_of
 from virtsec.mac.selinux.policy import BASE, base_modules, container_module
 from virtsec.runtime.checks import KEEP
-from virtsec.spec import ContainerSpec, IdRange, Link, Served, Transport
+from virtsec.spec import ContainerSpec, Exposed, IdRange, Link, Served, Transport
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "policy"
 
@@ -31,7 +31,7 @@ def test_a_containers_module_is_as_kept(golden: str, rootfs: str, ids: IdRange |
     assert module("vs1", rootfs, ids) == (GOLDEN / golden).read_text()
 
 
-def test_links_open_the_ports_they_are_about_and_no_more() -> None:
+def test_links_and_exposed_ports_open_what_they_are_about_and_no_more() -> None:
     spec = ContainerSpec(
         "vs1", PurePosixPath("/srv/vs1"),
         links=(Link("vs2", 5432, label="postgresql_port_t"),
@@ -39,15 +39,18 @@ def test_links_open_the_ports_they_are_about_and_no_more() -> None:
                Link("vs2", 514, Transport.UDP, "syslogd_port_t")),
         served=(Served(25, label="smtp_port_t"), Served(53, Transport.UDP, "dns_port_t"),
                 Served(514, Transport.UDP, "syslogd_port_t")),
+        exposed=(Exposed(8080, 80, "http_port_t"), Exposed(8081, 3000, "unreserved_port_t"),
+                 Exposed(8082, 8082)),
     )  # fmt: skip
     ids = IdRange(1_048_576)
     linked = container_module(spec, label_of("vs1", (1, 2)), ids).text
     assert linked.removeprefix(module("vs1", "/srv/vs1", ids)).splitlines() == [
         "",
-        "; Ports that `virtsec link` lets it ask at, or be asked at.",
+        "; Ports of links, by which it may ask or be asked, and those it exposes.",
         "(allow vs1_t postgresql_port_t (tcp_socket (name_connect)))",
         "(allow vs1_t smtp_port_t (tcp_socket (name_bind)))",
         "(allow vs1_t syslogd_port_t (udp_socket (name_bind)))",
+        "(allow vs1_t unreserved_port_t (tcp_socket (name_bind)))",
     ]
 
 

@@ -45,7 +45,8 @@ def container_module(spec: ContainerSpec, label: Label, ids: IdRange | None) -> 
             raise Refused(
                 f"{spec.name} shares its policy with other containers, which would be let do "
                 "the same.",
-                "Define it without `--confinement category`.",
+                f"Run `virtsec undefine {spec.name}`, which keeps its tree, and define it again "
+                "without `--confinement category`.",
             )
         return Policy(spec.name, "")
     types = types_of(spec.name)
@@ -77,14 +78,14 @@ def container_module(spec: ContainerSpec, label: Label, ids: IdRange | None) -> 
         text += f"(allow {types.domain} {each.object} ({each.kind} ({permissions})))\n"
     ports = _opened_ports(spec)
     if ports:
-        text += "\n; Ports that `virtsec link` lets it ask at, or be asked at.\n"
+        text += "\n; Ports of links, by which it may ask or be asked, and those it exposes.\n"
     for port, tclass, permission in sorted(ports):
         text += f"(allow {types.domain} {port} ({tclass} ({permission})))\n"
     return Policy(spec.name, text)
 
 
 def _opened_ports(spec: ContainerSpec) -> set[tuple[str, str, str]]:
-    """What its links need that not every container has: a type, a class and a permission."""
+    """What links and exposed ports need that not every container has: type, class, permission."""
     ports = {*_asked(spec), *_listened(spec)}
     return ports - _open_to_all() if ports else ports
 
@@ -99,10 +100,13 @@ def _asked(spec: ContainerSpec) -> Iterator[tuple[str, str, str]]:
 def _listened(spec: ContainerSpec) -> Iterator[tuple[str, str, str]]:
     for served in spec.served:
         yield served.label, f"{served.protocol}_socket", "name_bind"
+    for exposed in spec.exposed:
+        if exposed.label:  # which earlier versions did not note
+            yield exposed.label, "tcp_socket", "name_bind"
 
 
 def _open_to_all() -> set[tuple[str, str, str]]:
-    """What the base gives every container: a link to such a port changes no policy."""
+    """What the base gives every container: such a port changes no policy."""
     return {
         (port, tclass, permission)
         for port, tclass, permissions in _OPEN_PORT.findall(base_modules()["virtsec"])
