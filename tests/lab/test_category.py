@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from asked import CLASSES, allowed
 from audited import audited
-from demo.containers import ALIKE, Container, Small, prepare
-from demo.shell import run, virtsec
+from complained import complained
+from demo.containers import ALIKE, Container, Small, fleet_of, prepare
+from demo.shell import run, virsh, virtsec
 from proving import outcomes
 from verified import broken, verified
 
@@ -125,3 +126,12 @@ def test_what_would_need_a_policy_of_its_own_is_one_sentence(
     assert sentence in done.stderr
     assert modules() == before
     assert '"links": []' in virtsec("links", "--json").stdout
+
+
+def test_a_fleet_that_would_need_one_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    file = tmp_path / "fleet.yaml"
+    link = "links:\n  - {from: sharing-1, to: sharing-2, port: 5432/tcp}\n"
+    file.write_text(fleet_of("sharing", 2) + link)
+    for command in ("plan", "apply"):
+        complained(("fleet", command, str(file)), 3, "shares its policy")
+    assert "sharing" not in virsh("list", "--all", "--name").stdout

@@ -173,7 +173,7 @@ def _plan(spec: ContainerSpec, host: Host, fitting: Sequence[Step] = ()) -> Defi
         rest = define_plans.plan_rest(spec, facts, host.mac)
         if rest is not None:
             return rest
-    spec = replace(spec, exposed=with_labels(spec.exposed, host.mac))
+    spec = replace(spec, exposed=with_labels(spec.exposed, host.mac.port_label))
     # Once without the source: a bad name is told before an archive is read.
     define_plans.plan_define(spec, facts, host.mac)
     ready = prepared(spec)

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import unified_diff
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from virtsec.commands import bases
 from virtsec.commands.host import check_ready, open_host
+from virtsec.commands.reaching import with_labels
 from virtsec.commands.rollout import Outcomes, Rollout
+from virtsec.domain.links import with_links
 from virtsec.domain.metadata import Container, readable
 from virtsec.fleet.difference import Action, Difference, as_defined, differences
 from virtsec.fleet.document import load
 from virtsec.fleet.export import as_text, exported
 from virtsec.fleet.schema import schema
-from virtsec.fleet.wanted import wanted
+from virtsec.fleet.wanted import Fleet, wanted
 from virtsec.host.lock import host_lock
+from virtsec.plans.host import policy_of
+from virtsec.spec import ApartBy, Identity
 from virtsec.step import Host, Watcher
 
 
@@ -33,10 +38,12 @@ def plan_fleet(path: Path, host: Host | None = None, *, prune: bool = False) -> 
     """Compare a fleet file with the containers there are; changes nothing.
 
     With `prune` containers that the file does not name are to be removed; domains that are not
-    virtsec's never are. Raises `BadInput` with file and line.
+    virtsec's never are. Raises `BadInput` with file and line, and `Refused` for what cannot be
+    given to one of those that share a policy.
     """
     host = host or open_host()
     fleet = wanted(load(path))
+    _check_shared(fleet, host)
     return FleetPlan(path, differences(_containers(host), bases.base_names(), fleet, prune=prune))
 
 
@@ -52,11 +59,12 @@ def apply_fleet(
 
     One change of the policy for all of them; trees are made `parallel` at a time. It goes on after
     one has failed: instead of what was done that has its error. Raises `BadInput` with file and
-    line, and what fails for all at once; nothing is changed then.
+    line, `Refused` as `plan_fleet` does, and what fails for all at once; nothing is changed then.
     """
     host = host or open_host()
     check_ready(host)
     fleet = wanted(load(path))
+    _check_shared(fleet, host)
     with host_lock(host.progress):
         found = differences(_containers(host), bases.base_names(), fleet, prune=prune)
         work = Rollout(host, watch, parallel)
@@ -117,6 +125,29 @@ def diff_fleet(path: Path, host: Host | None = None) -> str:
         as_text(exported(specs, fleet.bases)).splitlines(keepends=True) for specs in (have, asked)
     )
     return "".join(unified_diff(one, other, "this host", str(path)))
+
+
+def _check_shared(fleet: Fleet, host: Host) -> None:
+    """Raise `Refused` where a link or an exposed port needs a policy that many containers share."""
+    if not any(spec.links or spec.exposed for spec in fleet.containers):
+        return
+    label_of = cache(host.mac.port_label)
+    asked = {
+        spec.name: tuple(replace(each, label=label_of(each.port, each.protocol)) for each in links)
+        for spec in fleet.containers
+        if (links := spec.links)
+    }
+    give = host.mac.labels(()).give
+    sharing = [
+        Container(
+            replace(spec, exposed=with_labels(spec.exposed, label_of)),
+            Identity(give(spec.name, spec.apart_by), None),
+        )
+        for spec in fleet.containers
+        if spec.apart_by is ApartBy.CATEGORY
+    ]
+    for each in with_links(sharing, asked):
+        policy_of(each, host.mac)
 
 
 def _containers(host: Host) -> list[Container]:

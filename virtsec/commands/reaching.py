@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
 from virtsec.commands.find import check_policy, find_ours
@@ -11,15 +11,16 @@ from virtsec.domain.metadata import readable
 from virtsec.errors import NotFound
 from virtsec.host.expose import check_free
 from virtsec.host.lock import host_lock
-from virtsec.mac.protocol import MacModule
 from virtsec.plans.reach import plan_reach
 from virtsec.spec import Egress, Exposed, Transport
 from virtsec.step import Host, execute
 
 
-def with_labels(exposed: Iterable[Exposed], mac: MacModule) -> tuple[Exposed, ...]:
-    """Exposed ports with the policy's names for them."""
-    return tuple(replace(each, label=mac.port_label(each.port, Transport.TCP)) for each in exposed)
+def with_labels(
+    exposed: Iterable[Exposed], label_of: Callable[[int, Transport], str]
+) -> tuple[Exposed, ...]:
+    """Exposed ports with what the policy calls them: `label_of` is `MacModule.port_label`."""
+    return tuple(replace(each, label=label_of(each.port, Transport.TCP)) for each in exposed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def reach(
                 f"{name} is not exposed at port {min(unknown)}.", f"See `virtsec info {name}`."
             )
         news = [each for each in expose if each not in spec.exposed]
-        new = set(with_labels(news, host.mac))
+        new = set(with_labels(news, host.mac.port_label))
         left = {each for each in spec.exposed if each.at not in unexpose}
         exposed = tuple(sorted(new | left))
         spec = replace(spec, egress=egress or spec.egress, exposed=exposed)

@@ -18,7 +18,7 @@ from virtsec.domain.links import links_of, with_links
 from virtsec.domain.metadata import Container, readable
 from virtsec.domain.records import DomainRecord
 from virtsec.domain.steps import ChangeAutostart
-from virtsec.errors import Refused, VirtsecError
+from virtsec.errors import Failed, Refused, VirtsecError
 from virtsec.fleet.difference import Action, Difference, When, as_defined
 from virtsec.fleet.wanted import Fleet
 from virtsec.host.expose import check_free
@@ -94,7 +94,7 @@ class Rollout:
         for spec in specs:
             try:
                 check_exposed_apart(spec, known)
-                exposed = with_labels(spec.exposed, self._host.mac)
+                exposed = with_labels(spec.exposed, self._host.mac.port_label)
                 bare = replace(spec, links=(), exposed=exposed)
                 ready = prepared(on_its_base(self._newest(bare)))
                 container = offer.identified(ready.spec)
@@ -121,11 +121,15 @@ class Rollout:
     def change(self, wanted: Sequence[Difference]) -> None:
         """Change containers, but for their links."""
         facts = gather(self._host)
+        known = {each.name: each for each in readable(facts.domains)}
         for each in wanted:
-            self._attempt(each, partial(self._change_one, each, facts))
+            self._attempt(each, partial(self._change_one, each, facts, known))
 
     def link(self, fleet: Fleet) -> None:
-        """Have the fleet's containers linked as the file asks, those that are there."""
+        """Have the fleet's containers linked as the file asks, those that are there.
+
+        All of them or none: what fails is the error of each whose links were to change.
+        """
         before = list(readable(self._host.libvirt.domains()))
         there = {each.name for each in before}
         have = links_of(before)
@@ -134,6 +138,25 @@ class Rollout:
             for spec in fleet.containers
             if spec.name in there
         }
+        for spec in fleet.containers:
+            if spec.name in there:
+                self._note_missing(spec, there)
+        changed = [name for name in asked if {*asked[name]} != {*have.get(name, ())}]
+        try:
+            self._link(before, have, asked)
+        except VirtsecError as error:
+            self.outcomes |= dict.fromkeys(changed, error)
+
+    def _note_missing(self, spec: ContainerSpec, there: Collection[str]) -> None:
+        """Have what was done with a container be no success while it lacks one it is to ask."""
+        missing = sorted({link.to for link in spec.links} - {*there})
+        if missing and not isinstance(self.outcomes.get(spec.name), VirtsecError):
+            self.outcomes[spec.name] = Failed(
+                f"{spec.name} is not linked to {missing[0]}, which is not there.",
+                "Apply the file again when it is.",
+            )
+
+    def _link(self, before: Sequence[Container], have: Links, asked: Links) -> None:
         wanted: Links = {**have, **asked}
         more = {name: tuple({*have.get(name, ()), *wanted[name]}) for name in wanted}
         between = with_links(before, more)
@@ -159,7 +182,10 @@ class Rollout:
         done = Difference(Action.MAKE, "container", container.name)
         self._attempt(done, lambda: execute(steps, self._host, self._watch))
 
-    def _change_one(self, wanted: Difference, facts: HostFacts) -> None:
+    def _change_one(
+        self, wanted: Difference, facts: HostFacts, known: dict[str, Container]
+    ) -> None:
+        """Change one of `known`, which is all there are by now: rules on packets are about all."""
         if rebuilt := [each.field for each in wanted.changes if each.when is When.REBUILD]:
             raise Refused(
                 f"{wanted.name} would have to be made anew for another {', '.join(rebuilt)}.",
@@ -177,14 +203,15 @@ class Rollout:
             _, steps = plan_parts(container, record, spec, facts)
             record, container = self._do(steps, record.name)
         if changed & {"egress", "exposed"}:
-            others = [each for each in readable(facts.domains) if each.name != record.name]
-            exposed = with_labels(spec.exposed, mac)
+            others = [each for each in known.values() if each.name != record.name]
+            exposed = with_labels(spec.exposed, mac.port_label)
             after = replace(
                 container, spec=replace(container.spec, egress=spec.egress, exposed=exposed)
             )
             steps = plan_reach(record, container, after, others, mac)
             check_free([each for each in spec.exposed if each not in container.spec.exposed])
             record, container = self._do(steps, record.name)
+            known[record.name] = container
         if "autostart" in changed:
             self._do((ChangeAutostart(record.name, spec.autostart),), record.name)
 

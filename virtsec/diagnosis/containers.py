@@ -56,7 +56,8 @@ def container_checks(
         if not wrong:
             return None
         return Fault(
-            f"It would not be started: {wrong[0]}", f"Put it back with `virsh edit {record.name}`."
+            f"It would not be started: {wrong[0]}",
+            f"Put it back with `virsh -c lxc:/// edit {record.name}`.",
         )
 
     found = [Check("definition", "Its definition is what virtsec made of it.", definition)]
@@ -175,7 +176,7 @@ def _mounts(container: Container) -> Fault | None:
         if not os.path.isdir(mount.source):  # noqa: PTH112  (the path is the host's, not ours)
             return Fault(
                 f"{mount.source}, which is mounted at {mount.target}, is not there.",
-                f"Make it, or take the mount out with `virsh edit {container.name}`.",
+                f"Make it, or take the mount out with `virsh -c lxc:/// edit {container.name}`.",
             )
         if mount.idmap and not is_nosuid(mount.source):
             return Fault(
@@ -193,7 +194,8 @@ def _network(container: Container, host: Host) -> Fault | None:
     if found is None:
         return Fault(
             f"There is no network {network.source}.",
-            f"Define it with virsh, or choose another with `virsh edit {container.name}`.",
+            "Define it with virsh, or choose another with "
+            f"`virsh -c lxc:/// edit {container.name}`.",
         )
     if found.active:
         return None

@@ -22,7 +22,7 @@ from virtsec.names import port_of
 from virtsec.numbers import number
 from virtsec.spec import ContainerSpec, Identity, IdRange, Label
 
-_EDIT = "Change it with `virsh edit`, or leave it to virsh."
+_EDIT = "Change it with `virsh -c lxc:/// edit`, or leave it to virsh."
 
 
 def described(xml: str) -> ContainerSpec:

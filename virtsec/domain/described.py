@@ -36,7 +36,7 @@ _MIB = 2**20
 
 
 def _mend(name: str) -> str:
-    return f"Put it right with `virsh edit {name}`."
+    return f"Put it right with `virsh -c lxc:/// edit {name}`."
 
 
 def memory(domain: etree._Element, name: str) -> int:

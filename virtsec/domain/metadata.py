@@ -244,7 +244,7 @@ class _Reader:
     def broken(self, how: str) -> BadInput:
         return BadInput(
             f"virtsec's metadata of {self._name} {how}.",
-            f"Put it back with `virsh edit {self._name}`.",
+            f"Put it back with `virsh -c lxc:/// edit {self._name}`.",
         )
 
 

@@ -89,7 +89,7 @@ def check_port(record: DomainRecord, sentence: str) -> None:
         raise Refused(
             f"{sentence} of {record.name} has no end on the host called {wanted}.",
             f"Stop it and put `<target dev='{wanted}'/>` into the interface with "
-            f"`virsh edit {record.name}`.",
+            f"`virsh -c lxc:/// edit {record.name}`.",
         )
 
 

@@ -5,7 +5,7 @@ with what it found and what it should be: so they tell before a start, too, what
 What the XML says besides (memory, processors, a console) weakens no confinement.
 """
 
-from .domain import PUT_BACK, beneath, parts
+from .domain import PUT_BACK, TAKE_OUT, beneath, parts
 from .refusal import ID_COUNT, require
 from .start import KINDS, PORT, Start, port_of
 
@@ -69,7 +69,7 @@ def check_capabilities(start: Start) -> None:
     """All capabilities are dropped, but for those a container needs."""
     for each in start.domain.only("features", "capabilities").children:
         wanted = each.get("state") == "off" or each.name in KEEP_BY_KIND[start.kind]
-        require(wanted, f"it would keep the capability {each.name}; take it out with 'virsh edit'")
+        require(wanted, f"it would keep the capability {each.name}; {TAKE_OUT}")
 
 
 def check_mounts(start: Start) -> None:

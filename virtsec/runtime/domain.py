@@ -11,7 +11,8 @@ import pyexpat
 from .refusal import Refused, require
 
 XML_LIMIT, ELEMENT_LIMIT, DEPTH_LIMIT = 1 << 20, 10_000, 64  # bytes, all, those in each other
-PUT_BACK = "put it back with 'virsh edit'"
+EDIT = "'virsh -c lxc:/// edit'"
+PUT_BACK, TAKE_OUT = f"put it back with {EDIT}", f"take it out with {EDIT}"
 
 
 class Element:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
+from typing import Any, cast
 
 import pytest
+import yaml
 
-from tests.unit.fakes import fake_host, foreign, record
+from tests.unit.fakes import FakeMac, fake_host, foreign, record
 from tests.unit.samples import SAMPLES
 from virtsec.commands import bases, fleet
+from virtsec.commands.rollout import Done
+from virtsec.errors import Failed
 from virtsec.fleet.difference import Action
 from virtsec.fleet.export import as_text
+from virtsec.spec import Egress
 from virtsec.step import Host
 
 
@@ -47,3 +52,34 @@ def test_what_somebody_else_made_is_never_to_go(host: Host, tmp_path: Path) -> N
     assert {each.action for each in gone} == {Action.REMOVE}
     assert "theirs" not in {each.name for each in gone}
     assert {each.name for each in gone} == {each.spec.name for each in SAMPLES.values()}
+
+
+def rewritten(path: Path, host: Host, changes: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """What is there as a fleet's file, with other settings of some, by name; the same at `path`."""
+    document = fleet.export_fleet(host)
+    for each in document["containers"]:
+        each.update(changes.get(each["name"], {}))
+    path.write_text(yaml.safe_dump(document))
+    return document
+
+
+def test_what_changes_of_several_is_in_force_for_all_of_them(host: Host, tmp_path: Path) -> None:
+    path = tmp_path / "fleet.yaml"
+    rewritten(path, host, {name: {"egress": "lan"} for name in ("vs1", "vs2")})
+    outcomes = fleet.apply_fleet(path, host)
+    assert all(isinstance(each, Done) for each in outcomes.values())
+    assert outcomes.keys() == {"vs1", "vs2"}
+    limited = cast(FakeMac, host.mac).traffic.egress
+    assert {name: limited[name] for name in outcomes} == {"vs1": Egress.LAN, "vs2": Egress.LAN}
+
+
+def test_one_whose_link_leads_nowhere_is_no_success(host: Host, tmp_path: Path) -> None:
+    path = tmp_path / "fleet.yaml"
+    document = rewritten(path, host, {})
+    document["containers"].append({"name": "absent", "from": "/nowhere"})
+    document.setdefault("links", []).append({"from": "vs1", "to": "absent", "port": 80})
+    path.write_text(yaml.safe_dump(document))
+    outcomes = fleet.apply_fleet(path, host)
+    assert outcomes.keys() == {"vs1", "absent"}
+    assert isinstance(outcomes["vs1"], Failed)
+    assert "vs1 is not linked to absent" in str(outcomes["vs1"])

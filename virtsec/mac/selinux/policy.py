@@ -45,8 +45,8 @@ def container_module(spec: ContainerSpec, label: Label, ids: IdRange | None) -> 
             raise Refused(
                 f"{spec.name} shares its policy with other containers, which would be let do "
                 "the same.",
-                f"Run `virtsec undefine {spec.name}`, which keeps its tree, and define it again "
-                "without `--confinement category`.",
+                "Define it without `--confinement category`, in a fleet's file with `confinement: "
+                f"type`; `virtsec undefine {spec.name}` keeps the tree of one that is there.",
             )
         return Policy(spec.name, "")
     types = types_of(spec.name)
