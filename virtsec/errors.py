@@ -7,7 +7,7 @@ status meaning
 ====== ==================================================================
 1      `Failed`: it was attempted and did not work; nothing was left behind
 2      `BadInput`: what was asked for makes no sense
-3      `Refused`: it would weaken confinement or touch what is not ours
+3      `Refused`: it would weaken confinement, or touch what runs or is not ours
 ====== ==================================================================
 """
 
@@ -64,6 +64,6 @@ class NotFound(BadInput):
 
 
 class Refused(VirtsecError):
-    """It would weaken confinement, or touch something that is not ours."""
+    """It would weaken confinement, or touch something that runs or is not ours."""
 
     exit_status = 3

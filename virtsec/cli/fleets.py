@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from virtsec import Action
+from virtsec import Action, Exposed, Link
 from virtsec.cli.session import tell
 from virtsec.commands.results import as_json
 
@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from virtsec.commands.rollout import Done, Outcomes
 
 _PAST = {Action.MAKE: "Made", Action.CHANGE: "Changed", Action.REMOVE: "Removed"}
+#: What a setting is called in a fleet's file, where it is not as in a specification.
+_CALLED = {
+    "apart_by": "confinement",
+    "exposed": "expose",
+    "memory_mib": "memory in MiB",
+    "swap_mib": "swap in MiB",
+}
 _SIGNS = {Action.MAKE: "+", Action.CHANGE: "~", Action.REMOVE: "-"}
 
 
@@ -24,6 +31,8 @@ def planned(output: Output, plan: FleetPlan) -> None:
     for each in plan.differences:
         kind = "" if each.kind == "container" else f" the {each.kind}"
         output.say(f"{_SIGNS[each.action]} {each.action}{kind} {each.name}")
+        for link in each.spec.links if each.spec and each.action is Action.MAKE else ():
+            output.say(f"    link to {link.to} at {link}")
         for change in each.changes:
             output.say(f"    {_change(change)}")
     counts = Counter(each.action for each in plan.differences)
@@ -49,10 +58,17 @@ def done(output: Output, outcomes: Outcomes) -> int:
 
 def _change(change: Change) -> str:
     before, after = (_shown(each) for each in (change.before, change.after))
-    return f"{change.field}: {before} -> {after} ({change.when})"
+    field = _CALLED.get(change.field, change.field.replace("_", "-"))
+    return f"{field}: {before} -> {after} ({change.when})"
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, Link):
+        return f"{value.to} at {value}"
+    if isinstance(value, Exposed):
+        return str(value)
+    if isinstance(value, tuple):
+        return ", ".join(map(_shown, value)) or "none"
     said = as_json(value)
     if isinstance(said, list):
         return f"[{', '.join(map(_shown, said))}]"

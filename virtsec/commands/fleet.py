@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import unified_diff
 from functools import cache
@@ -15,6 +15,7 @@ from virtsec.commands.reaching import with_labels
 from virtsec.commands.rollout import Outcomes, Rollout
 from virtsec.domain.links import with_links
 from virtsec.domain.metadata import Container, readable
+from virtsec.errors import NotFound
 from virtsec.fleet.difference import Action, Difference, as_defined, differences
 from virtsec.fleet.document import load
 from virtsec.fleet.export import as_text, exported
@@ -22,6 +23,7 @@ from virtsec.fleet.schema import schema
 from virtsec.fleet.wanted import Fleet, wanted
 from virtsec.host.lock import host_lock
 from virtsec.plans.host import policy_of
+from virtsec.rootfs import debian
 from virtsec.spec import ApartBy, Identity
 from virtsec.step import Host, Watcher
 
@@ -38,13 +40,19 @@ def plan_fleet(path: Path, host: Host | None = None, *, prune: bool = False) -> 
     """Compare a fleet file with the containers there are; changes nothing.
 
     With `prune` containers that the file does not name are to be removed; domains that are not
-    virtsec's never are. Raises `BadInput` with file and line, and `Refused` for what cannot be
-    given to one of those that share a policy.
+    virtsec's never are. Raises `BadInput` with file and line, `NotFound` where what something is to
+    be made from is not on this host, and `Refused` for what cannot be given to one of those that
+    share a policy.
     """
     host = host or open_host()
     fleet = wanted(load(path))
     _check_shared(fleet, host)
-    return FleetPlan(path, differences(_containers(host), bases.base_names(), fleet, prune=prune))
+    there = bases.base_names()
+    found = differences(_containers(host), there, fleet, prune=prune)
+    for each in found:
+        if each.action is Action.MAKE:
+            _check_there(each, {*there, *fleet.bases})
+    return FleetPlan(path, found)
 
 
 def apply_fleet(
@@ -125,6 +133,19 @@ def diff_fleet(path: Path, host: Host | None = None) -> str:
         as_text(exported(specs, fleet.bases)).splitlines(keepends=True) for specs in (have, asked)
     )
     return "".join(unified_diff(one, other, "this host", str(path)))
+
+
+def _check_there(made: Difference, known: Collection[str]) -> None:
+    """Raise `NotFound` where a container or base is to be made from what there is not."""
+    spec, name = made.spec, made.name
+    source = spec.source if spec else made.source
+    if spec and spec.base and spec.base.name not in known:
+        raise NotFound(f"{name} is to be on a base {spec.base.name}.", "Add it to `bases`.")
+    if source and not source.startswith(debian.PREFIX) and not Path(source).exists():
+        raise NotFound(f"{name} is to be made from {source}, which is not there.", "Make it first.")
+    for mount in spec.mounts if spec else ():
+        if not Path(mount.source).is_dir():
+            raise NotFound(f"{name} is to have {mount.source}, no directory.", "Make it first.")
 
 
 def _check_shared(fleet: Fleet, host: Host) -> None:

@@ -93,7 +93,10 @@ def _ask(
 def _running(name: str, host: Host) -> DomainRecord:
     record, _ = find_ours(name, host)
     if not record.active:
-        raise Failed(f"{name} is not running.", f"Start it: `virtsec start {name}`.")
+        raise Failed(
+            f"{name} is not running.",
+            f"There is nothing to stop; `virtsec start {name}` starts it.",
+        )
     return record
 
 

@@ -125,7 +125,8 @@ def check_suite(source: str) -> list[str]:
     if not lines:
         raise HostNotReady(
             "The host's apt knows no Debian mirror for its own release.",
-            "Add one to /etc/apt/sources.list.d, or use '--from' with a tar archive.",
+            "Run `apt update` where one is set up, else add one to /etc/apt/sources.list.d; or use "
+            "'--from' with a tar archive.",
         )
     mirror = lines[0].split()[2]
     problem = _missing(f"{mirror}/dists/{suite}/InRelease")

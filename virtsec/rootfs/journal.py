@@ -116,7 +116,7 @@ def _held(rootfs: PurePosixPath) -> list[tuple[float, int, int]]:
     if not found:
         raise NotFound(
             f"There is no journal in {rootfs}/{_PLACE}.",
-            "One in memory is read by `virtsec exec NAME -- journalctl` while it runs.",
+            "One in memory is read by `virtsec exec` and `journalctl` in it, while it runs.",
         )
     return found
 

@@ -36,6 +36,13 @@ KEEP = {
 KEEP_BY_KIND = dict.fromkeys(KINDS, frozenset(KEEP))
 
 
+def said(found: object) -> str:
+    """A value as people read it: of several the parts of each, one after the other."""
+    if isinstance(found, list):
+        found = ", ".join(" ".join(each) for each in found)
+    return str(found or "gone")
+
+
 def check_values(start: Start) -> None:
     """What stands in the XML once, with one value."""
     domain = start.domain
@@ -62,7 +69,7 @@ def check_values(start: Start) -> None:
         ("security label", labels, label if labels or start.model.driver else []),
         ("policy on capabilities", domain.get("policy", "features", "capabilities"), "deny"),
     ):
-        require(found == expected, f"its {what} is {found or 'gone'}, not {expected}; {PUT_BACK}")
+        require(found == expected, f"its {what} is {said(found)}, not {said(expected)}; {PUT_BACK}")
 
 
 def check_capabilities(start: Start) -> None:

@@ -12,7 +12,7 @@ from tests.unit.fakes import FakeMac, fake_host, foreign, record
 from tests.unit.samples import SAMPLES
 from virtsec.commands import bases, fleet
 from virtsec.commands.rollout import Done
-from virtsec.errors import Failed
+from virtsec.errors import Failed, NotFound
 from virtsec.fleet.difference import Action
 from virtsec.fleet.export import as_text
 from virtsec.spec import Egress
@@ -83,3 +83,16 @@ def test_one_whose_link_leads_nowhere_is_no_success(host: Host, tmp_path: Path) 
     assert outcomes.keys() == {"vs1", "absent"}
     assert isinstance(outcomes["vs1"], Failed)
     assert "vs1 is not linked to absent" in str(outcomes["vs1"])
+
+
+@pytest.mark.parametrize(
+    "lacking", [{"from": "/nowhere"}, {"base": "nothing"}, {"mount": ["/nowhere:/mnt"]}]
+)
+def test_a_plan_says_what_is_not_there_to_make_it_from(
+    lacking: dict[str, Any], host: Host, tmp_path: Path
+) -> None:
+    path = tmp_path / "fleet.yaml"
+    document = {"version": 1, "containers": [{"name": "absent", **lacking}]}
+    path.write_text(yaml.safe_dump(document))
+    with pytest.raises(NotFound, match="absent is to "):
+        fleet.plan_fleet(path, host)
