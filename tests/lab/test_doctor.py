@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import pytest
 from demo.shell import run, virsh, virtsec
@@ -221,6 +222,23 @@ def planted_fault(fault: Planted) -> None:
     finally:
         if not mended:
             run("sh", "-ec", fault.mend)
+
+
+@pytest.mark.once
+def test_what_is_left_of_one_that_virsh_undefined_is_found_and_taken_away() -> None:
+    name, tree = "parted", Path("/var/lib/virtsec/parted/rootfs")
+    exposed = ("--address", "192.168.122.88/24", "--expose", "8097:80")
+    virtsec("define", name, "--from", "/srv/images/busybox.tar", *exposed)
+    virsh("undefine", name)
+    found = wrong()[("host", "left")]
+    assert "parted is no domain any more" in found.sentence
+    assert wrong(fix=True) == {}
+    assert name not in open_host(Silent()).mac.loaded()
+    assert not list(Path("/etc/systemd/system").glob(f"virtsec-expose-{name}*"))
+    assert (tree / "bin/busybox").exists()
+    virtsec("define", name, *exposed)
+    assert wrong() == {}
+    virtsec("undefine", name, "--storage")
 
 
 @pytest.mark.once

@@ -44,6 +44,15 @@ def test_an_unprivileged_container_holds(vs1: Container, vs2: Container) -> None
     assert all(each["refused_by"] for each in held)
 
 
+def test_a_timer_or_another_unit_of_the_host_verifies_and_enters(vs1: Container) -> None:
+    """What administrators have systemd do is not in the domain of their own login."""
+    unit = ("systemd-run", "--quiet", "--wait", "--pipe", "virtsec")
+    verify = run(*unit, "verify", vs1.name, "--only", "host-file-read", check=False)
+    assert (verify.returncode, verify.stderr) == (0, "")
+    inside = run(*unit, "exec", vs1.name, "cat", "/proc/self/attr/current", check=False)
+    assert inside.stdout.rstrip("\0\n") == vs1.info()["label"]["process"]
+
+
 @pytest.mark.once
 def test_nothing_is_left_behind_by_one_that_is_killed(vs1: Container, vs2: Container) -> None:
     before = traces()

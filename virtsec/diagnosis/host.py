@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from virtsec.diagnosis.check import Check, Fault
+from virtsec.diagnosis.left import left_check
 from virtsec.domain.links import traffic_of
 from virtsec.domain.metadata import readable
 from virtsec.host import checks
@@ -137,6 +138,7 @@ def host_checks(host: Host, places: Places) -> list[Check]:
             lambda: _as_installed(places, controller, set_up),
         ),
         Check("hook-in-force", "libvirt asks the hook at each start.", lambda: _in_force(host)),
+        left_check(host),
     ]
 
 

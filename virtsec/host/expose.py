@@ -26,6 +26,7 @@ from virtsec.spec import ContainerSpec, Exposed
 from virtsec.step import Host
 
 _PREFIX = "virtsec-expose-"
+_UNIT = re.compile(rf"{_PREFIX}(.+)-[0-9]+\.(?:socket|service)")
 _SOCKET = """\
 # Written by virtsec; `virtsec set {name} --unexpose {exposed.at}` takes it away.
 [Unit]
@@ -71,10 +72,15 @@ def _units(spec: ContainerSpec) -> Iterator[tuple[str, str]]:
 
 def installed(name: str, host: Host) -> Mapping[str, str]:
     """The units of container `name` that this host has."""
-    own = re.compile(rf"{_PREFIX}{name}-[0-9]+\.(socket|service)")
-    return {
-        unit: text for unit, text in host.systemd.unit_files(_PREFIX).items() if own.fullmatch(unit)
-    }
+    found = host.systemd.unit_files(_PREFIX)
+    whose = {unit: _UNIT.fullmatch(unit) for unit in found}
+    return {unit: found[unit] for unit, match in whose.items() if match and match[1] == name}
+
+
+def names(host: Host) -> set[str]:
+    """The containers that this host has units of."""
+    found = (_UNIT.fullmatch(unit) for unit in host.systemd.unit_files(_PREFIX))
+    return {each[1] for each in found if each}
 
 
 def _socket_of(unit: str) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import pytest
 
-from tests.unit.fakes import fake_host, foreign, record
+from tests.unit.fakes import FakeMac, fake_host, foreign, record
 from tests.unit.samples import sample
 from virtsec.commands.doctoring import doctor
 from virtsec.diagnosis.check import Check, Fault, examine
 from virtsec.diagnosis.containers import container_checks, is_ours
+from virtsec.diagnosis.left import left_check
 from virtsec.domain.claims import claims
 from virtsec.errors import Failed, HostNotReady
 
@@ -87,6 +89,18 @@ def test_a_host_that_cannot_be_reached_is_one_fault_and_the_rest_is_not_asked() 
 def test_the_domains_of_others_are_not_looked_at() -> None:
     assert not is_ours(foreign())
     assert is_ours(record("vs1", sample("vs1").xml))
+
+
+def test_what_is_left_without_its_domain_is_found_and_taken_away() -> None:
+    host = fake_host(record("vs1", sample("vs1").xml))
+    policies = cast(FakeMac, host.mac).policies
+    policies |= {"vs1": "(container vs1)", "gone": "(container gone)"}
+    (found,) = examine("host", [left_check(host)], fix=False)
+    assert (found.good, found.fixable) == (False, True)
+    assert found.sentence.startswith("gone is no domain any more; ")
+    (mended,) = examine("host", [left_check(host)], fix=True)
+    assert mended.good
+    assert list(policies) == ["vs1"]
 
 
 def test_an_edit_is_found_and_not_mended() -> None:
