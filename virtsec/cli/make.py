@@ -391,7 +391,7 @@ def undefine(
     watch = watcher(output)
 
     def render(undefined: "Undefined") -> None:
-        root = "is gone" if undefined.removed else "stays, for no container to use"
+        root = "is gone" if undefined.removed else "stays for `virtsec define`"
         output.say(f"Undefined {undefined.name}; {undefined.rootfs} {root}.")
 
     return tell(output, definition.undefine(names, host, storage, watch).items(), render)

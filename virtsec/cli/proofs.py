@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,17 +86,22 @@ def table(found: Verified) -> Table:
     from rich.text import Text  # noqa: PLC0415  (slow import)
 
     rows = tables.empty(("Root inside tries to …", "Outcome", "Refused by"))
-    group = ""
-    for result in found.results:
-        if result.group != group:
-            group = result.group
-            rows.add_row(Text(f"{group}: {result.promise}", style="bold"))
-        rows.add_row(
-            Text(f"  {result.sentence}"),
-            Text(result.verdict.value, style=_STYLE[result.verdict]),
-            Text(clean(_why(result))),
-        )
+    for group, results in groupby(found.results, lambda each: each.group):
+        those = list(results)
+        rows.add_row(Text(f"{group}: {those[0].promise}", style="bold"))
+        for _, alike in groupby(those, _row):
+            first, *others = alike
+            rows.add_row(
+                Text(f"  {len(others) + 1} attacks" if others else f"  {first.sentence}"),
+                Text(first.verdict.value, style=_STYLE[first.verdict]),
+                Text(clean(_why(first))),
+            )
     return rows
+
+
+def _row(result: Any) -> object:
+    """What stands in one row: an attack, or all that could not be tried for one reason."""
+    return result.evidence if result.verdict is Verdict.NOT_APPLICABLE else id(result)
 
 
 def _why(result: Any) -> str:

@@ -98,7 +98,8 @@ def _check_exposed(spec: ContainerSpec) -> None:
     if spec.exposed and not spec.network.addresses:
         raise BadInput(
             f"{spec.name} has no static address to be exposed at.",
-            "Give it one with --address, such as --address 192.168.122.10/24.",
+            "Give it one: by `--address 192.168.122.10/24` when it is defined, later by `<ip "
+            "address='192.168.122.10' prefix='24'/>` in its interface by `virsh -c lxc:/// edit`.",
         )
     ports = [each.at for each in spec.exposed]
     if twice := [port for port in ports if ports.count(port) > 1]:
