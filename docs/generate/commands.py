@@ -40,7 +40,8 @@ class Command:
     @property
     def statuses(self) -> str:
         """What its help says of its exit status; empty where it has those of all commands."""
-        said = [*self.paragraphs, *(meaning for _, meaning in (*self.arguments, *self.options))]
+        words = (f"{code(name)}: {meaning}" for name, meaning in (*self.arguments, *self.options))
+        said = [*self.paragraphs, *words]
         sentences = (each for text in said for each in re.split(r"(?<=[.]) +(?=[A-Z])", text))
         return " ".join(each for each in sentences if "xit status" in each)
 

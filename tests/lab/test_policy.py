@@ -67,18 +67,18 @@ def test_the_query_finds_what_debians_container_domain_may_read() -> None:
     assert len(targets("container_t", "file", "read")) > 900
 
 
-def test_a_port_that_is_exposed_may_be_listened_on_and_no_other(vs1: Container) -> None:
+def test_a_port_that_is_exposed_may_be_listened_on_and_no_other(vs2: Container) -> None:
     def listened(port: int) -> str:
         opened = f"IO::Socket::INET->new(Listen => 1, LocalPort => {port}) or die $!"
-        return vs1.ssh(f"perl -MIO::Socket::INET -e '{opened}'", check=False).stderr
+        return vs2.ssh(f"perl -MIO::Socket::INET -e '{opened}'", check=False).stderr
 
     assert "Permission denied" in listened(3000)
-    virtsec("set", vs1.name, "--expose", "8094:3000")
+    virtsec("set", vs2.name, "--expose", "8094:3000")
     try:
         assert listened(3000) == ""
         assert "Permission denied" in listened(5432)
     finally:
-        virtsec("set", vs1.name, "--unexpose", "8094")
+        virtsec("set", vs2.name, "--unexpose", "8094")
     assert "Permission denied" in listened(3000)
 
 

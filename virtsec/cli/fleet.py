@@ -37,7 +37,7 @@ def plan(
         bool,
         typer.Option(
             "--detailed-exitcode",
-            help="With it the exit status is 2 where there is something to do.",
+            help="Exit status 2 where there is something to do.",
         ),
     ] = False,
     json: Json = False,

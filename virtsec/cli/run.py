@@ -1,14 +1,14 @@
 """One run of the command line: words in, exit status out.
 
-====== =================================================================
+====== =======================================================================
 status meaning
-====== =================================================================
+====== =======================================================================
 0      done
 1      it was attempted and failed; nothing was left behind
 2      what was asked for makes no sense, or the words could not be read
-3      refused: it would weaken confinement or touch what is not ours
+3      refused: it would weaken confinement, or touch what runs or is not ours
 130    interrupted from the keyboard (143 by SIGTERM, 129 by SIGHUP)
-====== =================================================================
+====== =======================================================================
 """
 
 from __future__ import annotations
