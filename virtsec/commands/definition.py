@@ -116,6 +116,11 @@ def _defined(plan: DefinePlan, host: Host) -> Defined:
         ids=identity.ids,
         enforcement=host.mac.enforcement(),
         autostart=spec.autostart,
+        unlabelled=tuple(
+            each.source
+            for each in spec.mounts
+            if host.mac.file_label(each.source) != identity.label.file
+        ),
     )
 
 

@@ -59,6 +59,7 @@ class Defined:
     ids: IdRange | None  #: of this host's that are its own; None when it is privileged
     enforcement: Enforcement  #: whether anything is refused to it now
     autostart: bool  #: it is started with the host
+    unlabelled: tuple[PurePosixPath, ...] = ()  #: mounted directories that have not its label
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
