@@ -37,7 +37,9 @@ class LoadPolicies:
 
     def describe(self) -> str:
         """See `Step.describe`."""
-        return f"load the policies of {len(self.policies)} containers"
+        first, *others = self.policies
+        more = f" and {len(others)} more" if others else ""
+        return f"load the policy of {first.name}{more}"
 
     def apply(self, host: Host) -> None:
         """See `Step.apply`."""
