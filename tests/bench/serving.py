@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.paired import Row, seconds
 from bench.programs import runs
 from demo.containers import KEYED, Container, let_controls_start, prepare
-from demo.shell import run, virsh
+from demo.shell import run, virsh, wait_for
 
 OURS, THEIRS = "192.168.122.31", "192.168.122.32"
 PLAIN_TREE = Path("/var/lib/libvirt/lxc-bench")
@@ -46,7 +46,7 @@ def serving() -> Iterator[Row]:
             for name, address in (("bench", OURS), ("plain", THEIRS)):
                 first = seconds(partial(_serve, name, address))
                 rate = REQUESTS / seconds(partial(_ask, address))
-                virsh("destroy", name)
+                wait_for(f"{name} to stop", partial(_stopped, name))
                 if turn:  # the first is for the caches
                     start[name].append(first)
                     pages[name].append(rate)
@@ -84,6 +84,12 @@ def _serve(name: str, address: str) -> None:
                 return
         time.sleep(0.05)
     raise RuntimeError(f"{name} does not serve")
+
+
+def _stopped(name: str) -> bool:
+    """Stop it; whether it is stopped. libvirt fails when one of its cgroups is gone before that."""
+    virsh("destroy", name, check=False)
+    return "shut off" in virsh("domstate", name).stdout
 
 
 def _ask(address: str) -> None:
