@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import unified_diff
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +151,7 @@ def _check_shared(fleet: Fleet, host: Host) -> None:
     """Raise `Refused` where a link or an exposed port needs a policy that many containers share."""
     if not any(spec.links or spec.exposed for spec in fleet.containers):
         return
-    label_of = cache(host.mac.port_label)
+    label_of = host.mac.port_label
     asked = {
         spec.name: tuple(replace(each, label=label_of(each.port, each.protocol)) for each in links)
         for spec in fleet.containers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -148,11 +149,26 @@ def port_type(port: int, protocol: Transport, policy: Path = POLICY) -> str:
 
     Of several ranges the first counts, as for the kernel (security_port_sid).
     """
+    ports, other = _ports(policy)
+    return next(
+        (kind for of, low, high, kind in ports if of == protocol.value and low <= port <= high),
+        other,
+    )
+
+
+@cache
+def _ports(policy: Path) -> tuple[list[tuple[str, int, int, str]], str]:
+    """Protocol, range and type of ports, and the type of all others.
+
+    Kept: a policy takes long to read, and what virtsec loads changes nothing about ports.
+    """
     read = _open(policy)
-    for each in read.portcons():
-        if str(each.protocol) == protocol.value and each.ports.low <= port <= each.ports.high:
-            return str(each.context.type_)
-    return next(str(each.context.type_) for each in read.initialsids() if str(each) == "port")
+    ports = [
+        (str(each.protocol), each.ports.low, each.ports.high, str(each.context.type_))
+        for each in read.portcons()
+    ]
+    other = next(str(each.context.type_) for each in read.initialsids() if str(each) == "port")
+    return ports, other
 
 
 def _rules(policy: Any, domains: Collection[str]) -> dict[str, _Rules]:
