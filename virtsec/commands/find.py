@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from virtsec.domain.metadata import Container, read_record
 from virtsec.domain.records import DomainRecord
 from virtsec.errors import HostNotReady, NotFound, Refused
+from virtsec.runtime.refusal import is_name
+from virtsec.spec import STORE
 from virtsec.step import Host
 
 
@@ -12,6 +16,12 @@ def find(name: str, host: Host) -> DomainRecord:
     """The domain `name`, whoever made it; raises `NotFound`."""
     record = host.libvirt.domain(name)
     if record is None:
+        if is_name(name) and Path(STORE / name).is_dir():
+            raise NotFound(
+                f"There is no domain {name}.",
+                f"Its tree is left: `virtsec define {name}` takes it up, and `virtsec undefine {name} "
+                "--storage` after that removes it.",
+            )
         raise NotFound(f"There is no domain {name}.", "See `virtsec list --all`.")
     return record
 
