@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -16,9 +17,10 @@ from demo.shell import run, virsh, wait_for
 
 OURS, THEIRS = "192.168.122.31", "192.168.122.32"
 PLAIN_TREE = Path("/var/lib/libvirt/lxc-bench")
+FIRST = 100_000
 PLAIN = f"""<domain type='lxc'><name>plain</name><memory unit='MiB'>256</memory>
 <os><type>exe</type><init>/sbin/init</init></os>
-<idmap><uid start='0' target='100000' count='65536'/><gid start='0' target='100000' count='65536'/>
+<idmap><uid start='0' target='{FIRST}' count='65536'/><gid start='0' target='{FIRST}' count='65536'/>
 </idmap>
 <devices><filesystem type='mount'><source dir='{PLAIN_TREE}'/><target dir='/'/></filesystem>
 <interface type='network'><source network='default'/>
@@ -35,7 +37,7 @@ def serving() -> Iterator[Row]:
     ours.define("--address", f"{OURS}/24")
     PLAIN_TREE.mkdir()
     run("tar", "-xpf", str(KEYED), "-C", str(PLAIN_TREE))
-    run("bash", "-c", SHIFT, "bash", str(PLAIN_TREE))
+    shift(PLAIN_TREE)
     run("chcon", "-R", "system_u:object_r:container_file_t:s0", str(PLAIN_TREE), check=False)
     let_controls_start()
     virsh("define", "/dev/stdin", stdin=PLAIN)
@@ -68,9 +70,11 @@ def serving() -> Iterator[Row]:
     )
 
 
-#: What the container's ids own of a tree that was unpacked as the host's.
-SHIFT = """cd "$1"; find . -printf '%U %G %p\\0' | while IFS=' ' read -r -d '' u g p; do
-chown -h $((u + 100000)):$((g + 100000)) "$p"; done"""
+def shift(tree: Path) -> None:
+    """Give a tree that was unpacked as the host's to the ids that the container has."""
+    for each in (tree, *tree.rglob("*")):
+        found = each.lstat()
+        os.lchown(each, found.st_uid + FIRST, found.st_gid + FIRST)
 
 
 def _serve(name: str, address: str) -> None:

@@ -19,8 +19,8 @@ def find(name: str, host: Host) -> DomainRecord:
         if is_name(name) and Path(STORE / name).is_dir():
             raise NotFound(
                 f"There is no domain {name}.",
-                f"Its tree is left: `virtsec define {name}` takes it up, and `virtsec undefine {name} "
-                "--storage` after that removes it.",
+                f"Its tree is left: `virtsec define {name}` takes it up, and after that `virtsec "
+                f"undefine {name} --storage` removes it.",
             )
         raise NotFound(f"There is no domain {name}.", "See `virtsec list --all`.")
     return record
