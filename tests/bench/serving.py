@@ -20,8 +20,8 @@ PLAIN_TREE = Path("/var/lib/libvirt/lxc-bench")
 FIRST = 100_000
 PLAIN = f"""<domain type='lxc'><name>plain</name><memory unit='MiB'>256</memory>
 <os><type>exe</type><init>/sbin/init</init></os>
-<idmap><uid start='0' target='{FIRST}' count='65536'/><gid start='0' target='{FIRST}' count='65536'/>
-</idmap>
+<idmap><uid start='0' target='{FIRST}' count='65536'/>
+<gid start='0' target='{FIRST}' count='65536'/></idmap>
 <devices><filesystem type='mount'><source dir='{PLAIN_TREE}'/><target dir='/'/></filesystem>
 <interface type='network'><source network='default'/>
 <ip address='{THEIRS}' prefix='24'/></interface>
