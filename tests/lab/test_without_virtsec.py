@@ -12,7 +12,7 @@ from demo.containers import ALIKE, Container, Control, controls, let_controls_st
 from demo.shell import virsh, virtsec, wait_for
 from left import OWN_PLACES, left_of_policy
 
-pytestmark = [pytest.mark.after_reset, pytest.mark.once]
+pytestmark = pytest.mark.after_reset
 
 
 @pytest.fixture(scope="module")
