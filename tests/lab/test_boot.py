@@ -5,6 +5,7 @@ import json
 from functools import partial
 from pathlib import Path
 
+import pytest
 from demo.containers import Container
 from demo.shell import virsh, virtsec, wait_for
 
