@@ -43,7 +43,7 @@ def seen(*names: str) -> list[str]:
     Of trees only those of these names: another container may run, and write to its own.
     """
     found = [line for path in PLACES for line in inodes(Path(path))]
-    for folder in (TREES, *TREES.glob("_*")):
+    for folder in filter(Path.exists, (TREES, *TREES.glob("_*"))):
         found += [f"{folder}: {path.name}" for path in sorted(folder.iterdir())]
     for path in (TREES / each for name in names for each in (name, f"_bases/{name}")):
         found += inodes(path)
