@@ -47,11 +47,12 @@ class Place:
             self.root / _RULES: (policy.text("virtsec.rules"), 0o644),
             self.root / _NETLABEL: (policy.text("virtsec.netlabel"), 0o644),
             self.root / _DEVICES: (policy.text("virtsec.rules.udev"), 0o644),
-            self._unit(PROTECT): (policy.text(PROTECT).replace("{python}", sys.executable), 0o644),
-            self._unit(CHANGES): (policy.text(CHANGES).replace("{paths}", self._watched()), 0o644),
+            self.unit(PROTECT): (policy.text(PROTECT).replace("{python}", sys.executable), 0o644),
+            self.unit(CHANGES): (policy.text(CHANGES).replace("{paths}", self._watched()), 0o644),
         }
 
-    def _unit(self, name: str) -> Path:
+    def unit(self, name: str) -> Path:
+        """The file of a unit of systemd's."""
         return self.root / "etc/systemd/system" / name
 
     def _watched(self) -> str:
@@ -112,7 +113,9 @@ def setup_steps(place: Place, traffic: Traffic) -> list[Step]:
 def remove_steps(place: Place) -> list[Step]:
     """What is left to undo, the other way round."""
     there = any(path.exists() for path in place.files())
-    steps: list[Step] = [StopUnits()] if there else []
+    # Where one is gone they were stopped, by a removal that was cut off later.
+    startable = all(place.unit(each).exists() for each in (PROTECT, CHANGES))
+    steps: list[Step] = [StopUnits()] if startable else []
     if place.protected():
         steps.append(ExposeHost(place))
     steps += packets.remove_steps(place.root, PACKETS)
