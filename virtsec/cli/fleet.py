@@ -35,10 +35,7 @@ def plan(
     ] = False,
     detailed: Annotated[
         bool,
-        typer.Option(
-            "--detailed-exitcode",
-            help="Exit status 2 where there is something to do.",
-        ),
+        typer.Option("--detailed-exitcode", help="Exit status 2 where there is something to do."),
     ] = False,
     json: Json = False,
 ) -> int:

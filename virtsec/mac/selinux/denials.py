@@ -39,13 +39,14 @@ def denials(lines: Iterable[str], label: Label) -> Iterator[Denial]:
     try:
         parser = AuditParser()
         # libsepol complains of types that are in no policy any more: others' are not asked about.
-        own = f":{type_of(label.process)}:"
-        about = (each for each in lines if "scontext=" not in each or own in each)
+        kind = f":{type_of(label.process)}:"
+        about = (each for each in lines if "scontext=" not in each or kind in each)
         parser.parse_string("\n".join(about))
     finally:
         audit2why.finish()
+    own = _who(label.process)
     for each in parser.avc_msgs:
-        if each.denial and _who(str(each.scontext)) == _who(label.process):
+        if each.denial and _who(str(each.scontext)) == own:
             thing = each.path or each.name or _port(each.message)
             constrained = each.type == audit2why.CONSTRAINT
             yield Denial(str(each.tcontext), each.tclass, frozenset(each.accesses),
