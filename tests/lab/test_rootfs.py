@@ -19,8 +19,6 @@ from virtsec.rootfs.steps import FillTree
 from virtsec.spec import STORE
 from virtsec.step import Silent
 
-pytestmark = pytest.mark.once
-
 PLACE = PurePosixPath(STORE, "born/rootfs")
 
 #: What `fleet apply` does for each tree, as often as one waiting for another would show.

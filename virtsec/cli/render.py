@@ -22,7 +22,7 @@ def defined(output: Output, made: Defined) -> None:
     output.say(f"Defined {made.name}, {made.kind}, with its root in {made.rootfs}.")
     output.say(f"It will run as {made.label.process}{_as_ids(made.ids)}.")
     for directory in made.unlabelled:
-        output.say(f"{directory} keeps its label: to be used there is what has {made.label.file}.")
+        output.say(f"{directory} keeps its labels: for use there, label files {made.label.file}.")
     output.say(f"Next: virtsec start {made.name}")
 
 
