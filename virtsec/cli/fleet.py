@@ -25,6 +25,9 @@ File = Annotated[
         metavar="FILE", help="A fleet file: YAML, or TOML where its name ends in .toml."
     ),
 ]
+Detailed = Annotated[
+    bool, typer.Option("--detailed-exitcode", help="Exit status 2 where there is something to do.")
+]
 
 
 def plan(
@@ -33,10 +36,7 @@ def plan(
     prune: Annotated[
         bool, typer.Option("--prune", help="Plan to undefine containers that are not in it.")
     ] = False,
-    detailed: Annotated[
-        bool,
-        typer.Option("--detailed-exitcode", help="Exit status 2 where there is something to do."),
-    ] = False,
+    detailed: Detailed = False,
     json: Json = False,
 ) -> int:
     """Show what would make this host's containers those that a file asks for.
@@ -105,7 +105,7 @@ def destroy(context: typer.Context, file: File, json: Json = False) -> int:
     return fleets.done(output, fleet.destroy_fleet(file, open_host(output), watcher(output)))
 
 
-def diff(context: typer.Context, file: File, json: Json = False) -> None:
+def diff(context: typer.Context, file: File, detailed: Detailed = False, json: Json = False) -> int:
     """Show how this host differs from what a file asks for, as diff(1) has it.
 
     Left out are containers that the file does not name; nothing is shown where there is nothing.
@@ -118,6 +118,7 @@ def diff(context: typer.Context, file: File, json: Json = False) -> None:
     output = output_of(context, json)
     found = fleet.diff_fleet(file, open_host(output))
     output.show({"diff": found}, lambda: output.pass_on(found))
+    return _CHANGES if detailed and found else 0
 
 
 def export(context: typer.Context, json: Json = False) -> None:
