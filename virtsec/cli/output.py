@@ -7,6 +7,7 @@ With `--json` standard output is one JSON document whatever happens, a result or
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
     from virtsec.errors import VirtsecError
 
-_YELLOW, _RED, _PLAIN = "\x1b[33m", "\x1b[31m", "\x1b[0m"
+_YELLOW, _RED, _BOLD, _PLAIN = "\x1b[33m", "\x1b[31m", "\x1b[1m", "\x1b[0m"
+#: Columns where there is no terminal: as wide as needed.
+_ENDLESS = 10_000
 
 
 def clean(text: str) -> str:
@@ -69,12 +72,20 @@ class Output:
 
         terminal = sys.stdout.isatty()
         return Console(
-            width=None if terminal else 10_000,
+            width=None if terminal else _ENDLESS,
             force_terminal=terminal,
             markup=False,
             highlight=False,
             emoji=False,
         )
+
+    def width(self) -> int:
+        """How long a line of a table may be."""
+        return shutil.get_terminal_size().columns if sys.stdout.isatty() else _ENDLESS
+
+    def bold(self, text: str) -> str:
+        """The head of a table."""
+        return coloured(sys.stdout, _BOLD, text)
 
     def render(self, thing: object) -> None:
         """Print what rich can render, without blanks at the ends of lines."""

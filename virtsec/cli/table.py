@@ -27,9 +27,28 @@ def empty(titles: Sequence[str]) -> Table:
 
 def show(output: Output, titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """A line for each row; where that is too long, one for each of its cells."""
+    cells = [[clean(str(cell)) for cell in row] for row in rows]
+    head, *lines = _aligned(titles, *cells)
+    longest = max(map(len, (head, *lines)))
+    if longest <= output.width() and "".join((head, *lines)).isascii():
+        # A thousand lines, as of `list`, would take rich longer than all that is in them.
+        output.say("\n".join((output.bold(head), *lines)))
+    else:
+        _folded(output, titles, cells)
+
+
+def _aligned(*rows: Sequence[str]) -> list[str]:
+    """Rows as lines, their cells below each other."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def _folded(output: Output, titles: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
     from rich.text import Text  # noqa: PLC0415  (slow to import)
 
-    cells = [[clean(str(cell)) for cell in row] for row in rows]
     table = empty(titles)
     for row in cells:
         table.add_row(*map(Text, row))
