@@ -159,7 +159,7 @@ def test_killed_in_the_middle_and_applied_again_it_is_the_same(file: Path) -> No
     for name in NAMES:
         Small(name).stop()
     before = seen()
-    for step in ("LabelTree", "DefineDomain", "SetMetadata"):
+    for step in ("LabelTree", "SetMetadata"):
         virtsec("fleet", "destroy", str(file))
         host = open_host(Silent())
         killed_before(step, lambda watch: fleet.apply_fleet(file, host, parallel=1, watch=watch))  # noqa: B023
