@@ -7,6 +7,7 @@ the next run, is never a directory that was there before.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from virtsec.kernel import xattrs
@@ -26,12 +27,17 @@ def make(path: PurePosixPath) -> None:
     """Make a directory, only root's, that has the note from when it has its name on.
 
     Its place must be free. What is left when this is cut off has another name, and is taken by the
-    next that makes it. Raises `OSError`.
+    next that makes it. Raises `OSError`, and leaves nothing then.
     """
     young = path.with_name(f".{path.name}")
     Path(young).mkdir(0o700, exist_ok=True)
-    begin(young)
-    Path(young).rename(path)
+    try:
+        begin(young)
+        Path(young).rename(path)
+    except OSError:
+        with suppress(OSError):
+            Path(young).rmdir()
+        raise
 
 
 def begin(path: PurePosixPath) -> None:
