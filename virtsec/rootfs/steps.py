@@ -20,7 +20,7 @@ from virtsec.rootfs.fill import fill, partial_of
 from virtsec.rootfs.label import forget_origin
 from virtsec.rootfs.layers import lay
 from virtsec.rootfs.owners import LabelTree, set_access
-from virtsec.rootfs.remove import refuse_mounts, remove_tree
+from virtsec.rootfs.remove import refuse_mounts, remove_empty, remove_tree
 from virtsec.rootfs.sources import Source, check_place
 from virtsec.rootfs.trouble import explained
 from virtsec.rootfs.trust import check_parents
@@ -196,9 +196,9 @@ class MakeBase:
     def undo(self, host: Host) -> None:  # noqa: ARG002 - the protocol's
         """See `Step.undo`. A directory with something in it was there before, and stays."""
         place = tree_of(self.base).parent
-        with suppress(OSError):
+        with explained("remove", place):
             for each in (place, place.parent, BASES):
-                Path(each).rmdir()
+                remove_empty(each)
 
 
 @dataclass(frozen=True, slots=True)
