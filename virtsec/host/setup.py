@@ -85,6 +85,9 @@ def setup(
         with host_lock(host.progress, places.runtime):
             steps = plan()
             execute(steps, host, watch)
+            if steps and not remove:
+                # Steps after those of the module may have made what containers may not read.
+                host.mac.protect(check=False)
         if remove:
             shutil.rmtree(places.runtime)
     kept = [path for path in own_directories(places) if remove and not dry_run and path.exists()]

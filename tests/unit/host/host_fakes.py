@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -89,6 +90,7 @@ class FakeMac:
 
     loaded: bool = False
     restored: list[PurePosixPath] = field(default_factory=list)
+    protecting: Callable[[], None] = lambda: None
 
     def ready(self) -> str | None:
         return None if self.loaded else "the base policy is not loaded"
@@ -102,6 +104,11 @@ class FakeMac:
     def restore(self, paths: list[PurePosixPath]) -> None:
         assert self.loaded, "files get the policy's labels, so it has to be there first"
         self.restored += paths
+
+    def protect(self, *, check: bool) -> list[PurePosixPath]:
+        assert not check
+        self.protecting()
+        return []
 
 
 @dataclass

@@ -316,6 +316,16 @@ def test_without_dnsmasq_the_network_is_not_started(machine: Machine) -> None:
     assert machine.libvirt.done == []
 
 
+def test_what_the_network_makes_is_kept_from_containers_too(machine: Machine) -> None:
+    """libvirt makes a directory for dnsmasq when the first network starts."""
+    running: list[bool] = []
+    machine.mac.protecting = lambda: running.append("default" in machine.libvirt.active)
+    run(machine)
+    assert running == [True]
+    run(machine)
+    assert running == [True], "nothing was left to do"
+
+
 def test_readiness_names_what_is_missing_and_setup_provides_it(machine: Machine) -> None:
     assert readiness(machine.host, machine.places) == [
         "the base policy is not loaded",

@@ -131,6 +131,42 @@ def test_what_the_administrator_adds_and_what_was_replaced_is_labelled_by_the_ne
     assert os.listxattr(root / "etc/key") == []
 
 
+def test_what_protect_labelled_since_is_taken_off_by_remove(
+    host: tuple[Host, Smack, Path, FakeSmackfs],
+) -> None:
+    it, smack, root, kernel = host
+    execute(smack.setup_steps(Traffic()), it)
+    (root / "srv/secret").mkdir(parents=True)
+    (root / "srv/secret/key").write_text("x")
+    (root / setup.ADDED).write_text("/srv/secret/\n")
+    before = state(root / "srv")
+    protect.protect(Place(kernel, root))
+    assert os.getxattr(root / "srv/secret/key", "user.smack") == b"host"
+    execute(smack.remove_steps(), it)
+    assert state(root / "srv") == before
+
+
+def test_what_is_listed_no_longer_has_its_label_taken_off_but_where_another_line_has_it(
+    host: tuple[Host, Smack, Path, FakeSmackfs],
+) -> None:
+    it, smack, root, kernel = host
+    execute(smack.setup_steps(Traffic()), it)
+    place = Place(kernel, root)
+    (root / "srv/secret").mkdir(parents=True)
+    for name in ("secret/key", "open"):
+        (root / "srv" / name).write_text("x")
+    (root / setup.ADDED).write_text("/srv/\n")
+    protect.protect(place)
+    (root / setup.ADDED).write_text("/srv/secret/\n")
+    assert [path for path in protect.protect(place) if path.is_relative_to(root / "srv")] == []
+    assert os.getxattr(root / "srv/secret/key", "user.smack") == b"host"
+    assert os.listxattr(root / "srv/open") == []
+    (root / setup.ADDED).unlink()
+    protect.protect(place)
+    assert os.listxattr(root / "srv/secret/key") == []
+    assert os.getxattr(root / "etc/shadow", "user.smack") == b"host"
+
+
 def test_a_boot_that_lost_the_rules_is_seen(host: tuple[Host, Smack, Path, FakeSmackfs]) -> None:
     it, smack, _, kernel = host
     execute(smack.setup_steps(Traffic()), it)

@@ -74,10 +74,11 @@ def protect(entries: Iterable[Entry], root: Path, *, check: bool = False) -> lis
     return found
 
 
-def expose(entries: Iterable[Entry], root: Path) -> None:
-    """Take the label off again. Raises `OSError`."""
+def expose(entries: Iterable[Entry], root: Path, but: Iterable[Entry] = ()) -> None:
+    """Take the label off again, where no entry of `but` is about the same. Raises `OSError`."""
+    kept = {_identity(inode) for inode, _ in _inodes(but, root)}
     for inode, directory in _inodes(entries, root):
-        if _label_of(inode) == HOST:
+        if _label_of(inode) == HOST and _identity(inode) not in kept:
             with _passing_over():
                 if directory:
                     xattrs.put(inode, TRANSMUTE, None)
@@ -137,6 +138,11 @@ def _held(path: str, directory: int | None) -> Iterator[tuple[str, bool] | None]
         yield None if stat.S_ISLNK(mode) else (xattrs.held(descriptor), stat.S_ISDIR(mode))
     finally:
         os.close(descriptor)
+
+
+def _identity(inode: str) -> tuple[int, int]:
+    status = Path(inode).stat()
+    return status.st_dev, status.st_ino
 
 
 def _label_of(inode: str) -> str:

@@ -18,10 +18,13 @@ from virtsec.mac.smack.setup import Place
 def protect(place: Place, *, check: bool = False) -> list[Path]:
     """Label what should be labelled and is not, or with `check` only look; returns what.
 
+    What is listed no longer has its label taken off again.
     Raises `VirtsecError`.
     """
     with failing(place.root):
-        return hostfiles.protect(place.entries(), place.root, check=check)
+        if check:
+            return hostfiles.protect(place.entries(), place.root, check=True)
+        return place.protect()
 
 
 def main(place: Place | None = None) -> int:

@@ -6,6 +6,7 @@ Each knows from the host itself whether it is done: a second setup plans none.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,6 +83,28 @@ class Place:
             return hostfiles.parse((self.root / _PROTECTED).read_text(), f"/{_PROTECTED}")
         except (FileNotFoundError, BadInput):
             return []
+
+    def protect(self) -> list[Path]:
+        """Label what is listed, and no longer what was: returns what was labelled.
+
+        Raises `OSError`, and `BadInput` for a list that makes no sense.
+        """
+        record, listed, before = self.root / _PROTECTED, self.entries(), self.protected()
+        # Before the first label: what is killed half way can be undone.
+        _note(record, [*before, *listed])
+        lines = {entry.line for entry in listed}
+        if dropped := [entry for entry in before if entry.line not in lines]:
+            hostfiles.expose(dropped, self.root, but=listed)
+        labelled = hostfiles.protect(listed, self.root)
+        _note(record, listed)
+        return labelled
+
+
+def _note(record: Path, entries: Iterable[hostfiles.Entry]) -> None:
+    """Keep which paths are gone through."""
+    text = "".join(f"{line}\n" for line in dict.fromkeys(entry.line for entry in entries))
+    if read(record) != text:
+        replace(record, text)
 
 
 def missing_rules(place: Place) -> list[Rule]:
@@ -232,14 +255,8 @@ class ProtectHost:
 
     def apply(self, host: Host) -> None:
         """See `Step.apply`."""
-        lines = dict.fromkeys(
-            entry.line for entry in (*self.place.protected(), *self.place.entries())
-        )
-        record = self.place.root / _PROTECTED
-        # Before the first label: what is killed half way can be undone.
-        replace(record, "".join(f"{line}\n" for line in lines))
-        with shown(host.progress, self.describe()), failing(record):
-            hostfiles.protect(self.place.entries(), self.place.root)
+        with shown(host.progress, self.describe()), failing(self.place.root / _PROTECTED):
+            self.place.protect()
 
     def undo(self, host: Host) -> None:
         """See `Step.undo`."""
