@@ -218,6 +218,19 @@ class TestHost:
             assert own_label(path) == "host", path
         assert virtsec("protect", "--check").returncode == 0
 
+    def test_what_the_administrator_lists_is_labelled_for_as_long_as_it_is(self) -> None:
+        listed, secret = Path("/etc/virtsec/host-files.conf"), Path("/srv/secret")
+        key = secret / "key"
+        secret.mkdir()
+        key.write_text("the administrator's\n")
+        listed.write_text(f"{secret}/ mine\n")
+        virtsec("protect")
+        assert own_label(secret) == own_label(key) == "host"
+        listed.unlink()
+        virtsec("protect")
+        assert own_label(secret) == own_label(key) == "_"
+        run("rm", "-r", str(secret))
+
     def test_a_package_upgrade_replaces_files_that_stay_labelled(self, tmp_path: Path) -> None:
         for version in ("1", "2"):
             tree = tmp_path / version
