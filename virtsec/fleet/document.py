@@ -54,7 +54,8 @@ def load(path: Path) -> Document:
             )
         text = path.read_text("utf-8")
     except (OSError, ValueError) as error:
-        raise BadInput(f"{path} cannot be read: {error}.", "Name a fleet file.") from None
+        why = (isinstance(error, OSError) and error.strerror) or error
+        raise BadInput(f"{path} cannot be read: {why}.", "Name a fleet file.") from None
     return parse(text, path)
 
 

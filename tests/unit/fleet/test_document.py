@@ -74,7 +74,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     for path, sentence in (
         (long, f"a fleet file has {MOST_BYTES} at most"),
         (binary, "cannot be read"),
-        (tmp_path / "none.yaml", "cannot be read"),
+        (tmp_path / "none.yaml", r"none.yaml cannot be read: No such file or directory\.$"),
         (tmp_path, "cannot be read"),
     ):
         with pytest.raises(BadInput, match=sentence):
