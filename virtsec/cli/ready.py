@@ -60,8 +60,9 @@ def protect(
 ) -> None:
     """Label again what of the host no container may read.
 
-    Under Smack: the defaults and what /etc/virtsec/host-files.conf lists. A systemd unit does it
-    whenever such a file is replaced. Under SELinux nothing is ever left to do.
+    Under Smack: the defaults and what /etc/virtsec/host-files.conf lists, a path a line, with a
+    slash at its end for a directory and all in it; what is listed no longer is given back. A
+    systemd unit does it whenever such a file is replaced. Under SELinux nothing is ever left to do.
 
     \b
     Example: virtsec protect --check

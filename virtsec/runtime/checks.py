@@ -39,7 +39,7 @@ KEEP_BY_KIND = dict.fromkeys(KINDS, frozenset(KEEP))
 def said(found: object) -> str:
     """A value as people read it: of several the parts of each, one after the other."""
     if isinstance(found, list):
-        found = ", ".join(" ".join(each) for each in found)
+        found = ", ".join(" ".join(filter(None, each)) for each in found)
     return str(found or "gone")
 
 

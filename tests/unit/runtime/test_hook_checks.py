@@ -32,7 +32,7 @@ def test_a_domain_as_virtsec_defines_it_may_start(kind: str, judge: Judge) -> No
     [
         # The label
         (SECLABEL, "", "security label is gone"),
-        (SECLABEL, "<seclabel type='none'/>", "security label"),
+        (SECLABEL, "<seclabel type='none'/>", "security label is none, not static selinux"),
         (SECLABEL, "<seclabel type='none' model='selinux'/>", "security label"),
         (SECLABEL, "<seclabel type='dynamic' model='selinux' relabel='yes'/>", "security label"),
         (SECLABEL, SECLABEL * 2, "security label"),
