@@ -37,13 +37,13 @@ LEAST = """\
 (typeattributeset domain ({process})) (typeattributeset file_type ({exec} {file}))
 """
 #: What a command loads, whatever it does then.
-LIBRARIES = (sys.executable, "-c", "import typer, libvirt, lxml.etree")
+IMPORTS = "import typer, libvirt, lxml.etree"
+LIBRARIES = (sys.executable, "-c", IMPORTS)
 #: The same, and libvirt asked for what each domain is, for which it has no call for all at once.
 DEFINITIONS = (
     sys.executable,
     "-c",
-    "import typer, libvirt, lxml.etree\n"
-    f"for each in libvirt.openReadOnly({URI!r}).listAllDomains(): each.XMLDesc(2)",
+    f"{IMPORTS}\nfor each in libvirt.openReadOnly({URI!r}).listAllDomains(): each.XMLDesc(2)",
 )
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _YELLOW, _RED, _BOLD, _PLAIN = "\x1b[33m", "\x1b[31m", "\x1b[1m", "\x1b[0m"
 #: Columns where there is no terminal: as wide as needed.
-_ENDLESS = 10_000
+ENDLESS = 10_000
 
 
 def clean(text: str) -> str:
@@ -72,7 +72,7 @@ class Output:
 
         terminal = sys.stdout.isatty()
         return Console(
-            width=None if terminal else _ENDLESS,
+            width=None if terminal else ENDLESS,
             force_terminal=terminal,
             markup=False,
             highlight=False,
@@ -81,7 +81,7 @@ class Output:
 
     def width(self) -> int:
         """How long a line of a table may be."""
-        return shutil.get_terminal_size().columns if sys.stdout.isatty() else _ENDLESS
+        return shutil.get_terminal_size().columns if sys.stdout.isatty() else ENDLESS
 
     def bold(self, text: str) -> str:
         """The head of a table."""

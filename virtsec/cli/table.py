@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from virtsec.cli.output import Output, clean
+from virtsec.cli.output import ENDLESS, Output, clean
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 #: How much of its words' width a table may lack: more, and what is in it is cut to bits.
 _FOLDED = 0.25
-_ENDLESS = 10_000
 
 
 def empty(titles: Sequence[str]) -> Table:
@@ -53,7 +52,7 @@ def _folded(output: Output, titles: Sequence[str], cells: Sequence[Sequence[str]
     for row in cells:
         table.add_row(*map(Text, row))
     console = output.console()
-    needed = console.measure(table, options=console.options.update(width=_ENDLESS)).minimum
+    needed = console.measure(table, options=console.options.update(width=ENDLESS)).minimum
     if console.width >= needed * (1 - _FOLDED):
         output.render(table)
         return

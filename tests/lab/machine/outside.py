@@ -49,7 +49,7 @@ AFTER = {"after_reboot": "reboot", "after_reset": "reset"}
 
 
 SECOND = "test_links.py"
-"""The first file of those, by name, that a second guest runs: each takes half the time."""
+"""The first file of those, by name, that a second guest runs."""
 
 LONGEST = (2, 1, 3)
 """Those guests' numbers, by how long they take."""
