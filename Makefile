@@ -62,7 +62,9 @@ help:
 	@echo 'make clean-cache                          forget all images and kernels'
 	@echo 'Options are in tests/lab/README.md.'
 
-check: $(VENV)/.ready
+check: static unit
+
+static: $(VENV)/.ready
 	$(IN_VENV) ruff check
 	$(IN_VENV) ruff format --check
 	$(IN_VENV) mypy --strict --explicit-package-bases virtsec docs tests/unit
@@ -70,11 +72,13 @@ check: $(VENV)/.ready
 	$(IN_VENV) mypy --strict --explicit-package-bases tests/fuzz
 	MYPYPATH=tests/lab:tests $(IN_VENV) mypy --strict --explicit-package-bases tests/bench
 	$(IN_VENV) mypy --strict --explicit-package-bases tests/desktop
+
+unit: $(VENV)/.ready
 	$(IN_VENV) pytest -q tests/unit
 
 # The guests' image is built meanwhile: that is most of what takes long the first time.
 test: $(VENV)/.ready
-	@VIRTSEC_ROUNDS=2000 $(MAKE) --no-print-directory --jobs=2 check images
+	@VIRTSEC_ROUNDS=2000 $(MAKE) --no-print-directory --jobs=3 check images
 	$(IN_VENV) pytest tests/lab --lsm $(LSMS) --durations=25 $(if $(filter 0,$(SETUP)),--no-setup) \
 		$(TESTS)
 

@@ -5,11 +5,12 @@ here. This file is used on both sides; which one it is on, it knows by LAB_REPOR
 
 Every test runs once for each module, under the name ``test_x[selinux]`` or ``test_x[smack]``, and
 may ask for the fixture ``lsm``. Marked ``selinux`` or ``smack`` it runs under that one only, marked
-``apparmor`` or ``none`` (no module) under those only, where virtsec is installed and not set up.
+``apparmor`` or ``none`` (no module) under those only, ``bare`` each time: setup would refuse.
 Marked ``bare`` it runs in a guest of its own that has nothing of virtsec's but its packages, in
 ``/root/lab``. Marked ``once`` it runs under Smack alone where tests run under several, to save
-time: all run under SELinux with ``--lsm selinux``. Marked ``after_reboot`` or ``after_reset`` it
-runs last, after the guest has been restarted. Marked ``stress`` it runs with ``--stress`` only.
+time: all run under SELinux with ``--lsm selinux``. Marked ``after_reset`` it runs
+when the guest has lost power and was started again, marked ``before_reset`` just before that, and
+marked ``last`` after all others. Marked ``stress`` it runs with ``--stress`` only.
 
 The host collects tests too, but never runs what they are made of. Where it lacks a module that
 only the guest has (libvirt, setools, ...), the import gives a stand-in.
@@ -55,8 +56,9 @@ MARKERS = (
     "none: runs where there is no security module",
     "bare: runs in a guest of its own that has nothing of virtsec's but its packages",
     "once: to save time, it runs under Smack alone where tests run under several",
-    "after_reboot: runs last, when the guest has been rebooted",
-    "after_reset: runs last of all, when the guest has lost power and was started again",
+    "before_reset: runs after those without a mark, just before the guest loses power",
+    "after_reset: runs after those, when the guest was started again",
+    "last: runs after all others: nothing may follow what it does",
     "stress: takes long, and runs only with --stress, and then no other does",
 )
 

@@ -124,6 +124,7 @@ def test_what_has_the_same_label_is_reached_where_only_the_label_refuses(
         virtsec("label", small.name)
 
 
+@pytest.mark.stress
 @pytest.mark.once
 def test_under_load_it_neither_fails_nor_disturbs(vs1: Container, vs2: Container) -> None:
     """50 requests are under way to both all the time."""

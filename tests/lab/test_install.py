@@ -178,6 +178,7 @@ def test_a_purge_leaves_nothing_but_the_trees_of_containers(
     assert left_of_policy(lsm) == []
 
 
+@pytest.mark.stress
 @pytest.mark.smack
 def test_the_wheel_leads_there_too_and_leaves_nothing(before: dict[str, str], lsm: str) -> None:
     """By pipx: pip is how virtsec comes into all other guests.

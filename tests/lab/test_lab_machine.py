@@ -75,7 +75,7 @@ def test_libvirt_serves_containers() -> None:
     assert said("virsh", "--connect", "lxc:///", "uri") == "lxc:///"
 
 
-@pytest.mark.after_reboot
+@pytest.mark.after_reset
 @pytest.mark.once
-def test_the_guest_was_rebooted() -> None:
+def test_the_guest_was_started_again() -> None:
     assert os.environ["LAB_BOOT"] == "2"

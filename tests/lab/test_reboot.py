@@ -1,4 +1,7 @@
-"""After a reboot all is back by itself: policy, labels, hook, and what starts with the host."""
+"""After a reboot all is back by itself: policy, labels, hook, and what starts with the host.
+
+By a loss of power, of all reboots the one that gives nothing time to be written.
+"""
 
 import os
 from pathlib import Path
@@ -7,7 +10,7 @@ import pytest
 from demo.containers import Container
 from demo.shell import virsh, virtsec, wait_for
 
-pytestmark = [pytest.mark.after_reboot, pytest.mark.once]
+pytestmark = [pytest.mark.after_reset, pytest.mark.once]
 
 
 def test_a_container_that_starts_with_the_host_serves_confined() -> None:

@@ -269,7 +269,7 @@ class TestHost:
         wait_for("cron", ran.exists, attempts=150)
         job.unlink()
 
-    @pytest.mark.after_reboot
+    @pytest.mark.after_reset
     def test_no_daemon_of_the_host_was_refused_anything(self) -> None:
         """In the whole run, both boots: what is refused are attacks, and those come from inside."""
         # ausearch does not understand Smack's records.

@@ -17,6 +17,7 @@ from verified import broken, verified
 from virtsec.attacks.proven import PLACE
 
 
+@pytest.mark.stress
 @pytest.mark.once
 def test_what_refuses_each_attack_is_as_the_package_says(
     vs1: Container, vs2: Container, vs3: Container, lsm: Lsm

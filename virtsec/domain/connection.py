@@ -38,7 +38,8 @@ class Libvirt(Networks):
     """A connection to libvirt's LXC driver.
 
     Every method raises `LibvirtFailed` when libvirt refuses or is gone, and `NotFound` for a
-    domain or network it does not know. `libvirt` is the library, so that tests can give their own.
+    domain or network it does not know. The next one connects again, and raises `HostNotReady` where
+    that fails. The library is given to it, so that tests can give their own.
     """
 
     @classmethod
@@ -53,15 +54,7 @@ class Libvirt(Networks):
             ) from None
         # Errors come as exceptions; without a handler libvirt also prints each one.
         libvirt.registerErrorHandler(_ignore, None)
-        try:
-            return cls(libvirt, libvirt.open(uri))
-        except libvirt.libvirtError as error:
-            said = (error.get_error_message() or "no reason given").rstrip(".")
-            raise HostNotReady(
-                f"libvirt's LXC driver cannot be reached at {uri}: {said}.",
-                "Run `apt install libvirt-daemon-system libvirt-daemon-driver-lxc` "
-                "and `systemctl start libvirtd`.",
-            ) from None
+        return cls(libvirt, lambda: _open(libvirt, uri))
 
     def domains(self, xml: bool = True) -> list[DomainRecord]:
         """Every domain, by name.
@@ -220,6 +213,18 @@ class Libvirt(Networks):
 
     def _on(self, name: str, verb: str, act: Callable[[Any], object]) -> None:
         self._call(f"{verb} {name}", lambda: act(self._connection.lookupByName(name)))
+
+
+def _open(library: Any, uri: str) -> Any:
+    try:
+        return library.open(uri)
+    except library.libvirtError as error:
+        said = (error.get_error_message() or "no reason given").rstrip(".")
+        raise HostNotReady(
+            f"libvirt's LXC driver cannot be reached at {uri}: {said}.",
+            "Run `apt install libvirt-daemon-system libvirt-daemon-driver-lxc` "
+            "and `systemctl start libvirtd`.",
+        ) from None
 
 
 def _state(running: bool, paused: bool) -> DomainState:

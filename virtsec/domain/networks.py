@@ -14,9 +14,18 @@ from virtsec.errors import VirtsecError
 class Networks:
     """libvirt's networks. Raises as `virtsec.domain.connection.Libvirt` does."""
 
-    def __init__(self, library: Any, connection: Any) -> None:
-        self._connection = connection
+    def __init__(self, library: Any, connect: Callable[[], Any]) -> None:
+        """Connect by `connect`, and again where libvirt's daemon was started anew meanwhile."""
         self._error = library.libvirtError
+        self._connect = connect
+        self._latest = connect()
+
+    @property
+    def _connection(self) -> Any:
+        """A connection that is open: what undoes a step has to reach libvirt after it was gone."""
+        if not self._latest.isAlive():  # libvirt's client knows, once a call has failed
+            self._latest = self._connect()
+        return self._latest
 
     def networks(self) -> dict[str, NetworkState]:
         """Every network by name; none where the host has no network driver."""

@@ -90,8 +90,8 @@ class MakeStore:
 
     def undo(self, host: Host) -> None:  # noqa: ARG002 - the protocol's
         """See `Step.undo`. A directory with something in it was there before, and stays."""
-        with suppress(OSError):
-            Path(self.rootfs.parent).rmdir()
+        with explained("remove", self.rootfs.parent):
+            remove_empty(self.rootfs.parent)
 
 
 @dataclass(frozen=True, slots=True)

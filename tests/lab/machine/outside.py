@@ -44,8 +44,8 @@ ROOM = 4 << 30
 
 ONE_PROCESSOR = "for each in /sys/devices/system/cpu/cpu*/online; do echo 0 >$each; done"
 
-AFTER = {"after_reboot": "reboot", "after_reset": "reset"}
-"""Markers of tests that run last, once the guest has been rebooted so."""
+AFTER = {"before_reset": None, "after_reset": "reset", "last": None}
+"""Markers of tests that run after all others, in this order, and how the guest reboots before."""
 
 
 SECOND = "test_links.py"
@@ -65,7 +65,7 @@ def lsm_of(item: pytest.Item) -> Lsm:
 
 
 def phase_of(item: pytest.Item) -> int:
-    """Return 0 for a test of the first boot, else after which reboot it runs."""
+    """Return 0 for a test without a marker of `AFTER`, else which of them it has, from 1."""
     phases = [n for n, name in enumerate(AFTER, 1) if item.get_closest_marker(name)]
     return max(phases, default=0)
 
@@ -160,7 +160,7 @@ class GuestRun:
         return self._done.pop(item.nodeid)
 
     def _enter(self, phase: int) -> None:
-        """Start the guest's pytest on the tests of ``phase``, after the reboot it needs."""
+        """Start the guest's pytest on the tests of ``phase``, after a reboot where it needs one."""
         items = [item for item in self._items if phase_of(item) == phase]
         self._phase = phase
         if not items:
@@ -169,8 +169,9 @@ class GuestRun:
             # None in a fresh guest that has only the tests of a later phase to run.
             for message in self._running or ():
                 self._take(message)
-            self._machine.reboot(list(AFTER.values())[phase - 1])
-            self._share_processors()
+            if how := list(AFTER.values())[phase - 1]:
+                self._machine.reboot(how)
+                self._share_processors()
         paths = {str(item.path.relative_to(CHECKOUT)): None for item in items}
         self._collected = None
         self._running = self._machine.reports(
@@ -394,8 +395,7 @@ class Outside:
         request = Request(
             lsm,
             memory=self._config.getoption("--memory"),
-            # Where nothing confines, setup would refuse: that is what is tested there.
-            setup=lsm.confines and not self._config.getoption("--no-setup"),
+            setup=not self._config.getoption("--no-setup"),
             wheel=self._config.getoption("--wheel"),
             bare=is_bare(items[0]),
         )

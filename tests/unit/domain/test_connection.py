@@ -57,6 +57,10 @@ class Connection:
 
     def __init__(self, *domains: Domain) -> None:
         self.domains_, self.trips = domains, 0
+        self.open = True
+
+    def isAlive(self) -> int:
+        return int(self.open)
 
     def listAllDomains(self, flags: int) -> list[Domain]:
         self.trips += 1
@@ -75,7 +79,7 @@ class Connection:
 
 def edge(*domains: Domain) -> tuple[Libvirt, Connection]:
     connection = Connection(*domains)
-    return Libvirt(Library, connection), connection
+    return Libvirt(Library, lambda: connection), connection
 
 
 def test_every_domain_is_told_with_its_state_and_its_two_definitions() -> None:
@@ -124,3 +128,12 @@ def test_an_error_of_libvirt_is_one_of_ours() -> None:
     libvirt, _ = edge()
     with pytest.raises(LibvirtFailed, match=r"Could not define the domain: .* cannot write\.$"):
         libvirt.define("<domain/>")
+
+
+def test_after_its_daemon_was_started_anew_it_is_reached_again() -> None:
+    first, second = Connection(), Connection(Domain("on", 77))
+    connections = iter([first, second])
+    libvirt = Libvirt(Library, lambda: next(connections))
+    assert libvirt.domains() == []
+    first.open = False
+    assert [record.name for record in libvirt.domains()] == ["on"]

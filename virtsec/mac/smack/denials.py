@@ -18,7 +18,7 @@ _FIELD = re.compile(r'(\w+)=(?:"([^"]*)"|(\S+))')
 _ORDER = "rwxatl"
 _WORDS = {"r": "read", "w": "write", "x": "execute", "a": "append to", "t": "share out",
           "l": "lock"}  # fmt: skip
-_RELABEL = "Give the container's own directories its label: `virtsec label` does, or `chsmack`."
+_RELABEL = "Give the container's own directories its label: `virtsec label` does."
 
 
 def denials(lines: Iterable[str], subject: str) -> Iterator[Denial]:
