@@ -43,7 +43,7 @@ GUEST := --lsm $(LSM) $(if $(SIZE),--memory $(SIZE)) $(if $(filter-out 0,$(PERMI
 	$(if $(filter own,$(KERNEL)),--own-kernel)
 
 .DEFAULT_GOAL := help
-.PHONY: help check test demo picture screenshot reference lab shell bench stress fuzz deb images clean clean-cache
+.PHONY: help check static unit test demo picture screenshot reference lab shell bench stress fuzz deb images clean clean-cache
 
 help:
 	@echo 'make check                                ruff, mypy, unit tests: seconds'
