@@ -126,6 +126,7 @@ def test_no_root_inside_changes_the_base_or_another(ten: list[Small]) -> None:
     assert ten[0].inside(f"sha256sum /{BIG}").stdout.split()[0] != big
 
 
+@pytest.mark.stress
 def test_killed_at_once_they_start_with_what_they_wrote(ten: list[Small]) -> None:
     before, killed = whole(TREE), ten[4:7]
     for each in killed:
@@ -230,6 +231,7 @@ def test_another_generation_is_for_those_to_come(base: Path, ten: list[Small]) -
     assert (made["generation"], made["removed"]) == (3, [2])
 
 
+@pytest.mark.stress
 def test_who_follows_keeps_what_it_changed_wherever_it_was_interrupted(ten: list[Small]) -> None:
     each = ten[9]
     each.inside(

@@ -114,6 +114,7 @@ def test_what_is_exported_and_imported_is_the_same(original: Small) -> None:
     again.stop()
 
 
+@pytest.mark.stress
 def test_a_renamed_one_is_the_same_wherever_it_was_interrupted(
     original: Small, twin: Small
 ) -> None:

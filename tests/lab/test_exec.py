@@ -233,6 +233,7 @@ def test_no_descriptor_or_directory_of_the_host_is_to_be_had(container: Containe
         assert done.stdout == ""
 
 
+@pytest.mark.stress
 def test_who_watches_inside_sees_nothing_of_what_enters(container: Container) -> None:
     container.ssh("cat >/root/spy.pl; rm -f /root/spy-stop", stdin=SPY)
     command = ["virtsec", "exec", container.name, "--", "perl", "/root/spy.pl"]

@@ -59,6 +59,7 @@ def test_it_goes_on_where_the_hook_cannot_run(small: Small) -> None:
         away.rename(modules)
 
 
+@pytest.mark.stress
 def test_a_start_that_it_cuts_off_is_done_or_refused_and_can_be_made_again(
     small: Small, chance: Chance, counted: Callable[[str], None]
 ) -> None:

@@ -67,6 +67,7 @@ def test_the_query_finds_what_debians_container_domain_may_read() -> None:
     assert len(targets("container_t", "file", "read")) > 900
 
 
+@pytest.mark.stress
 def test_a_port_that_is_exposed_may_be_listened_on_and_no_other(vs2: Container) -> None:
     def listened(port: int) -> str:
         opened = f"IO::Socket::INET->new(Listen => 1, LocalPort => {port}) or die $!"
