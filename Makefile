@@ -1,4 +1,4 @@
-# The targets in short: check (seconds), test (everything), demo, and the laboratory itself.
+# The targets in short: check, test (everything), demo, and the laboratory itself.
 # tests/lab/README.md says what the laboratory is and what its options mean.
 
 # Which security modules `make test` runs the laboratory's tests under: selinux, smack, apparmor, none
@@ -46,7 +46,7 @@ GUEST := --lsm $(LSM) $(if $(SIZE),--memory $(SIZE)) $(if $(filter-out 0,$(PERMI
 .PHONY: help check static unit test demo picture screenshot reference lab shell bench stress fuzz deb images clean clean-cache
 
 help:
-	@echo 'make check                                ruff, mypy, unit tests: seconds'
+	@echo 'make check                                ruff, mypy, unit tests'
 	@echo 'make test                                 check, and all tests in emulated guests'
 	@echo 'make demo  [LSM=selinux|smack]            two containers, and attacks on and from them'
 	@echo 'make picture [LSM=selinux|smack]          README'"'"'s picture of verify, made anew'

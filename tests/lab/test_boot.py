@@ -5,7 +5,6 @@ import json
 from functools import partial
 from pathlib import Path
 
-import pytest
 from demo.containers import Container
 from demo.shell import virsh, virtsec, wait_for
 
@@ -80,7 +79,6 @@ def test_list_and_info_say_label_state_and_addresses(vs1: Container, vs2: Contai
     assert told["label_holds"] is True
 
 
-@pytest.mark.once
 def test_reboot_and_shutdown_inside_are_the_containers_own(vs2: Container) -> None:
     before = vs2.init_pid()
     virtsec("reboot", "vs2")

@@ -153,7 +153,6 @@ def test_the_container_cannot_write_its_entry_point_nor_make_another(vs1: Contai
     )
 
 
-@pytest.mark.once
 def test_an_upgrade_that_replaces_init_works_and_the_new_one_is_labelled_at_the_next_start(
     vs1: Container,
 ) -> None:

@@ -213,7 +213,8 @@ def test_a_file_that_makes_no_sense_changes_nothing(tmp_path: Path) -> None:
         ("\n" * (10 << 20), f"{path} has 10485760 bytes"),
     ):
         path.write_text(text)
-        complained(("fleet", "apply", str(path)), 2, sentence)
+        for command in ("plan", "apply", "destroy"):
+            complained(("fleet", command, str(path)), 2, sentence)
 
 
 @pytest.mark.stress

@@ -117,7 +117,6 @@ def test_a_foreign_domain_is_refused(command: str, foreign: Foreign) -> None:
     assert foreign.xml.startswith(virsh("dumpxml", foreign.NAME).stdout)
 
 
-@pytest.mark.once
 def test_a_foreign_domain_starts_while_containers_come_and_go(foreign: Foreign) -> None:
     passing = Container("passing-by")
     image = ("--from", "/srv/images/busybox.tar")
@@ -136,7 +135,6 @@ def test_setup_is_not_removed_while_there_are_containers(vs2: Container) -> None
     assert vs2.name in refused.stderr
 
 
-@pytest.mark.once
 def test_removed_and_set_up_again_nothing_foreign_is_changed(foreign: Foreign, lsm: str) -> None:
     ours = [
         each["name"]

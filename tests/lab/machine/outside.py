@@ -48,7 +48,7 @@ AFTER = {"before_reset": None, "after_reset": "reset", "last": None}
 """Markers of tests that run after all others, in this order, and how the guest reboots before."""
 
 
-SECOND = "test_network.py"
+SECOND = "test_smack.py"
 """The first file of those, by name, that a second guest runs."""
 
 LONGEST = (1, 2, 3)
