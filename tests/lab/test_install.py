@@ -149,7 +149,8 @@ def test_an_upgrade_brings_a_host_that_is_set_up_to_its_version() -> None:
     module = Path("/usr/libexec/virtsec/judgement.py")
     ours = module.read_text()
     module.write_text(f"{ours}# of another version\n")
-    apt("install", "--reinstall", package(DEB))
+    said = apt("install", "--reinstall", package(DEB))
+    assert "\x1b" not in said.stdout + said.stderr
     assert module.read_text() == ours
     assert serves()
 
@@ -171,6 +172,7 @@ def test_a_purge_leaves_nothing_but_the_trees_of_containers(
     end()
     said = apt("purge", "virtsec")
     assert "/var/lib/virtsec stays" in said.stdout + said.stderr
+    assert "\x1b" not in said.stdout + said.stderr
     assert (TREE / "var/www/html/index.html").read_text() == PAGE
     run("rm", "-r", "/var/lib/virtsec")
     assert changed(before) == {}

@@ -9,6 +9,8 @@ from virtsec.cli.output import Output
 from virtsec.cli.session import open_host
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from virtsec import SetupResult
     from virtsec.step import Step
 
@@ -47,8 +49,17 @@ def setup(
         for step in done.steps:
             output.say(_line(step))
     for path in done.kept:
-        output.warn(f"{path} stays: something is in it.")
+        output.warn(f"{path} stays: {_within(path)} in it.")
     output.show(setup_document(done), lambda: _conclude(output, done))
+
+
+def _within(path: "Path") -> str:
+    """What keeps a directory: the first of it by name, and how many more."""
+    try:
+        first, *others = sorted(each.name for each in path.iterdir())
+    except (OSError, ValueError):  # taken out meanwhile, all of it
+        return "something was"
+    return f"{first} and {len(others)} more are" if others else f"{first} is"
 
 
 def protect(

@@ -74,11 +74,27 @@ def test_a_dry_run_says_what_would_be_done(
     assert asked[0]["dry_run"] is True
 
 
-def test_remove_says_what_stays(virtsec: Virtsec, monkeypatch: pytest.MonkeyPatch) -> None:
-    answer(monkeypatch, Loads(), kept=(Path("/var/lib/virtsec"),))
-    said = virtsec("setup", "--remove")
-    assert said.err == "warning: /var/lib/virtsec stays: something is in it.\n"
-    assert "Nothing else of virtsec is left here." in said.out
+@pytest.mark.parametrize(
+    ("within", "said"),
+    [
+        ((), "something was"),
+        (("vs1",), "vs1 is"),
+        (("vs1", "vs3", "vs2"), "vs1 and 2 more are"),
+    ],
+)
+def test_remove_says_what_stays(
+    virtsec: Virtsec,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    within: tuple[str, ...],
+    said: str,
+) -> None:
+    for name in within:
+        (tmp_path / name).mkdir()
+    answer(monkeypatch, Loads(), kept=(tmp_path,))
+    told = virtsec("setup", "--remove")
+    assert told.err == f"warning: {tmp_path} stays: {said} in it.\n"
+    assert "Nothing else of virtsec is left here." in told.out
 
 
 def test_setup_document(virtsec: Virtsec, monkeypatch: pytest.MonkeyPatch) -> None:
