@@ -269,8 +269,8 @@ class RemoveTree:
                 unfinished.begin(self.path)
             _remove_unfinished(self.path, host)
         if self.path.parent.parent == self.store:
-            with suppress(OSError):
-                Path(self.path.parent).rmdir()
+            with explained("remove", self.path.parent):
+                remove_empty(self.path.parent)
 
     def undo(self, host: Host) -> None:
         """See `Step.undo`. Before anything was removed nothing was changed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -255,6 +256,31 @@ def test_a_tree_is_removed_with_its_directory_in_the_store_and_twice_is_once(
     for _ in range(2):
         execute([RemoveTree(store / "vs1/rootfs", store)], host)
         assert os.listdir(store) == []
+
+
+def test_a_directory_in_the_store_that_does_not_go_is_told_and_goes_the_next_time(
+    store: PurePosixPath,
+    archive: Path,
+    marks: TreeMarks,
+    host: Host,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    execute(steps(store, archive, marks), host)
+    rmdir = Path.rmdir
+
+    def failing(path: Path) -> None:
+        if path == Path(store / "vs1"):
+            raise OSError(errno.EIO, "Input/output error")
+        rmdir(path)
+
+    removal = RemoveTree(store / "vs1/rootfs", store)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rmdir", failing)
+        with pytest.raises(RootfsFailed, match="Input/output error"):
+            execute([removal], host)
+    assert os.listdir(store) == ["vs1"]
+    execute([removal], host)
+    assert os.listdir(store) == []
 
 
 def test_a_removal_that_was_killed_leaves_nothing_for_the_next_define_to_keep(
