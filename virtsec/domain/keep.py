@@ -23,15 +23,24 @@ def keep(directory: PurePosixPath, file: str, content: bytes) -> None:
     with explained("write", directory / file):
         place = os.open(directory, os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            aside = f"{file}.new"
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-            with os.fdopen(os.open(aside, flags, 0o600, dir_fd=place), "wb") as new:
-                new.write(content)
-                new.flush()
-                os.fsync(new.fileno())
-            os.rename(aside, file, src_dir_fd=place, dst_dir_fd=place)
+            _replace(place, file, content)
         finally:
             os.close(place)
+
+
+def _replace(place: int, file: str, content: bytes) -> None:
+    aside = f"{file}.new"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        with os.fdopen(os.open(aside, flags, 0o600, dir_fd=place), "wb") as new:
+            new.write(content)
+            new.flush()
+            os.fsync(new.fileno())
+        os.rename(aside, file, src_dir_fd=place, dst_dir_fd=place)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(aside, dir_fd=place)
+        raise
 
 
 def drop(directory: PurePosixPath, file: str) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+
+import pytest
 
 from tests.unit.fakes import fake_host
 from tests.unit.samples import SAMPLES
 from virtsec.domain.metadata import Container
 from virtsec.domain.orders import KeepOrders, kept, orders
+from virtsec.errors import RootfsFailed
 from virtsec.spec import IdRange, Mount
 
 
@@ -42,3 +47,19 @@ def test_they_are_written_changed_and_taken_back(tmp_path: Path) -> None:
     first.undo(host)
     assert not Path(store, "vs1").exists()
     assert kept("vs1", store) == ""
+
+
+def test_where_they_cannot_be_written_those_before_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, host = PurePosixPath(tmp_path, "store"), fake_host()
+    KeepOrders("vs1", "", "files 500\n", store).apply(host)
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RootfsFailed, match=r"vs1/orders is full"):
+        KeepOrders("vs1", "files 500\n", "files 600\n", store).apply(host)
+    assert os.listdir(store / "vs1") == ["orders"]
+    assert kept("vs1", store) == "files 500\n"
