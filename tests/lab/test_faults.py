@@ -112,6 +112,7 @@ def place() -> Iterator[None]:
     clear()
     # Directories that libvirt and systemd make for the first of all.
     virtsec(*SCENARIOS[0].words.split())
+    virtsec("start", "f1")
     yield
     clear()
     virsh("undefine", "theirs")

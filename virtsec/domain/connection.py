@@ -86,7 +86,15 @@ class Libvirt(Networks):
         return sorted(found, key=lambda record: record.name)
 
     def domain(self, name: str) -> DomainRecord | None:
-        """The domain `name`, or None."""
+        """The domain `name`, or None; asked once more where libvirt's daemon ended meanwhile."""
+        try:
+            return self._domain(name)
+        except LibvirtFailed:
+            if self._latest.isAlive():
+                raise
+        return self._domain(name)
+
+    def _domain(self, name: str) -> DomainRecord | None:
         try:
             handle = self._connection.lookupByName(name)
             state = _STATES.get(handle.state()[0], DomainState.OTHER)

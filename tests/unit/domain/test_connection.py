@@ -137,3 +137,26 @@ def test_after_its_daemon_was_started_anew_it_is_reached_again() -> None:
     assert libvirt.domains() == []
     first.open = False
     assert [record.name for record in libvirt.domains()] == ["on"]
+
+
+def test_a_look_at_a_domain_is_repeated_where_its_daemon_ended_meanwhile() -> None:
+    class Broken(Connection):
+        def lookupByName(self, name: str) -> Domain:
+            self.open = False
+            raise Error(38, "Cannot write data: Broken pipe")
+
+    connections = iter([Broken(), Connection()])
+    libvirt = Libvirt(Library, lambda: next(connections))
+    assert libvirt.domain("on") is None
+
+
+def test_a_look_at_a_domain_that_fails_otherwise_is_not_repeated() -> None:
+    class Failing(Connection):
+        def lookupByName(self, name: str) -> Domain:
+            self.trips += 1
+            raise Error(38, "cannot read")
+
+    connection = Failing()
+    with pytest.raises(LibvirtFailed, match="Could not look up on"):
+        Libvirt(Library, lambda: connection).domain("on")
+    assert connection.trips == 1
