@@ -42,6 +42,11 @@ class Wanted:
     noting: bool = False  #: what was there before is noted on each inode
     giving_back: bool = False  #: what was noted takes the place of these attributes
 
+    @property
+    def labels_alone(self) -> bool:
+        """Whether an inode that has its attributes is as it is to be."""
+        return not (self.shift.sources or self.resumed or self.noting or self.giving_back)
+
     def attributes(self, inode: int, *, directory: bool) -> Attributes:
         """The attributes an inode is to have."""
         if directory:
@@ -128,12 +133,16 @@ def survey(root: Root, wanted: Wanted, advance: Callable[[int], None]) -> Survey
 def _look(root: Root, directory: Directory, prefix: str, wanted: Wanted, seen: _Seen) -> None:
     """Look at what is in a directory; with `prefix` in front a name leads to its inode."""
     names: list[str] = []
+    labels_alone = wanted.labels_alone
     for entry in directory.entries:
         name = entry.name
         try:
             beneath = entry.is_dir(follow_symlinks=False)
             attributes = wanted.attributes(entry.inode(), directory=beneath)
-            if not _differs(prefix + name, entry.stat, attributes, wanted):
+            if labels_alone:  # most walks of most trees: nothing else is looked at
+                if _has(prefix + name, attributes):
+                    continue
+            elif not _differs(prefix + name, entry.stat, attributes, wanted):
                 continue
             found = entry.stat(follow_symlinks=False)
         except FileNotFoundError:
@@ -184,10 +193,17 @@ def _differs(path: str, look: _Look, attributes: Attributes, wanted: Wanted) -> 
             return True
         if wanted.giving_back and note is not None:
             attributes = note
-    for name, value in attributes.items():
-        if xattrs.get(path, name, follow=False) != value:
-            return True
+    if not _has(path, attributes):
+        return True
     return wanted.resumed and xattrs.get(path, PENDING, follow=False) is not None
+
+
+def _has(path: str, attributes: Attributes) -> bool:
+    """Whether the inode has all these attributes."""
+    for name, value in attributes.items():  # noqa: SIM110  (a generator for each inode takes long)
+        if xattrs.get(path, name, follow=False) != value:
+            return False
+    return True
 
 
 def _moves(path: str, found: os.stat_result, shift: Shift) -> bool:
