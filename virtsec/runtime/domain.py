@@ -18,6 +18,8 @@ PUT_BACK, TAKE_OUT = f"put it back with {EDIT}", f"take it out with {EDIT}"
 class Element:
     """An element of the XML; a name in a namespace is 'URI NAME'."""
 
+    __slots__ = ("attributes", "children", "name", "texts")
+
     def __init__(self, name: str, attributes: dict[str, str]) -> None:
         self.name, self.attributes = name, attributes
         self.children: list[Element] = []
@@ -33,7 +35,8 @@ class Element:
     def only(self, *path: str) -> "Element":
         """The one element at `path`, an empty one if there is none; Refused if there are more."""
         found = self.find(*path)
-        require(len(found) < 2, f"it has several elements {'/'.join(path)}; {PUT_BACK}")
+        if len(found) > 1:
+            raise Refused(f"it has several elements {'/'.join(path)}; {PUT_BACK}")
         return found[0] if found else Element(path[-1], {})
 
     def get(self, attribute: str, *path: str) -> str:
@@ -53,8 +56,10 @@ def parse(data: bytes) -> Element:
     def start(name: str, attributes: dict[str, str]) -> None:
         nonlocal elements
         elements += 1
-        require(elements <= ELEMENT_LIMIT, f"its XML has more than {ELEMENT_LIMIT} elements")
-        require(len(nesting) <= DEPTH_LIMIT, f"its XML nests more than {DEPTH_LIMIT} elements")
+        if elements > ELEMENT_LIMIT:  # a sentence made for each element would take as long as it
+            raise Refused(f"its XML has more than {ELEMENT_LIMIT} elements")
+        if len(nesting) > DEPTH_LIMIT:
+            raise Refused(f"its XML nests more than {DEPTH_LIMIT} elements")
         element = Element(name, attributes)
         nesting[-1].children.append(element)
         nesting.append(element)
