@@ -13,7 +13,7 @@ from bench.paired import Row, seconds
 
 from virtsec.mac.protocol import TreeMarks
 from virtsec.rootfs.label import label_tree
-from virtsec.rootfs.shares import dealt, spread
+from virtsec.shares import dealt, spread
 from virtsec.step import Silent
 
 FILES, DIRECTORIES = 100_000, 1_000

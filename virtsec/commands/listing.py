@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 
 from virtsec.commands import live
 from virtsec.commands.find import find
@@ -18,6 +19,8 @@ from virtsec.mac.protocol import Enforcement
 from virtsec.step import Host
 
 _KINDS = {True: Kind.PRIVILEGED, False: Kind.UNPRIVILEGED}
+#: Domains that one process has judged before others could help.
+_FEW = 200
 
 
 def list_domains(host: Host | None = None, all_: bool = False) -> list[Listed]:
@@ -26,7 +29,16 @@ def list_domains(host: Host | None = None, all_: bool = False) -> list[Listed]:
     records = [record for record in host.libvirt.domains() if all_ or record.active]
     leases = host.libvirt.leases() if any(record.active for record in records) else {}
     enforcement = host.mac.enforcement()
-    return [_listed(record, leases, enforcement, host) for record in records]
+
+    def listed(share: Sequence[DomainRecord]) -> list[Listed]:
+        return [_listed(record, leases, enforcement, host) for record in share]
+
+    if len(records) <= _FEW:
+        return listed(records)
+    from virtsec.shares import dealt, spread  # noqa: PLC0415  (takes longer than to list a few)
+
+    found = chain.from_iterable(spread(listed, dealt(records)))
+    return sorted(found, key=lambda each: each.name)
 
 
 def info(name: str, host: Host | None = None) -> Info:

@@ -34,7 +34,6 @@ Each inode of a tree:
     label       all three together: a whole tree shifted and labelled
     carry       what a container changed of one base, done to another
     remove      nothing left
-    shares      by as many processes as there are processors
 
     trouble     the kernel's errors as sentences
     trust       whether the way to a path is root's alone

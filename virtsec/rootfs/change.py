@@ -18,11 +18,11 @@ from pathlib import Path
 
 from virtsec.kernel import filecap, xattrs
 from virtsec.rootfs import note
-from virtsec.rootfs.shares import SMALL, dealt, spread
 from virtsec.rootfs.shift import ForeignId, Shift
-from virtsec.rootfs.survey import PENDING, Survey, Wanted, named, translated
+from virtsec.rootfs.survey import PENDING, SMALL, Survey, Wanted, named, translated
 from virtsec.rootfs.trouble import changed, explained
 from virtsec.rootfs.walk import Root, descend
+from virtsec.shares import dealt, spread
 
 _MODE = struct.Struct("<I")
 _SET_ID = stat.S_ISUID | stat.S_ISGID

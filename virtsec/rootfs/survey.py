@@ -19,10 +19,12 @@ from virtsec.errors import Refused, RootfsFailed
 from virtsec.kernel import xattrs
 from virtsec.kernel.openat2 import open_in_root
 from virtsec.rootfs.note import noted
-from virtsec.rootfs.shares import SMALL, dealt, spread
 from virtsec.rootfs.shift import ForeignId, Shift
 from virtsec.rootfs.walk import Directory, Root, directories
+from virtsec.shares import dealt, spread
 
+#: Inodes that one process is done with before others could help.
+SMALL = 4000
 #: On an inode whose owner is being changed, what that takes away: mode and file capability.
 PENDING = "trusted.virtsec.pending"
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.fakes import FakeLibvirt, FakeMac, fake_host, foreign, record
-from tests.unit.samples import SAMPLES
+from tests.unit.samples import SAMPLES, sample
 from virtsec.commands import listing, live
 from virtsec.commands.results import Confinement, Kind, Planned, as_json
 from virtsec.domain.records import DomainRecord
@@ -102,6 +102,20 @@ def test_addresses_are_static_and_leased_each_once() -> None:
     theirs, vs3 = listing.list_domains(given, all_=True)
     assert theirs.addresses == ("192.168.122.50", "192.168.122.77")
     assert vs3.addresses == ("192.168.122.10", "fd00::a")
+
+
+def test_many_are_judged_by_several_processes_and_listed_as_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    edited = sample("edited").xml.replace("policy='deny'", "policy='allow'")
+    edited = edited.replace('policy="deny"', 'policy="allow"')
+    more = [record(name, sample(name).xml) for name in map("many-{}".format, range(30))]
+    given = host(ours(running=False), foreign(running=True), record("edited", edited), *more)
+    by_one = listing.list_domains(given, all_=True)
+    monkeypatch.setattr(listing, "_FEW", 3)
+    assert listing.list_domains(given, all_=True) == by_one
+    found = {line.name: line.confinement for line in by_one}
+    assert (found["edited"], found["many-7"]) == (Confinement.EDITED, Confinement.CONFINED)
 
 
 def test_list_and_info_agree() -> None:

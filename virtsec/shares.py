@@ -1,4 +1,4 @@
-"""Work on a large tree by as many processes as there are processors: threads would wait in turn."""
+"""Work of many pieces by as many processes as there are processors: threads would wait in turn."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from multiprocessing import connection
 from typing import NoReturn, TypeVar
 
-from virtsec.errors import RootfsFailed
+from virtsec.errors import Failed
 from virtsec.kernel.privilege import die_with_parent
 
-#: Inodes that one process is done with before others could help.
-SMALL = 4000
 #: Shares for each process: who has less to do takes none of another's, so they are small.
 _EACH = 16
 
@@ -55,7 +53,7 @@ def spread(work: Callable[[Share], Result], shares: Sequence[Share]) -> Iterator
                 missing -= 1
                 yield result
         if missing:
-            raise RootfsFailed(
+            raise Failed(
                 "A process of virtsec's was ended by somebody else.", "Run the command again."
             )
     finally:

@@ -9,8 +9,8 @@ from itertools import chain
 import pytest
 
 from tests.unit.processes import children
-from virtsec.errors import RootfsFailed
-from virtsec.rootfs.shares import dealt, spread
+from virtsec.errors import Failed
+from virtsec.shares import dealt, spread
 
 
 @pytest.fixture
@@ -37,10 +37,10 @@ def test_every_share_is_worked_on_by_another_process(others: set[str]) -> None:
 def test_what_is_raised_there_is_raised_here_and_the_others_end(others: set[str]) -> None:
     def work(share: list[int]) -> None:
         if 7 in share:
-            raise RootfsFailed("It went wrong.", "Mend it.")
+            raise Failed("It went wrong.", "Mend it.")
         signal.pause()
 
-    with pytest.raises(RootfsFailed, match=r"It went wrong\.") as caught:
+    with pytest.raises(Failed, match=r"It went wrong\.") as caught:
         list(spread(work, [[7], [8]]))
     assert caught.value.remedy == "Mend it."
     assert children() == others
@@ -51,6 +51,6 @@ def test_one_that_is_killed_is_missed(others: set[str]) -> None:
         if 7 in share:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    with pytest.raises(RootfsFailed, match="ended by somebody else"):
+    with pytest.raises(Failed, match="ended by somebody else"):
         list(spread(work, [[7], [8]]))
     assert children() == others
