@@ -79,7 +79,7 @@ def inodes(root: Path) -> Iterator[str]:
                 status = path.lstat()
                 attributes = {
                     each: os.getxattr(path, each, follow_symlinks=False)
-                    for each in os.listxattr(path, follow_symlinks=False)
+                    for each in sorted(os.listxattr(path, follow_symlinks=False))
                     if each not in OVERLAYS
                 }
             except FileNotFoundError:
