@@ -107,8 +107,7 @@ def test_addresses_are_static_and_leased_each_once() -> None:
 def test_many_are_judged_by_several_processes_and_listed_as_by_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    edited = sample("edited").xml.replace("policy='deny'", "policy='allow'")
-    edited = edited.replace('policy="deny"', 'policy="allow"')
+    edited = sample("edited").xml.replace('policy="deny"', 'policy="allow"')
     more = [record(name, sample(name).xml) for name in map("many-{}".format, range(30))]
     given = host(ours(running=False), foreign(running=True), record("edited", edited), *more)
     by_one = listing.list_domains(given, all_=True)
