@@ -18,7 +18,8 @@ from demo.shell import run, virsh, wait_for
 OURS, THEIRS = "192.168.122.31", "192.168.122.32"
 PLAIN_TREE = Path("/var/lib/libvirt/lxc-bench")
 FIRST = 100_000
-PLAIN = f"""<domain type='lxc'><name>plain</name><memory unit='MiB'>256</memory>
+MEMORY = "512M"
+PLAIN = f"""<domain type='lxc'><name>plain</name><memory unit='MiB'>{MEMORY[:-1]}</memory>
 <os><type>exe</type><init>/sbin/init</init></os>
 <idmap><uid start='0' target='{FIRST}' count='65536'/>
 <gid start='0' target='{FIRST}' count='65536'/></idmap>
@@ -35,7 +36,8 @@ def serving() -> Iterator[Row]:
     """From the start to nginx's first byte, and how many pages it sends in a second."""
     prepare()
     ours = Container("bench")
-    ours.define("--address", f"{OURS}/24")
+    # As much of the machine as the other has, which libvirt keeps from nothing but memory.
+    ours.define("--address", f"{OURS}/24", "--vcpus", str(os.cpu_count()), "--memory", MEMORY)
     PLAIN_TREE.mkdir()
     run("tar", "-xpf", str(KEYED), "-C", str(PLAIN_TREE))
     shift(PLAIN_TREE)

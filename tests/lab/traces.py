@@ -1,5 +1,6 @@
 """All that containers leave on a host, to compare what it was with what it is."""
 
+import fcntl
 import hashlib
 import os
 import re
@@ -18,7 +19,6 @@ PLACES = (
         "/etc/virtsec",
     ),
     *(
-        "/run/virtsec",
         "/run/systemd/transient",
         "/tmp",
         "/var/tmp",
@@ -43,6 +43,7 @@ def seen(*names: str) -> list[str]:
     Of trees only those of these names: another container may run, and write to its own.
     """
     found = [line for path in PLACES for line in inodes(Path(path))]
+    found += ["the host's lock is held" for _ in (1,) if held()]
     for folder in filter(Path.exists, (TREES, *TREES.glob("_*"))):
         found += [f"{folder}: {path.name}" for path in sorted(folder.iterdir())]
     for path in (TREES / each for name in names for each in (name, f"_bases/{name}")):
@@ -63,6 +64,18 @@ def seen(*names: str) -> list[str]:
     else:
         found += [line for line in run("semodule", "-l").stdout.splitlines() if "virtsec" in line]
     return [OWN.sub("", line) for line in found]
+
+
+def held() -> bool:
+    """Whether a virtsec has the host's lock; its file is there from the first that takes it on."""
+    try:
+        with Path("/run/virtsec/lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def _autostart(name: str) -> str:

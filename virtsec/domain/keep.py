@@ -10,6 +10,7 @@ import os
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
+from virtsec.kernel.rmdir import remove_empty
 from virtsec.rootfs.trouble import explained
 
 
@@ -47,5 +48,4 @@ def drop(directory: PurePosixPath, file: str) -> None:
     """Remove it, if it is there; the directory goes with it when nothing else is in it."""
     with explained("remove", directory / file):
         Path(directory, file).unlink(missing_ok=True)
-    with suppress(OSError):
-        Path(directory).rmdir()
+        remove_empty(directory)

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from virtsec.errors import Failed, Refused
 from virtsec.host.places import Places
+from virtsec.kernel.rmdir import remove_empty
 from virtsec.step import Host
 
 #: First or second line of each text that setup installs: what makes it ours, in whatever version.
@@ -210,8 +211,7 @@ class MakeDirectory:
 
     def undo(self, host: Host) -> None:  # noqa: ARG002
         """See `Step.undo`."""
-        with contextlib.suppress(OSError):  # something was put there meanwhile, and stays
-            self.path.rmdir()
+        remove_empty(self.path)  # what was put there meanwhile stays, and it
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,8 +256,13 @@ class RemoveDirectory:
 
     def apply(self, host: Host) -> None:  # noqa: ARG002
         """See `Step.apply`."""
-        with contextlib.suppress(OSError):  # not empty: what is there is somebody's, and stays
-            self.path.rmdir()
+        try:
+            remove_empty(self.path)  # what is there by then is somebody's, and stays
+        except OSError as error:
+            raise Failed(
+                f"{self.path} could not be removed: {error.strerror}.",
+                "Mend that, then run `virtsec setup --remove` again.",
+            ) from error
 
     def undo(self, host: Host) -> None:
         """See `Step.undo`."""

@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from virtsec.errors import Refused
+from virtsec.kernel.rmdir import remove_empty
 from virtsec.step import Progress, shown
 
 DIRECTORY = Path("/run/virtsec")
+_NAME = "lock"
 
 
 @contextmanager
@@ -20,26 +22,52 @@ def host_lock(progress: Progress, directory: Path = DIRECTORY) -> Iterator[None]
 
     Raises `Refused` when `directory` is not ours alone, since its owner could hold us up.
     """
-    directory.mkdir(mode=0o700, exist_ok=True)
+    while True:
+        directory.mkdir(mode=0o700, exist_ok=True)
+        try:
+            lock = _opened(directory)
+        except FileNotFoundError:
+            continue  # taken away meanwhile: see `remove_lock`
+        try:
+            _take(lock, progress)
+            if not _is_at(lock, directory):  # likewise: who comes next takes another one
+                continue
+            yield
+            return
+        finally:
+            os.close(lock)
+
+
+def remove_lock(directory: Path = DIRECTORY) -> None:
+    """Take away the lock that the caller holds, and its directory. Raises `OSError`."""
+    (directory / _NAME).unlink()
+    remove_empty(directory)
+
+
+def _opened(directory: Path) -> int:
     flags = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         place = os.open(directory, flags)
+    except FileNotFoundError:
+        raise
     except OSError as error:
         raise Refused(f"{directory} is not a directory: {error.strerror}.", "Remove it.") from None
     try:
         found = os.fstat(place)
         if found.st_uid != os.geteuid() or found.st_mode & 0o022:
             raise Refused(f"{directory} is writable by others than root.", "Remove it.")
-        lock = os.open(
-            "lock", os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=place
+        return os.open(
+            _NAME, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=place
         )
     finally:
         os.close(place)
+
+
+def _is_at(lock: int, directory: Path) -> bool:
     try:
-        _take(lock, progress)
-        yield
-    finally:
-        os.close(lock)
+        return os.path.samestat(os.fstat(lock), os.lstat(directory / _NAME))
+    except FileNotFoundError:
+        return False
 
 
 def _take(lock: int, progress: Progress) -> None:

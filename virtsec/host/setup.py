@@ -8,7 +8,6 @@ starts, so none ever starts past a hook that libvirt has not seen, wherever setu
 
 from __future__ import annotations
 
-import shutil
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,7 +31,7 @@ from virtsec.host.files import (
     find,
     staging_of,
 )
-from virtsec.host.lock import host_lock
+from virtsec.host.lock import host_lock, remove_lock
 from virtsec.host.network import look, plan_network, plan_network_removal
 from virtsec.host.places import Places
 from virtsec.step import Host, Step, execute
@@ -88,8 +87,8 @@ def setup(
             if steps and not remove:
                 # Steps after those of the module may have made what containers may not read.
                 host.mac.protect(check=False)
-        if remove:
-            shutil.rmtree(places.runtime)
+            if remove:
+                remove_lock(places.runtime)
     kept = [path for path in own_directories(places) if remove and not dry_run and path.exists()]
     return SetupResult(remove, dry_run, tuple(steps), tuple(kept))
 

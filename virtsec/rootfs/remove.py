@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import secrets
 import stat
@@ -36,15 +35,6 @@ def remove_tree(path: PurePosixPath, progress: Progress | None = None) -> None:
             _refuse_mounts(root)
             _empty(root.descriptor, advance)
         Path(path).rmdir()
-
-
-def remove_empty(directory: PurePosixPath) -> None:
-    """Remove a directory, unless something is in it or it is gone. Raises `OSError`."""
-    try:
-        Path(directory).rmdir()
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.ENOENT):
-            raise
 
 
 def remove_at(directory: int, name: str) -> None:

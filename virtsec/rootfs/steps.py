@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from virtsec.errors import Refused
+from virtsec.kernel.rmdir import remove_empty
 from virtsec.mac.protocol import TreeMarks
 from virtsec.rootfs import unfinished
 from virtsec.rootfs.bases import BASES, tree_of
@@ -20,7 +21,7 @@ from virtsec.rootfs.fill import fill, partial_of
 from virtsec.rootfs.label import forget_origin
 from virtsec.rootfs.layers import lay
 from virtsec.rootfs.owners import LabelTree, set_access
-from virtsec.rootfs.remove import refuse_mounts, remove_empty, remove_tree
+from virtsec.rootfs.remove import refuse_mounts, remove_tree
 from virtsec.rootfs.sources import Source, check_place
 from virtsec.rootfs.trouble import explained
 from virtsec.rootfs.trust import check_parents

@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.fakes import Recorder
 from virtsec.errors import Refused
-from virtsec.host.lock import host_lock
+from virtsec.host.lock import host_lock, remove_lock
 from virtsec.step import Silent
 
 
@@ -31,6 +31,31 @@ def test_the_second_waits_for_the_first_and_says_so(tmp_path: Path) -> None:
     thread.join(10)
     assert order == ["first", "second"]
     assert (waiting.begun, waiting.ended) == (["wait for another virtsec"], 1)
+
+
+def test_who_waited_for_a_lock_that_is_taken_away_holds_the_next_one(tmp_path: Path) -> None:
+    place, held, done = tmp_path / "virtsec", threading.Event(), threading.Event()
+    waiting, third = Recorder(), Recorder()
+
+    def second() -> None:
+        with host_lock(waiting, place):
+            held.set()
+            done.wait(10)
+
+    with host_lock(Silent(), place):
+        thread = threading.Thread(target=second)
+        thread.start()
+        while not waiting.begun:
+            pass
+        remove_lock(place)
+    assert held.wait(10)
+    last = threading.Thread(target=lambda: host_lock(third, place).__enter__())
+    last.start()
+    while not third.begun:  # it waits for the second, and does not come in beside it
+        assert last.is_alive()
+    done.set()
+    thread.join(10)
+    last.join(10)
 
 
 def test_the_lock_is_free_after_a_failure(tmp_path: Path) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from virtsec.kernel.rmdir import remove_empty
 from virtsec.mac.install import SYSTEMCTL, active, failing, read, replace, run
 from virtsec.mac.packets import keeper, traffic
 from virtsec.resources import resource
@@ -110,8 +110,8 @@ class LabelPackets:
             with failing(path):
                 path.unlink(missing_ok=True)
         for ours in (_KEEPER, _TABLE):
-            with suppress(OSError):  # somebody's files are in it
-                (self.root / ours).parent.rmdir()
+            with failing((self.root / ours).parent):
+                remove_empty((self.root / ours).parent)
         run(SYSTEMCTL, "daemon-reload")
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from virtsec.errors import BadInput, PolicyFailed
+from virtsec.kernel.rmdir import remove_empty
 from virtsec.mac.install import SYSTEMCTL, active, failing, read, replace, run
 from virtsec.mac.packets import steps as packets
 from virtsec.mac.smack import hostfiles, policy
@@ -182,8 +183,8 @@ class LoadBase:
         run(SYSTEMCTL, "daemon-reload")
         # Other directories are those of the packages whose files are beside ours, empty or not.
         for directory in (Path(_RULES).parent, Path(_NETLABEL).parent, Path("etc/smack")):
-            with suppress(OSError):  # somebody's files are in it
-                (self.place.root / directory).rmdir()
+            with failing(self.place.root / directory):
+                remove_empty(self.place.root / directory)
 
 
 @dataclass(frozen=True, slots=True)

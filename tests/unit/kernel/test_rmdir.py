@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from virtsec.rootfs.remove import remove_empty
+from virtsec.kernel.rmdir import remove_empty
 
 
 def test_what_has_something_in_it_stays(tmp_path: Path) -> None:
