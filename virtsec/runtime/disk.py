@@ -6,14 +6,15 @@ libvirt will mount, no link leads it elsewhere. The container wrote its tree, so
 its paths inside the root. Nothing here is changed; descriptors stay open, as the process ends soon.
 """
 
-import ctypes
+import _struct
 import posix
 
 from .checks import LIBVIRT_MOUNTS
 from .domain import PUT_BACK, parts
+from .libc import errno, function
 from .refusal import BY_OTHERS, S_IFMT, S_IFREG, STORE, Refused, require
 from .start import TRUSTED_IDS, Start
-from .system import LIBC, exists
+from .system import exists
 
 PACKETS = "/run/virtsec-packets"  # is there while virtsec-packets.service runs
 ORDERS_LIMIT = 1 << 20  # bytes
@@ -29,11 +30,11 @@ O_ENTRY = posix.O_PATH | posix.O_NOFOLLOW | posix.O_CLOEXEC  # names an inode wi
 
 def openat2(directory: int, path: str, resolve: int) -> int:
     """An O_PATH descriptor of `path`, resolved as openat2(2) says; raises OSError."""
-    how = (ctypes.c_uint64 * 3)(posix.O_PATH | posix.O_CLOEXEC, 0, resolve)  # struct open_how
+    how = _struct.pack("=QQQ", posix.O_PATH | posix.O_CLOEXEC, 0, resolve)  # struct open_how
     name = path.encode(errors="surrogateescape")
     for _ in range(64):
-        entry = int(LIBC.syscall(SYS_openat2, directory, name, how, ctypes.sizeof(how)))
-        error = ctypes.get_errno()
+        entry = int(function("syscall")(SYS_openat2, directory, name, how, len(how)))
+        error = errno()
         if entry >= 0:
             return entry
         if error != EAGAIN:  # EAGAIN: something was renamed meanwhile

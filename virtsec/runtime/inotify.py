@@ -9,8 +9,9 @@ user namespace of its own, and no limit.
 import posix
 
 from .domain import Element
+from .libc import call
 from .start import INOTIFY, NAMESPACE
-from .system import call, write
+from .system import write
 
 WATCHES = 128  # for each instance
 CLONE_NEWUSER = 0x10000000  # linux/sched.h

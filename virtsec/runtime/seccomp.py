@@ -5,10 +5,10 @@ refused answers EPERM, by whichever of its numbers and in programs of every arch
 kernel runs; every other call is allowed.
 """
 
-import ctypes
-import struct
+import _ctypes
+import _struct
 
-from .system import call
+from .libc import Long, Short, Text, call
 
 #: For the host's keys (add_key, request_key, keyctl), its swap (swapon, swapoff), the kernel that
 #: runs next (kexec_load, kexec_file_load) and counters of every process (perf_event_open). Numbers
@@ -31,7 +31,7 @@ PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2  # linux/prctl.h, linux/seccomp.h
 
 def instruction(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
     """A struct sock_filter; jumps are counted in instructions."""
-    return struct.pack("=HBBI", code, if_true, if_false, value)
+    return _struct.pack("=HBBI", code, if_true, if_false, value)
 
 
 def seccomp_filter() -> bytes:
@@ -51,15 +51,15 @@ def seccomp_filter() -> bytes:
     return b"".join([*lines, instruction(RETURN, ALLOW)])
 
 
-class Program(ctypes.Structure):
+class Program(_ctypes.Structure):
     """A struct sock_fprog."""
 
-    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
+    _fields_ = (("length", Short), ("instructions", Text))
 
 
 def refuse_calls() -> None:
     """Put the filter on; it needs no `no_new_privs`, which would end every setuid inside."""
     content = seccomp_filter()
     program = Program(len(content) // len(instruction(RETURN, ALLOW)), content)
-    mode = ctypes.c_ulong(SECCOMP_MODE_FILTER)
-    call("prctl", PR_SET_SECCOMP, mode, ctypes.byref(program))
+    mode = Long(SECCOMP_MODE_FILTER)
+    call("prctl", PR_SET_SECCOMP, mode, _ctypes.byref(program))

@@ -1,23 +1,15 @@
-"""What hook and controller ask of the kernel and `posix` does not have, or not in one word.
+"""What hook and controller ask of the kernel, and `posix` has not in one word.
 
-A call of the C library that fails and a program that others than root can change are refusals. No
-path given here is a container's to choose.
+A program that others than root can change is a refusal. No path given here is a container's to
+choose.
 """
 
-import ctypes
 import posix
 
 from .refusal import BY_OTHERS, S_IFMT, S_IFREG, require
 
-LIBC = ctypes.CDLL(None, use_errno=True)
 LAST_DESCRIPTOR = 1 << 30  # above fs.nr_open's highest value
 PATH = b"/usr/sbin:/usr/bin:/sbin:/bin"  # of programs that are run; libvirt_lxc calls ip(8)
-
-
-def call(function: str, *arguments: object) -> None:
-    """Call a function of the C library that returns 0; Refused when it does not."""
-    status = getattr(LIBC, function)(*arguments)
-    require(status == 0, f"{function}(2) failed: {posix.strerror(ctypes.get_errno())}")
 
 
 def close_all_but(kept: set[int]) -> None:
