@@ -29,6 +29,7 @@ PLACES = (
 )
 #: Where containers' trees are, and beneath it bases.
 TREES = Path("/var/lib/virtsec")
+FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 #: Attributes by which overlayfs tells layers and inodes from others that ever were.
 OVERLAYS = tuple(f"trusted.overlay.{each}" for each in ("uuid", "origin", "upper"))
 #: What is another one each time it is made, and of what runs.
@@ -44,6 +45,7 @@ def seen(*names: str) -> list[str]:
     """
     found = [line for path in PLACES for line in inodes(Path(path))]
     found += ["the host's lock is held" for _ in (1,) if held()]
+    found += [f"routing of IPv4: {FORWARDING.read_text().strip()}"]
     for folder in filter(Path.exists, (TREES, *TREES.glob("_*"))):
         found += [f"{folder}: {path.name}" for path in sorted(folder.iterdir())]
     for path in (TREES / each for name in names for each in (name, f"_bases/{name}")):

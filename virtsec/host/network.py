@@ -104,7 +104,7 @@ def plan_network(now: NetworkNow, template: str, forwarding: Path) -> list[Step]
     """The steps to a network that is active and starts with the host; pure.
 
     `template` is the XML it is defined from where there is none. Starting it makes the host route
-    IPv4, which libvirt does by itself; the step is for a host where that was turned off again.
+    IPv4, which libvirt does by itself and nothing of it undoes: so that is a step before it.
     """
     todo = NetworkRecord(
         defined=now.xml is None,
@@ -121,12 +121,12 @@ def plan_network(now: NetworkNow, template: str, forwarding: Path) -> list[Step]
         before = read_record(now.xml)
         if (record := before.merged(todo)) != before:
             steps.append(RecordNetwork(record, before))
+    if todo.forwarding:
+        steps.append(SetForwarding(True, forwarding))
     if todo.started:
         steps.append(SetNetworkActive(True))
     if todo.autostarted:
         steps.append(SetNetworkAutostart(True))
-    if todo.forwarding:
-        steps.append(SetForwarding(True, forwarding))
     return steps
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.host.host_fakes import NETWORK, Machine
+from virtsec.errors import Failed
 from virtsec.host.network import (
     NOTHING,
     NetworkNow,
@@ -55,6 +56,19 @@ def test_what_is_changed_is_recorded_before_it_is_changed(machine: Machine) -> N
     assert read_record(machine.libvirt.definitions["default"]) == NetworkRecord(
         started=True, autostarted=True, forwarding=True
     )
+
+
+def test_a_setup_that_fails_once_the_network_runs_leaves_routing_off(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(name: str, on: bool) -> None:
+        raise Failed(f"{name} does not take {on}", "Try again.")
+
+    monkeypatch.setattr(machine.libvirt, "set_network_autostart", fail)
+    with pytest.raises(Failed):
+        setup(machine.host, places=machine.places)
+    assert machine.libvirt.active == set()
+    assert machine.places.forwarding.read_text() == "0\n"
 
 
 def test_a_missing_network_is_defined_and_taken_away_again(machine: Machine) -> None:
