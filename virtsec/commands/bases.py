@@ -195,7 +195,7 @@ def _make(base: Base, source: str, host: Host, watch: Watcher | None) -> Made:
     marks = host.mac.base_marks()
     steps = (
         MakeBase(base),
-        FillTree(tree, source, None, DEFAULT_INIT, base.name, marks, found.members),
+        FillTree(tree, source, None, DEFAULT_INIT, base.name, marks, found),
         KeepTree(tree, made=True),
     )
     execute(steps, host, watch)

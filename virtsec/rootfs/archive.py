@@ -19,6 +19,7 @@ _LIST = (
     "--list",
     "--verbose",
     "--numeric-owner",
+    "--acls",
     "--quoting-style=c",
     "--absolute-names",  # as they are in the archive; nothing is unpacked
     "--warning=no-timestamp",

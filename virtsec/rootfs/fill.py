@@ -34,6 +34,7 @@ def fill(
     name: str,
     attributes: Mapping[str, bytes],
     birth: Callable[[], None],
+    acls: bool,
 ) -> None:
     """Make the tree at `rootfs`, which must be free, as must `partial_of` it.
 
@@ -54,7 +55,7 @@ def fill(
                 xattrs.put(xattrs.held(root.descriptor), attribute, value)
             with closing(_feeds(source, name, Path(workshop))) as feeds:
                 for feed in feeds:
-                    unpack(feed, root.descriptor, ids, rootfs, advance, birth=birth)
+                    unpack(feed, root.descriptor, ids, rootfs, advance, birth=birth, acls=acls)
             check_root(root, init)
         Path(tree).rename(rootfs)
     remove_tree(workshop)

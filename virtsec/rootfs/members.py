@@ -1,7 +1,8 @@
 """What is in an archive, judged from tar's own list of it before anything is unpacked; pure.
 
-The lines are those of `tar --list --verbose --numeric-owner --quoting-style=c`: kind and mode,
-owner/group, size or device numbers, date, the name in C quotes and, for links, where they lead.
+The lines are those of `tar --list --verbose --numeric-owner --acls --quoting-style=c`: kind and
+mode, + where there is an ACL, owner/group, size or device numbers, date, the name in C quotes and,
+for links, where they lead.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 from virtsec.errors import BadInput
 from virtsec.spec import ID_COUNT
@@ -17,9 +19,13 @@ from virtsec.spec import ID_COUNT
 #: The patterns for tar that leave /dev's entries out: libvirt gives each container a /dev.
 LEFT_OUT = ("./dev/*", "dev/*")
 
+_QUOTED = rb"\"([^\"\\]*+(?:\\.[^\"\\]*+)*+)\""
 _LINE = re.compile(
-    rb"(?P<kind>.)\S* (?P<uid>\d+)/(?P<gid>\d+) +\S+ [^\"]*"
-    rb"\"(?P<name>(?:[^\"\\]|\\.)*)\"(?: (?:->|link to) \"(?P<target>(?:[^\"\\]|\\.)*)\")?\n?",
+    rb"(.)[^\s+]*(\+?) +(\d+)/(\d+) +\S+ [^\"]*"
+    + _QUOTED
+    + rb"(?: (?:->|link to) "
+    + _QUOTED
+    + rb")?\n?",
     re.DOTALL,
 )
 _ESCAPE = re.compile(rb"\\([0-7]{1,3}|.)", re.DOTALL)
@@ -36,8 +42,7 @@ _REMEDY = "Use an archive of a Linux root that was made with 'tar --create .' in
 _MOST_LINKS = 40  # as the kernel's MAXSYMLINKS (linux/namei.h)
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """One line of the list. `kind` is tar's letter: - file, d directory, l symlink, h hard link."""
 
     kind: str
@@ -45,6 +50,7 @@ class Member:
     gid: int
     name: str
     target: str | None = None
+    acl: bool = False
 
 
 def parse_member(line: bytes) -> Member:
@@ -52,14 +58,9 @@ def parse_member(line: bytes) -> Member:
     found = _LINE.fullmatch(line)
     if found is None:
         raise ValueError(line)
-    target = found["target"]
-    return Member(
-        kind=found["kind"].decode("latin-1"),
-        uid=int(found["uid"]),
-        gid=int(found["gid"]),
-        name=unquote(found["name"]),
-        target=None if target is None else unquote(target),
-    )
+    kind, acl, uid, gid, name, target = found.groups()
+    leads = None if target is None else unquote(target)
+    return Member(kind.decode("latin-1"), int(uid), int(gid), unquote(name), leads, bool(acl))
 
 
 def unquote(quoted: bytes) -> str:
@@ -80,6 +81,7 @@ class Members:
 
     archive: str
     count: int = 0
+    acls: bool = False  #: whether any of them has one
     files: set[str] = field(default_factory=set)
     tops: set[str] = field(default_factory=set)
     links: dict[str, str] = field(default_factory=dict)  #: symlinks, and where they lead
@@ -101,6 +103,7 @@ class Members:
                 "Make the archive from inside the container, or from a tree that is not shifted.",
             )
         self.count += 1
+        self.acls = self.acls or member.acl
         path = self._inside(member.name)
         if member.kind in "cbp":
             self._check_node(member)

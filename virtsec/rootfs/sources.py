@@ -35,10 +35,11 @@ class SourceKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A source that was found fit. `members` counts its files, None where that is not known yet."""
+    """A source that was found fit."""
 
     kind: SourceKind
-    members: int | None = None
+    members: int | None = None  #: how many files it has, None where that is not known yet
+    acls: bool = True  #: whether any of them may have one
 
 
 def default_source(rootfs: PurePosixPath) -> str | None:
@@ -78,21 +79,18 @@ def inspect_source(
     path = Path(source)
     if path.is_dir():
         return Source(SourceKind.TREE, _check_tree(path, rootfs, init))
-    return Source(SourceKind.TAR, _members(path, init))
-
-
-def _members(path: Path, init: PurePosixPath) -> int:
-    """How many files an archive has; what one process reads once for many containers."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
-        return check_archive(path, init).count  # says what is wrong
-    return _count(path, init, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns))
+        return _archive(path, init, ())  # says what is wrong
+    return _archive(path, init, (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
 
 
 @lru_cache
-def _count(path: Path, init: PurePosixPath, content: tuple[int, ...]) -> int:  # noqa: ARG001
-    return check_archive(path, init).count
+def _archive(path: Path, init: PurePosixPath, content: tuple[int, ...]) -> Source:  # noqa: ARG001
+    """What one process reads once for many containers."""
+    members = check_archive(path, init)
+    return Source(SourceKind.TAR, members.count, members.acls)
 
 
 def check_root(root: Root, init: PurePosixPath) -> None:

@@ -42,9 +42,8 @@ def plan_root(
     if spec.rootfs.is_relative_to(STORE):
         steps.append(MakeStore(spec.rootfs, identity.ids))
     if spec.source is not None:
-        members = None if source is None else source.members
         steps.append(
-            FillTree(spec.rootfs, spec.source, identity.ids, spec.init, spec.name, marks, members)
+            FillTree(spec.rootfs, spec.source, identity.ids, spec.init, spec.name, marks, source)
         )
     if spec.base is not None:
         label = LabelTree(spec.rootfs, identity.ids, marks, spec.init)
@@ -105,7 +104,7 @@ class FillTree:
     init: PurePosixPath
     name: str  #: the container's, its host name where virtsec builds the root
     marks: TreeMarks  #: what all in it is born with, but for init
-    members: int | None = None  #: for progress
+    found: Source | None = None  #: what is known of the source before
 
     def describe(self) -> str:
         """See `Step.describe`."""
@@ -116,7 +115,8 @@ class FillTree:
         check_parents(self.rootfs)
         for path in (self.rootfs, partial_of(self.rootfs)):
             _clear_place(path, host)
-        with shown(host.progress, f"fill {self.rootfs}", self.members) as advance:
+        members = None if self.found is None else self.found.members
+        with shown(host.progress, f"fill {self.rootfs}", members) as advance:
             fill(
                 self.rootfs,
                 self.source,
@@ -126,6 +126,7 @@ class FillTree:
                 name=self.name,
                 attributes=self.marks.directories,
                 birth=host.mac.birth(self.marks),
+                acls=self.found is None or self.found.acls,
             )
 
     def undo(self, host: Host) -> None:

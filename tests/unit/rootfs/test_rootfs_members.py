@@ -59,7 +59,10 @@ def members(*lines: bytes) -> Members:
             b'crw-rw-rw- 0/0     1,3 2025-11-08 20:20 "./dev/null"\n',
             Member("c", 0, 0, "./dev/null"),
         ),
-        (b'drwxr-xr-x+ 0/4 0 2025-11-08 20:20 "./\\303\\251/"\n', Member("d", 0, 4, "./é/")),
+        (
+            b'drwxr-xr-x+ 0/4 0 2025-11-08 20:20 "./\\303\\251/"\n',
+            Member("d", 0, 4, "./é/", acl=True),
+        ),
     ],
 )
 def test_a_line_of_tars_list_is_read(text: bytes, member: Member) -> None:

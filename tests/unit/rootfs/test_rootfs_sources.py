@@ -10,13 +10,17 @@ from typing import Literal
 
 import pytest
 
-from tests.unit.rootfs.rootfs_trees import INIT, make_archive, make_tree, member
+from tests.unit.rootfs.rootfs_trees import IDS, INIT, make_archive, make_tree, member
 from virtsec.errors import BadInput, HostNotReady, NotFound, Refused
+from virtsec.kernel import posixacl
+from virtsec.mac.protocol import TreeMarks
 from virtsec.rootfs import debian, sources
 from virtsec.rootfs.archive import Compression, recognise
 from virtsec.rootfs.feed import program
 from virtsec.rootfs.sources import Source, SourceKind, default_source, inspect_source
+from virtsec.rootfs.steps import FillTree
 from virtsec.rootfs.trust import check_parents
+from virtsec.step import Host
 
 pytestmark = pytest.mark.usefixtures("as_root")
 
@@ -36,7 +40,7 @@ def test_an_archive_is_known_by_its_first_bytes(
     tmp_path: Path, store: PurePosixPath, mode: str
 ) -> None:
     path = make_archive(tmp_path / "no-suffix", [member("./x")], mode)
-    assert inspect(path, store) == Source(SourceKind.TAR, 5)
+    assert inspect(path, store) == Source(SourceKind.TAR, 5, acls=False)
 
 
 def test_a_zstd_archive_is_known_too(tmp_path: Path, store: PurePosixPath) -> None:
@@ -44,7 +48,23 @@ def test_a_zstd_archive_is_known_too(tmp_path: Path, store: PurePosixPath) -> No
     if not Path("/usr/bin/zstd").exists():
         pytest.skip("zstd is not installed")
     subprocess.run(["/usr/bin/zstd", "-q", plain, "-o", tmp_path / "x"], check=True)
-    assert inspect(tmp_path / "x", store) == Source(SourceKind.TAR, 5)
+    assert inspect(tmp_path / "x", store) == Source(SourceKind.TAR, 5, acls=False)
+
+
+def test_an_archive_in_which_a_file_has_an_acl_is_unpacked_with_it(
+    tmp_path: Path, store: PurePosixPath, marks: TreeMarks, host: Host
+) -> None:
+    info, data = member("./file", uid=33)
+    info.pax_headers = {
+        "SCHILY.acl.access": "user::rw-,user:34:r--,group::r--,mask::r--,other::---"
+    }
+    path = make_archive(tmp_path / "x.tar", [(info, data)])
+    found = inspect(path, store)
+    assert found == Source(SourceKind.TAR, 5, acls=True)
+    rootfs = PurePosixPath(tmp_path / "rootfs")
+    FillTree(rootfs, str(path), IDS, INIT, "vs1", marks, found).apply(host)
+    acl = posixacl.parse(os.getxattr(rootfs / "file", "system.posix_acl_access"))
+    assert IDS.start + 34 in [each.identity for each in acl if each.tag == posixacl.USER]
 
 
 @pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])

@@ -31,6 +31,7 @@ from virtsec.mac.protocol import TreeMarks
 from virtsec.rootfs import fill as fill_module
 from virtsec.rootfs.owners import LabelTree, RestTree
 from virtsec.rootfs.remove import remove_tree
+from virtsec.rootfs.sources import Source, SourceKind
 from virtsec.rootfs.steps import FillTree, KeepTree, MakeStore, RemoveTree, plan_keep, plan_root
 from virtsec.rootfs.unpack import unpack
 from virtsec.spec import STORE, ContainerSpec, Identity, IdRange, Label
@@ -57,7 +58,7 @@ def steps(
     rootfs = store / "vs1/rootfs"
     return [
         MakeStore(rootfs, ids, store),
-        FillTree(rootfs, str(source), ids, INIT, "vs1", marks, 5),
+        FillTree(rootfs, str(source), ids, INIT, "vs1", marks, Source(SourceKind.TAR, 5)),
         LabelTree(rootfs, ids, marks, INIT),
         KeepTree(rootfs, made=True),
     ]
