@@ -72,8 +72,8 @@ def controller(path: str, name: str) -> Iterator[Row]:
     words = (path, "--name", name, "--security", SECURITY, "--handshakefds", "0:1")
     last = f"import posix; posix.execv({NOTHING!r}, [{NOTHING!r}])"
     bare = (*BARE[:-1], last)
-    # prctl, capset, mount and unshare are nowhere else in the standard library.
-    least = (*BARE[:-1], f"import ctypes; ctypes.CDLL(None); {last}")
+    # prctl, mount and unshare are nowhere else in the standard library.
+    least = (*BARE[:-1], f"import _ctypes; _ctypes.dlopen(None, 0); {last}")
     ours, theirs, floor = by_turns(TIMES, *(partial(runs, each) for each in (words, bare, least)))
     against = "python3 -I -S -c, and exec"
     yield Row("controller until its exec", against, 1.5, ours, theirs, floor=floor)
