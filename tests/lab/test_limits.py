@@ -156,9 +156,15 @@ def test_what_is_missing_after_an_edit_of_systemds_is_found_and_mended(greedy: S
 def test_nothing_of_it_stays_when_it_is_undefined() -> None:
     short = Small("short")
     short.define(*ALIKE, "--pids", "50")
+    short.start()
+    short.stop()
+    group = Path("/sys/fs/cgroup/machine.slice/machine-short.slice")
     assert list(Path("/etc/systemd/system.control").glob("machine-short.slice.d/*"))
+    assert group.exists()
     virtsec("undefine", "short", "--storage")
     assert not list(Path("/etc/systemd/system.control").glob("machine-short*"))
+    assert not group.exists()
+    assert run("systemctl", "list-units", "--all", "--no-legend", "machine-short*").stdout == ""
 
 
 @pytest.mark.parametrize(

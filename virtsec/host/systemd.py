@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from virtsec.mac.install import SYSTEMCTL, active, failing, read, replace, run
 
 _UNITS = Path("/etc/systemd/system")
+_GROUPS = Path("/sys/fs/cgroup/machine.slice")
 
 _UNSET = "[not set]"  # as systemctl shows what `KEY=` takes back
 _UNLIMITED = "infinity"
@@ -25,9 +27,18 @@ class Systemd:
         """Have a unit so from now on, and after each boot; whether it runs or not."""
         run(SYSTEMCTL, "set-property", unit, *(f"{key}={text}" for key, text in properties.items()))
 
-    def forget(self, units: Sequence[str]) -> None:
-        """Have units as they are without us, once they are started again."""
-        run(SYSTEMCTL, "revert", *units)
+    def forget(self, slices: Sequence[str]) -> None:
+        """Have slices of /machine as they are without us, and those in which nothing runs no more.
+
+        systemd never stops one by itself, and where a start failed nobody knows of its group.
+        """
+        run(SYSTEMCTL, "revert", *slices)
+        if idle := [each for each in slices if not _populated(_GROUPS / each)]:
+            run(SYSTEMCTL, "stop", *idle)
+        for group in (_GROUPS / each for each in idle):
+            for place in (*group.glob("*/"), group):
+                with suppress(OSError):  # it is gone, or something runs in it by now
+                    place.rmdir()
 
     def unit_files(self, prefix: str) -> Mapping[str, str]:
         """The texts of the administrator's units whose names begin so."""
@@ -73,6 +84,11 @@ class Systemd:
             if shown in found:
                 found[name] = percent(found.pop(shown))
         return found
+
+
+def _populated(group: Path) -> bool:
+    """Whether a process is in a control group or beneath it (cgroup-v2.rst)."""
+    return "populated 1" in (read(group / "cgroup.events") or "").splitlines()
 
 
 def _sockets(units: Collection[str]) -> list[str]:
