@@ -264,14 +264,7 @@ class Machine:
         """
         started = time.monotonic()
         for key, _ in self._selector.select(TICK):
-            try:
-                data = os.read(key.fd, CHUNK)
-            except ConnectionResetError:
-                data = b""
-            if data:
-                key.data(data)
-            else:
-                self._selector.unregister(key.fd)
+            self._take_in(key)
         if self._console.poll() and not self._alive:
             self._quiet = 0.0
         # No more than two ticks: while this process itself was stopped, so was the guest.
@@ -290,19 +283,23 @@ class Machine:
             self._died(since + ("" if self._alive else " while it booted or went down"))
         return passed
 
+    def _take_in(self, key: selectors.SelectorKey) -> None:
+        """Read what one of the ports has, and hand it on; at its end it is watched no more."""
+        try:
+            data = os.read(key.fd, CHUNK)
+        except ConnectionResetError:
+            data = b""
+        if data:
+            key.data(data)
+        else:
+            self._selector.unregister(key.fd)
+
     def _drain(self) -> None:
         """Read what is left once qemu has ended."""
         self._console.poll()
         while self._selector.get_map() and (ready := self._selector.select(0)):
             for key, _ in ready:
-                try:
-                    data = os.read(key.fd, CHUNK)
-                except ConnectionResetError:
-                    data = b""
-                if data:
-                    key.data(data)
-                else:
-                    self._selector.unregister(key.fd)
+                self._take_in(key)
 
     def _died(self, reason: str) -> None:
         fault = self._console.emulation_fault
