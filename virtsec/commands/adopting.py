@@ -11,7 +11,7 @@ from virtsec.commands.find import find, find_ours
 from virtsec.commands.host import check_ready, open_host
 from virtsec.commands.results import Kind
 from virtsec.domain.document import parse, tidied
-from virtsec.domain.metadata import BEFORE, read_record, readable
+from virtsec.domain.metadata import BEFORE, read, readable
 from virtsec.errors import Refused
 from virtsec.host.lock import host_lock
 from virtsec.plans.adopt import AdoptPlan, plan_adopt, plan_release
@@ -52,7 +52,7 @@ def adopt(
     check_ready(host)
     with host_lock(host.progress):
         record = find(name, host)
-        if read_record(record) is not None:
+        if read(record.xml) is not None:
             raise Refused(f"{name} is virtsec's already.", f"See `virtsec info {name}`.")
         plan = plan_adopt(record, gather(host), host.mac)
         spec = plan.container.spec

@@ -21,6 +21,7 @@ from virtsec.domain import described
 from virtsec.domain.document import parse
 from virtsec.domain.elements import CONTAINER, ELEMENTS, Element
 from virtsec.domain.records import DomainRecord
+from virtsec.domain.verdict import differences
 from virtsec.errors import BadInput
 from virtsec.names import check_name, check_port, port_of
 from virtsec.numbers import number
@@ -144,8 +145,15 @@ def without_namespace(container: Container) -> str:
 
 
 def read_record(record: DomainRecord) -> Container | None:
-    """The container of a domain's definition; see `read`."""
-    return read(record.xml, autostart=record.autostart)
+    """The container of a domain's definition; see `read`.
+
+    Raises `BadInput` as well where the metadata is gone and the rest still is virtsec's, as the hook
+    will refuse it then: such a domain is no foreign one.
+    """
+    container = read(record.xml, autostart=record.autostart)
+    if container is None and differences(record.name, record.xml):
+        raise _Reader(record.name).broken("is gone, while its emulator or its root are virtsec's")
+    return container
 
 
 def read(xml: str, autostart: bool = False) -> Container | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -77,6 +78,13 @@ def test_broken_metadata_is_ours_and_told() -> None:
     assert found.confinement is Confinement.BROKEN
     assert found.ours
     assert "version 9" in found.remarks[0]
+
+
+def test_a_container_without_its_metadata_is_broken_as_the_hook_will_say() -> None:
+    gone = re.sub(r"<metadata>.*</metadata>", "", ONE.xml, flags=re.DOTALL)
+    found = listing.info("vs3", host(replace(ours(False), xml=gone)))
+    assert found.confinement is Confinement.BROKEN
+    assert "is gone" in found.remarks[0]
 
 
 def test_a_foreign_domain_is_shown_as_such() -> None:
