@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -13,6 +14,7 @@ from bench.paired import Row, seconds
 
 from virtsec.mac.protocol import TreeMarks
 from virtsec.rootfs.label import label_tree
+from virtsec.rootfs.walk import Root, directories, opened
 from virtsec.shares import dealt, spread
 from virtsec.step import Silent
 
@@ -90,16 +92,21 @@ def least_calls(tree: Path, value: bytes) -> None:
 
 
 def in_shares(tree: Path, work: Callable[[list[str]], None]) -> None:
-    """Do it with the names in each of a tree's directories, by all processors."""
-    shares = dealt([each for each in tree.iterdir() if each.is_dir()])
-    list(spread(partial(_in_each, work), shares))
+    """Do it with the names in each of a tree's directories, by all processors.
+
+    Each directory is opened from the root's descriptor, as another could take its place meanwhile,
+    and is asked which of its names are directories.
+    """
+    with opened(PurePosixPath(tree)) as root:
+        shares = dealt([each.name for each in tree.iterdir() if each.is_dir()])
+        list(spread(partial(_in_each, root, work), shares))
 
 
-def _in_each(work: Callable[[list[str]], None], directories: list[Path]) -> None:
+def _in_each(root: Root, work: Callable[[list[str]], None], share: list[str]) -> None:
     """Done by a process of its own, which may be anywhere."""
-    for directory in directories:
-        os.chdir(directory)
-        work(os.listdir())
+    for directory in directories(root, deque(share)):
+        os.fchdir(directory.descriptor)
+        work([each.name for each in directory.entries])
 
 
 def _read_labels(names: list[str]) -> None:

@@ -80,15 +80,20 @@ def inspect_source(
     if path.is_dir():
         return Source(SourceKind.TREE, _check_tree(path, rootfs, init))
     try:
-        status = path.stat()
+        found = path.stat()
     except OSError:
-        return _archive(path, init, ())  # says what is wrong
-    return _archive(path, init, (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
+        return _read_archive(path, init)  # says what is wrong
+    content = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+    return _known_archive(path, init, content)
 
 
 @lru_cache
-def _archive(path: Path, init: PurePosixPath, content: tuple[int, ...]) -> Source:  # noqa: ARG001
-    """What one process reads once for many containers."""
+def _known_archive(path: Path, init: PurePosixPath, content: tuple[int, ...]) -> Source:  # noqa: ARG001
+    """What one process reads once for many containers, as long as the file is the same."""
+    return _read_archive(path, init)
+
+
+def _read_archive(path: Path, init: PurePosixPath) -> Source:
     members = check_archive(path, init)
     return Source(SourceKind.TAR, members.count, members.acls)
 
