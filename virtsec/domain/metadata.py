@@ -147,8 +147,8 @@ def without_namespace(container: Container) -> str:
 def read_record(record: DomainRecord) -> Container | None:
     """The container of a domain's definition; see `read`.
 
-    Raises `BadInput` as well where the metadata is gone and the rest still is virtsec's, as the hook
-    will refuse it then: such a domain is no foreign one.
+    Raises `BadInput` as well where the metadata is gone and the rest still is virtsec's: such a
+    domain is no foreign one, and the hook will refuse to start it.
     """
     container = read(record.xml, autostart=record.autostart)
     if container is None and differences(record.name, record.xml):

@@ -5,7 +5,7 @@ they are with the modules named here. They run without this package and import n
 package imports their tables and judgement. What goes in later is `door`, which is not installed.
 """
 
-_SHARED = ("refusal", "system", "libc")
+_SHARED = ("refusal", "system")
 HOOK_MODULES = (
     *("judgement", "domain", "start", "checks", "disk", "rules", "init", "inotify"),
     *_SHARED,

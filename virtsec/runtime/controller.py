@@ -5,7 +5,6 @@
 Why it cannot is said in one sentence, for libvirt's log and for whoever asked for the start.
 """
 
-import gc
 import posix
 import sys
 
@@ -13,7 +12,6 @@ import sys
 __path__ = ["/usr/libexec/virtsec"]
 
 if __name__ == "__main__":
-    gc.disable()  # what is over so soon has no garbage
     try:
         from __main__.confine import become_libvirt_lxc
 

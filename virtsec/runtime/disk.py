@@ -6,15 +6,14 @@ libvirt will mount, no link leads it elsewhere. The container wrote its tree, so
 its paths inside the root. Nothing here is changed; descriptors stay open, as the process ends soon.
 """
 
-import _struct
 import posix
+import sys
 
 from .checks import LIBVIRT_MOUNTS
 from .domain import PUT_BACK, parts
-from .libc import errno, function
 from .refusal import BY_OTHERS, S_IFMT, S_IFREG, STORE, Refused, require
 from .start import TRUSTED_IDS, Start
-from .system import exists
+from .system import errno, exists, function
 
 PACKETS = "/run/virtsec-packets"  # is there while virtsec-packets.service runs
 ORDERS_LIMIT = 1 << 20  # bytes
@@ -30,7 +29,8 @@ O_ENTRY = posix.O_PATH | posix.O_NOFOLLOW | posix.O_CLOEXEC  # names an inode wi
 
 def openat2(directory: int, path: str, resolve: int) -> int:
     """An O_PATH descriptor of `path`, resolved as openat2(2) says; raises OSError."""
-    how = _struct.pack("=QQQ", posix.O_PATH | posix.O_CLOEXEC, 0, resolve)  # struct open_how
+    fields = (posix.O_PATH | posix.O_CLOEXEC, 0, resolve)
+    how = b"".join(each.to_bytes(8, sys.byteorder) for each in fields)  # struct open_how
     name = path.encode(errors="surrogateescape")
     for _ in range(64):
         entry = int(function("syscall")(SYS_openat2, directory, name, how, len(how)))

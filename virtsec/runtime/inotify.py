@@ -9,9 +9,8 @@ user namespace of its own, and no limit.
 import posix
 
 from .domain import Element
-from .libc import call
 from .start import INOTIFY, NAMESPACE
-from .system import write
+from .system import call, write
 
 WATCHES = 128  # for each instance
 CLONE_NEWUSER = 0x10000000  # linux/sched.h

@@ -11,8 +11,7 @@ Once the container is started its share of inotify is limited (`inotify`). What 
 than at the XML comes first, and what acts is not even loaded before nothing is refused.
 
 Standard library only, run as root. So imports are weighed: `posix` and `_signal` are what `os` and
-`signal` are made of and are loaded already; for `ctypes` there is `libc`. It never calls libvirt,
-which is waiting.
+`signal` are made of and are loaded already. It never calls libvirt, which is waiting.
 """
 
 import _signal  # type: ignore[import-not-found]  # typeshed has it as signal only

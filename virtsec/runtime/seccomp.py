@@ -6,9 +6,9 @@ kernel runs; every other call is allowed.
 """
 
 import _ctypes
-import _struct
+import sys
 
-from .libc import Long, Short, Text, call
+from .system import call
 
 #: For the host's keys (add_key, request_key, keyctl), its swap (swapon, swapoff), the kernel that
 #: runs next (kexec_load, kexec_file_load) and counters of every process (perf_event_open). Numbers
@@ -31,7 +31,8 @@ PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2  # linux/prctl.h, linux/seccomp.h
 
 def instruction(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
     """A struct sock_filter; jumps are counted in instructions."""
-    return _struct.pack("=HBBI", code, if_true, if_false, value)
+    order = sys.byteorder
+    return code.to_bytes(2, order) + bytes((if_true, if_false)) + value.to_bytes(4, order)
 
 
 def seccomp_filter() -> bytes:
@@ -51,15 +52,16 @@ def seccomp_filter() -> bytes:
     return b"".join([*lines, instruction(RETURN, ALLOW)])
 
 
-class Program(_ctypes.Structure):
-    """A struct sock_fprog."""
+class Instructions(_ctypes._SimpleCData):  # type: ignore[type-arg]  # it has one for mypy alone
+    """A pointer to instructions."""
 
-    _fields_ = (("length", Short), ("instructions", Text))
+    _type_ = "z"
 
 
 def refuse_calls() -> None:
     """Put the filter on; it needs no `no_new_privs`, which would end every setuid inside."""
     content = seccomp_filter()
-    program = Program(len(content) // len(instruction(RETURN, ALLOW)), content)
-    mode = Long(SECCOMP_MODE_FILTER)
-    call("prctl", PR_SET_SECCOMP, mode, _ctypes.byref(program))
+    count, pointer = len(content) // len(instruction(RETURN, ALLOW)), Instructions(content)
+    # A struct sock_fprog: the pointer is where one may be, the unsigned short before it.
+    program = count.to_bytes(2, sys.byteorder).ljust(len(bytes(pointer)), b"\0") + bytes(pointer)
+    call("prctl", PR_SET_SECCOMP, SECCOMP_MODE_FILTER, program)

@@ -8,9 +8,8 @@ which is root's alone; the hook has compared it with the definition.
 import posix
 import time
 
-from .libc import Long, call, errno, function
 from .refusal import ID_COUNT, NAME_LETTERS, Refused, require
-from .system import PATH, exists, program, write
+from .system import PATH, call, errno, exists, function, program, write
 
 CGROUPS, SLICE = "/sys/fs/cgroup", "machine.slice/machine-{}.slice"  # libvirt's for /machine/NAME
 CLONE_NEWNS, CLONE_NEWCGROUP = 0x00020000, 0x02000000  # linux/sched.h
@@ -51,9 +50,9 @@ def enter_slice(name: str) -> None:
     write(f"{top}/start/cgroup.procs", "0")
     if controllers:
         posix.write(handed_on, " ".join(f"+{each}" for each in controllers).encode())
-    call("mount", None, b"/", None, Long(MS_REC | MS_SLAVE), None)
+    call("mount", None, b"/", None, MS_REC | MS_SLAVE, None)
     call("umount2", CGROUPS.encode(), MNT_DETACH)
-    call("mount", b"cgroup2", CGROUPS.encode(), b"cgroup2", Long(0), None)
+    call("mount", b"cgroup2", CGROUPS.encode(), b"cgroup2", 0, None)
 
 
 def mount_layers(own: str, scratch: bool, root_label: str = "") -> None:
@@ -74,13 +73,13 @@ def mount_layers(own: str, scratch: bool, root_label: str = "") -> None:
     if scratch:
         lower, upper, work = f"{root}:{lower}", f"{own}/scratch/own", f"{own}/scratch/work"
         memory = f"{own}/scratch".encode()
-        call("mount", b"tmpfs", memory, b"tmpfs", Long(0), b"mode=0700")
+        call("mount", b"tmpfs", memory, b"tmpfs", 0, b"mode=0700")
         posix.mkdir(work, 0o700)
         copy_directory(root, upper)
     options = OVERLAY.format(lower, upper, work)
     if root_label:
         options += f",smackfstransmute={root_label}"
-    arguments = b"virtsec", root.encode(), b"overlay", Long(0), options.encode()
+    arguments = b"virtsec", root.encode(), b"overlay", 0, options.encode()
     for _ in range(PATIENCE):  # the kernel may not have let go yet of what was mounted before
         if function("mount")(*arguments) == 0:
             return
