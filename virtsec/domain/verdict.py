@@ -1,6 +1,6 @@
 """What the hook will think of a definition, asked before anybody starts it.
 
-The judgement is the hook's own code: planner, `info` and hook never disagree. What only a start can
+The verdict is the hook's own code: planner, `info` and hook never disagree. What only a start can
 tell (the files on disk, whether the security module runs) is left to the start.
 """
 
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from virtsec.runtime.checks import CHECKS
 from virtsec.runtime.domain import parse
-from virtsec.runtime.judgement import start_of
 from virtsec.runtime.refusal import Refused
+from virtsec.runtime.start import start_of
 
 
 def differences(name: str, xml: str) -> tuple[str, ...]:

@@ -2,12 +2,12 @@
 
 At the start libvirt runs `hook`, and `controller` in front of libvirt_lxc: programs, installed as
 they are with the modules named here. They run without this package and import nothing of it; the
-package imports their tables and judgement. What goes in later is `door`, which is not installed.
+package imports their tables, and their verdict on a definition. What goes in later is `door`, which
+is not installed.
 """
 
 _SHARED = ("refusal", "system")
-HOOK_MODULES = (
-    *("judgement", "domain", "start", "checks", "disk", "rules", "init", "inotify"),
-    *_SHARED,
-)
+#: Whether a definition may start: looks at the XML alone, and is what planner and doctor ask too.
+VERDICT_MODULES = ("domain", "start", "checks")
+HOOK_MODULES = ("judgement", *VERDICT_MODULES, "disk", "rules", "init", "inotify", *_SHARED)
 CONTROLLER_MODULES = ("confine", "view", "seccomp", *_SHARED)

@@ -5,9 +5,9 @@ with what it found and what it should be: so they tell before a start, too, what
 What the XML says besides (memory, processors, a console) weakens no confinement.
 """
 
-from .domain import PUT_BACK, TAKE_OUT, beneath, parts
+from .domain import PUT_BACK, TAKE_OUT, Element, beneath, parts
 from .refusal import ID_COUNT, require
-from .start import KINDS, PORT, Start, port_of
+from .start import KINDS, PORT, Start, port_of, start_of
 
 LXC_NAMESPACE = "http://libvirt.org/schemas/domain/lxc/1.0"
 INTERFACES = {"network", "bridge"}  # those whose other end is a bridge that the host filters
@@ -111,3 +111,12 @@ def check_nothing_shared(start: Start) -> None:
 
 
 CHECKS = (check_values, check_capabilities, check_mounts, check_network, check_nothing_shared)
+
+
+def judged(name: str, domain: Element) -> Start | None:
+    """The start of a domain that says of itself what it may; None when it is none of ours."""
+    start = start_of(name, domain)
+    if start:
+        for check in CHECKS:
+            check(start)
+    return start

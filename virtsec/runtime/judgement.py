@@ -2,8 +2,8 @@
 
 It refuses those
 
-  - whose metadata is gone or broken while emulator or root still are virtsec's: `start`;
-  - whose XML is not what their metadata in it and the tables here say: `checks`;
+  - whose definition does not say what virtsec's may say: `start` and `checks`, of which planner,
+    `virtsec info` and doctor ask the same;
   - whose controller, root, mounts or init are not, on disk, what a start may rely on: `disk`.
 
 Then Smack's rules are loaded (`rules`), and the file that init is now gets init's label (`init`).
@@ -17,10 +17,10 @@ Standard library only, run as root. So imports are weighed: `posix` and `_signal
 import _signal  # type: ignore[import-not-found]  # typeshed has it as signal only
 import resource
 
-from .checks import CHECKS
-from .domain import PUT_BACK, Element, beneath, parse
-from .refusal import STORE, Refused, require
-from .start import CONTROLLER, NAMESPACE, Start
+from .checks import judged
+from .domain import parse
+from .refusal import Refused
+from .start import Start
 
 CPU_LIMIT = 2  # seconds, of which the hook needs a tenth; one more until the kernel ends it
 
@@ -52,33 +52,6 @@ def out_of_time(*_: object) -> None:
         f"its XML took {CPU_LIMIT} s of processor time to judge; where nothing is odd about it, "
         "start it again once the host is less busy"
     )
-
-
-def judged(name: str, domain: Element) -> Start | None:
-    """The start of a domain that says of itself what it may; None when it is none of ours."""
-    start = start_of(name, domain)
-    if start:
-        for check in CHECKS:
-            check(start)
-    return start
-
-
-def start_of(name: str, domain: Element) -> Start | None:
-    """The start of a domain, to be checked; None when it is none of ours.
-
-    Refused when the metadata is gone while emulator or root are virtsec's, when there is more of it
-    than there is to be, and when it makes no sense.
-    """
-    nodes = [child for metadata in domain.find("metadata") for child in metadata.children]
-    ours = [node for node in nodes if node.name.startswith("urn:virtsec:")]
-    paths = ["".join(each.texts) for each in domain.find("devices", "emulator")]
-    for each in domain.find("devices", "filesystem"):
-        paths += [each.get("dir", "source")] if each.get("dir", "target") == "/" else []
-    if not ours and not any(beneath(path, STORE, CONTROLLER) for path in paths):
-        return None
-    known = [node.name for node in ours] == [f"{NAMESPACE} container"]
-    require(known, f"virtsec's metadata is gone, or is not only one; {PUT_BACK}")
-    return Start(name, domain, ours[0])
 
 
 def prepare(start: Start) -> None:

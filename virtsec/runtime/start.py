@@ -6,7 +6,7 @@ but the categories it says, its ids are none of the host's own. What else the XM
 compared with it (`checks`), and so is what is on disk (`disk`).
 """
 
-from .domain import PUT_BACK, Element, parts
+from .domain import PUT_BACK, Element, beneath, parts
 from .refusal import ID_COUNT, SELINUX, SMACK, STORE, Refused, is_name, require
 
 NAMESPACE, VERSION = "urn:virtsec:container", "1"  # of the metadata
@@ -119,3 +119,21 @@ class Start:
             self.orders += f"idmap {self.owner} {source}\n"
         limited = metadata.find(f"{NAMESPACE} egress")
         sane(self.port == (port_of(self.name) if limited else ""), "egress")
+
+
+def start_of(name: str, domain: Element) -> Start | None:
+    """The start of a domain, to be checked; None when it is none of ours.
+
+    Refused when the metadata is gone while emulator or root are virtsec's, when there is more of it
+    than there is to be, and when it makes no sense.
+    """
+    nodes = [child for metadata in domain.find("metadata") for child in metadata.children]
+    ours = [node for node in nodes if node.name.startswith("urn:virtsec:")]
+    paths = ["".join(each.texts) for each in domain.find("devices", "emulator")]
+    for each in domain.find("devices", "filesystem"):
+        paths += [each.get("dir", "source")] if each.get("dir", "target") == "/" else []
+    if not ours and not any(beneath(path, STORE, CONTROLLER) for path in paths):
+        return None
+    known = [node.name for node in ours] == [f"{NAMESPACE} container"]
+    require(known, f"virtsec's metadata is gone, or is not only one; {PUT_BACK}")
+    return Start(name, domain, ours[0])

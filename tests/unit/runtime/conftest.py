@@ -9,8 +9,8 @@ import pytest
 
 from tests.unit.runtime.inits import HOST
 from tests.unit.runtime.runtime_samples import Container, container
+from virtsec.runtime.checks import judged
 from virtsec.runtime.domain import parse
-from virtsec.runtime.judgement import judged
 from virtsec.runtime.refusal import Refused
 
 #: Judges a domain's XML; returns the sentence it is refused with, or None.

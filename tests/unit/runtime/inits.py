@@ -12,8 +12,8 @@ import pytest
 from tests.unit.runtime.runtime_samples import ATTRIBUTE, Container, label_of
 from virtsec.runtime import disk, init
 from virtsec.runtime import start as metadata
+from virtsec.runtime.checks import judged
 from virtsec.runtime.domain import parse
-from virtsec.runtime.judgement import judged
 from virtsec.runtime.start import SELinux, Start
 
 FILE = "system_u:object_r:vs1_file_t:s0:c1,c2"

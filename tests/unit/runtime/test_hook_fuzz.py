@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.runtime.runtime_samples import KINDS, good
-from virtsec.runtime.checks import KEEP
+from virtsec.runtime.checks import KEEP, judged
 from virtsec.runtime.domain import parse
-from virtsec.runtime.judgement import judged
 from virtsec.runtime.refusal import Refused
 from virtsec.runtime.start import NAMESPACE
 

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import ast
+import io
 import sys
+import tokenize
 
 import pytest
 
 from tests.unit.runtime.runtime_samples import MODULES, RUNTIME
+from virtsec.runtime import CONTROLLER_MODULES, HOOK_MODULES, VERDICT_MODULES
+
+NO_CODE = (
+    tokenize.COMMENT,
+    tokenize.NL,
+    tokenize.NEWLINE,
+    tokenize.INDENT,
+    tokenize.DEDENT,
+    tokenize.ENDMARKER,
+)
 
 
 def imported(name: str) -> tuple[set[str], set[str]]:
@@ -42,3 +54,29 @@ def test_its_modules_are_those_it_imports_and_no_other(program: str) -> None:
 @pytest.mark.parametrize("name", sorted(path.name for path in RUNTIME.glob("*.py")))
 def test_it_is_short(name: str) -> None:
     assert len((RUNTIME / name).read_text().splitlines()) < 300
+
+
+def code_lines(name: str) -> int:
+    """Lines of a file that are neither blank nor comment nor docstring."""
+    text = (RUNTIME / name).read_text()
+    kept: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type not in NO_CODE:
+            kept.update(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(
+            node
+        ):
+            said = node.body[0]
+            kept.difference_update(range(said.lineno, (said.end_lineno or said.lineno) + 1))
+    return len(kept)
+
+
+@pytest.mark.parametrize("part", ["verdict", "hook", "controller"])
+def test_each_part_is_audited_at_a_sitting(part: str) -> None:
+    parts = {
+        "verdict": VERDICT_MODULES,
+        "hook": ("hook", *(each for each in HOOK_MODULES if each not in VERDICT_MODULES)),
+        "controller": ("controller", *CONTROLLER_MODULES),
+    }
+    assert 0 < sum(code_lines(f"{name}.py") for name in parts[part]) < 300
