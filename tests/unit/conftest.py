@@ -9,10 +9,15 @@ from pathlib import PurePosixPath
 
 import pytest
 from _pytest.terminal import TerminalReporter
+from hypothesis import HealthCheck, settings
 
 #: In what Hypothesis says of a test: how many examples it ran.
 _RUN = re.compile(r"(\d+) passing examples, (\d+) failing examples")
 _EXAMPLES = pytest.StashKey[Counter[str]]()
+
+# How long it takes to draw an example says how busy the machine is, and nothing of the test.
+settings.register_profile("busy", suppress_health_check=[HealthCheck.too_slow], deadline=None)
+settings.load_profile("busy")
 
 
 @pytest.hookimpl(tryfirst=True)  # before Hypothesis's own, which reads the option

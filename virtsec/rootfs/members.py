@@ -85,7 +85,9 @@ class Members:
     files: set[str] = field(default_factory=set)
     tops: set[str] = field(default_factory=set)
     links: dict[str, str] = field(default_factory=dict)  #: symlinks, and where they lead
-    _last_above: str = ""  #: last found free of links; a new link's own directory replaces it
+    #: The directory last found free of links, as a name and as a path, if it is not the top. No
+    #: link takes its place unnoticed: one that is not in it has another directory, found free then.
+    _beside: tuple[str | None, str] = (None, "")
 
     def add(self, line: bytes) -> None:
         """Take one line of the list."""
@@ -123,19 +125,23 @@ class Members:
 
     def _inside(self, name: str) -> str:
         """`name` as a path from the top. Raises `BadInput` where it leads, or might lead, out."""
+        directory, _, last = name.rpartition("/")
+        beside, above = self._beside
+        if directory == beside and last not in ("", ".", ".."):
+            return above + last
         parts = [part for part in name.split("/") if part not in ("", ".")]
         if name.startswith("/") or ".." in parts:
             raise BadInput(f"{name!r} in {self.archive} leads out of the tree.", _REMEDY)
-        above = "/".join(parts[:-1])
-        if above != self._last_above:
-            for depth in range(1, len(parts)):
-                link = "/".join(parts[:depth])
-                if link in self.links:
-                    raise BadInput(
-                        f"{name!r} in {self.archive} lies behind the symlink {link!r}.", _REMEDY
-                    )
-            self._last_above = above
-        return "/".join(parts)
+        for depth in range(1, len(parts)):
+            link = "/".join(parts[:depth])
+            if link in self.links:
+                raise BadInput(
+                    f"{name!r} in {self.archive} lies behind the symlink {link!r}.", _REMEDY
+                )
+        path = "/".join(parts)
+        known = len(parts) > 1 and parts[-1] == last
+        self._beside = (directory, path.removesuffix(last)) if known else (None, "")
+        return path
 
     def _check_node(self, member: Member) -> None:
         if not member.name.startswith(("./dev/", "dev/")):

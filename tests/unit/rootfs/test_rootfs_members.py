@@ -7,7 +7,7 @@ import os
 import subprocess
 import tarfile
 import tempfile
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -23,6 +23,11 @@ NAME = st.lists(
 ).map("".join)
 PART = st.sampled_from(["a", "b", "c", ".", "..", ""])
 PATH = st.lists(PART, min_size=1, max_size=6).map("/".join).filter(bool)
+INSIDE = (
+    st.lists(st.sampled_from(["a", "b", ".", ""]), min_size=1, max_size=4)
+    .map("/".join)
+    .filter(lambda name: name and not name.startswith("/"))
+)
 PLACE = st.sampled_from(["c", "a/c", "b/c", "a/a/c", "a/b/b", "b/a"])
 
 
@@ -115,6 +120,23 @@ def test_a_member_behind_a_symlink_is_refused(last: bytes) -> None:
 def test_a_symlink_made_between_two_members_of_a_directory_is_noticed() -> None:
     with pytest.raises(BadInput, match="behind the symlink"):
         members(line("./d/x"), line("d", "l", "/etc"), line("./d/y"))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("-dl"), INSIDE), max_size=6))
+def test_whatever_comes_before_nothing_behind_a_symlink_passes(
+    found: list[tuple[str, str]],
+) -> None:
+    links: set[str] = set()
+    behind = False
+    for kind, name in found:
+        parts = [part for part in name.split("/") if part not in ("", ".")]
+        behind = behind or any("/".join(parts[:depth]) in links for depth in range(1, len(parts)))
+        if kind == "l":
+            links.add("/".join(parts))
+    lines = [line(name, kind, "/etc" if kind == "l" else None) for kind, name in found]
+    with pytest.raises(BadInput, match="behind the symlink") if behind else nullcontext():
+        members(*lines)
 
 
 @pytest.mark.parametrize(("kind", "word"), [("c", "device"), ("b", "device"), ("p", "fifo")])
