@@ -6,11 +6,11 @@ root alone may change them.
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from virtsec.kernel.rmdir import remove_empty
+from virtsec.kernel.whole import write_whole
 from virtsec.rootfs.trouble import explained
 
 
@@ -22,26 +22,7 @@ def keep(directory: PurePosixPath, file: str, content: bytes) -> None:
         with suppress(FileExistsError):
             Path(directory).mkdir(0o700)
     with explained("write", directory / file):
-        place = os.open(directory, os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            _replace(place, file, content)
-        finally:
-            os.close(place)
-
-
-def _replace(place: int, file: str, content: bytes) -> None:
-    aside = f"{file}.new"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        with os.fdopen(os.open(aside, flags, 0o600, dir_fd=place), "wb") as new:
-            new.write(content)
-            new.flush()
-            os.fsync(new.fileno())
-        os.rename(aside, file, src_dir_fd=place, dst_dir_fd=place)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(aside, dir_fd=place)
-        raise
+        write_whole(Path(directory, file), content, Path(directory, f"{file}.new"))
 
 
 def drop(directory: PurePosixPath, file: str) -> None:

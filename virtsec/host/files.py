@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from virtsec.errors import Failed, Refused
 from virtsec.host.places import Places
 from virtsec.kernel.rmdir import remove_empty
+from virtsec.kernel.whole import write_whole
 from virtsec.step import Host
 
 #: First or second line of each text that setup installs: what makes it ours, in whatever version.
@@ -124,16 +125,9 @@ class InstallFile:
             host.mac.restore([PurePosixPath(self.target)])
 
     def _put(self, wanted: Found) -> None:
+        owner = wanted.uid, wanted.gid
         try:
-            self.staging.unlink(missing_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            with os.fdopen(os.open(self.staging, flags, 0o600), "wb") as file:
-                os.fchown(file.fileno(), wanted.uid, wanted.gid)
-                file.write(wanted.content)
-                file.flush()
-                os.fchmod(file.fileno(), wanted.mode)
-                os.fsync(file.fileno())
-            self.staging.rename(self.target)
+            write_whole(self.target, wanted.content, self.staging, wanted.mode, owner)
         except OSError as error:
             raise Failed(
                 f"{self.target} could not be written: {error.strerror}.",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from virtsec.errors import Failed, PolicyFailed
+from virtsec.kernel.whole import write_whole
 
 SYSTEMCTL = "/usr/bin/systemctl"
 
@@ -19,18 +19,7 @@ def replace(path: Path, text: str, mode: int = 0o644) -> None:
     staging = path.with_name(f".{path.name}.new")
     with failing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            staging.unlink(missing_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            with os.fdopen(os.open(staging, flags, 0o600), "w") as file:
-                file.write(text)
-                file.flush()
-                os.fchmod(file.fileno(), mode)
-                os.fsync(file.fileno())
-            staging.replace(path)
-        except BaseException:
-            staging.unlink(missing_ok=True)
-            raise
+        write_whole(path, text.encode(), staging, mode)
 
 
 @contextmanager
