@@ -17,10 +17,10 @@ from virtsec.attacks.disk import disk_below
 from virtsec.attacks.probe import Aim, Defence, Position, Probe, Targets
 from virtsec.attacks.proven import refused_by
 from virtsec.attacks.tree import Nodes, Tree
-from virtsec.domain.limits import group_of
 from virtsec.enter.door import Target, opened
 from virtsec.errors import Failed
 from virtsec.runtime.order import MESSAGE
+from virtsec.runtime.view import group_of
 
 ACTOR = "virtsec.attacks.actor"
 ALL = frozenset(Defence) - {Defence.NETWORK}

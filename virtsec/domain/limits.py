@@ -14,9 +14,11 @@ does, with nsdelegate, nobody inside can write what the top of its tree has (cgr
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 
 from lxml import etree
 
+from virtsec.runtime.view import group_of
 from virtsec.spec import Limits
 
 #: Microseconds in which each vcpu may be busy for as many (libvirt's own default).
@@ -49,14 +51,8 @@ def properties(limits: Limits) -> Mapping[str, str]:
 
 
 def slice_of(name: str) -> str:
-    """The slice of container `name` (systemd.unit(5) on escaping)."""
-    escaped = name.replace("-", r"\x2d")
-    return f"machine-{escaped}.slice"
-
-
-def group_of(name: str) -> str:
-    """The control group of that slice, below the root of the tree."""
-    return f"machine.slice/{slice_of(name)}"
+    """The unit of systemd's that limits container `name`."""
+    return PurePosixPath(group_of(name)).name
 
 
 def _set(parent: etree._Element, tag: str, text: str | None) -> etree._Element:

@@ -7,14 +7,14 @@ import resource
 from contextlib import suppress
 from pathlib import Path
 
-from virtsec.domain.limits import group_of
 from virtsec.errors import Failed
 from virtsec.runtime.inotify import write_limits
+from virtsec.runtime.view import CGROUPS, group_of
 
-CGROUPS = Path("/sys/fs/cgroup")
+GROUPS = Path(CGROUPS)
 
 
-def limit_files(name: str, files: int, groups: Path = CGROUPS) -> None:
+def limit_files(name: str, files: int, groups: Path = GROUPS) -> None:
     """Let each process in container `name` have so many files open; more that it has stay open.
 
     Those that are forked meanwhile have their parents' limit: it goes on until nobody is left who

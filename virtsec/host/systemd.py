@@ -8,9 +8,10 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from virtsec.mac.install import SYSTEMCTL, active, failing, read, replace, run
+from virtsec.runtime.view import CGROUPS
 
 _UNITS = Path("/etc/systemd/system")
-_GROUPS = Path("/sys/fs/cgroup/machine.slice")
+_GROUPS = Path(CGROUPS, "machine.slice")
 
 _UNSET = "[not set]"  # as systemctl shows what `KEY=` takes back
 _UNLIMITED = "infinity"

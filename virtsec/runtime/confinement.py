@@ -18,6 +18,7 @@ from pathlib import Path
 from virtsec.kernel.privilege import prctl
 from virtsec.kernel.syscall import check, libc, syscall
 from virtsec.runtime.order import Failed
+from virtsec.runtime.view import CGROUPS
 
 #: Namespaces by their names in /proc/PID/ns, with setns(2)'s flags. A container has all those in
 #: `OWN` to itself; one of ids only when it is unprivileged, one of time as libvirt has none.
@@ -33,7 +34,6 @@ NAMESPACES = {
 }
 OWN = {"mnt", "pid", "net", "ipc", "uts", "cgroup"}
 
-CGROUPS = "/sys/fs/cgroup"
 PR_CAPBSET_READ, PR_CAPBSET_DROP = 23, 24  # linux/prctl.h
 PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 CAPABILITY_VERSION = 0x20080522  # linux/capability.h, version 3

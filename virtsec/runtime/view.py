@@ -11,7 +11,7 @@ import time
 from .refusal import ID_COUNT, NAME_LETTERS, Refused, require
 from .system import PATH, call, errno, exists, function, program, write
 
-CGROUPS, SLICE = "/sys/fs/cgroup", "machine.slice/machine-{}.slice"  # libvirt's for /machine/NAME
+CGROUPS = "/sys/fs/cgroup"
 CLONE_NEWNS, CLONE_NEWCGROUP = 0x00020000, 0x02000000  # linux/sched.h
 MS_REC, MS_SLAVE, MNT_DETACH = 0x4000, 0x80000, 2  # linux/mount.h, linux/fs.h
 
@@ -30,14 +30,19 @@ def make(directory: str) -> None:
         posix.mkdir(directory, 0o755)
 
 
+def group_of(name: str) -> str:
+    """The control group of container `name`: its slice, which is libvirt's for /machine/NAME."""
+    unit = name.replace("-", r"\x2d")  # systemd.unit(5) on escaping
+    return f"machine.slice/machine-{unit}.slice"
+
+
 def enter_slice(name: str) -> None:
     """Make the container's slice the root of the cgroup tree, as seen from here on.
 
     The root of a cgroup namespace is the group of the process that makes it, and a group may have
     processes or hand controllers on to the groups beneath it, not both (cgroup-v2.rst).
     """
-    unit = name.replace("-", r"\x2d")  # systemd.unit(5) on escaping
-    top = f"{CGROUPS}/{SLICE.format(unit)}"
+    top = f"{CGROUPS}/{group_of(name)}"
     make(top.rpartition("/")[0])
     make(top)
     handed_on = posix.open(f"{top}/cgroup.subtree_control", posix.O_RDWR | posix.O_CLOEXEC)
