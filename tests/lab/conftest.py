@@ -27,7 +27,7 @@ import pytest
 from drawn import Chance
 from machine.inside.reporter import Reporter
 from machine.missing import stand_in
-from machine.outside import Outside
+from machine.outside import Outside, is_long
 from machine.qemu import MEMORY, Lsm
 
 INSIDE = "LAB_REPORT_FD" in os.environ
@@ -114,10 +114,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         lsm = callspec.params.get("lsm") if callspec else None
         if lsm is None:
             continue
-        long = item.get_closest_marker("stress") is not None
         # Under Smack a policy is loaded in no time: it is the one that is quicker.
         again = twice and lsm is Lsm.SELINUX and item.get_closest_marker("once") is not None
-        if lsm not in wanted or again or (not INSIDE and long is not config.getoption("--stress")):
+        if lsm not in wanted or again or (not INSIDE and is_long(item) is not config.getoption("--stress")):
             out.append(item)
     if out:
         config.hook.pytest_deselected(items=out)

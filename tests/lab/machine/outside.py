@@ -34,6 +34,9 @@ from .wheel import CHECKOUT
 PATIENCE = 2000.0
 """Seconds within which a phase of a test has to end, three times what the slowest takes."""
 
+LONG_PATIENCE = 8 * 3600.0
+"""The same for what is marked ``stress``."""
+
 FAULTS = 2
 """How often to go on in a fresh guest when it was the emulator that failed."""
 
@@ -78,6 +81,11 @@ def part_of(item: pytest.Item) -> Part:
     whole = lsm_of(item) is Lsm.SELINUX and item.config.getoption("--lsm") == "all"
     late = phase_of(item) > 0 or item.path.name >= SECOND
     return lsm_of(item), 2 if late and not whole else 1
+
+
+def is_long(item: pytest.Item) -> bool:
+    """Tell whether ``item`` runs with ``--stress`` only."""
+    return item.get_closest_marker("stress") is not None
 
 
 def is_bare(item: pytest.Item) -> bool:
@@ -178,7 +186,7 @@ class GuestRun:
             ["python3", "-m", "pytest", *self._options, f"--lsm={self.lsm}", *paths],
             env={**environment(self._request), "LAB_ITEMS": f"items-{phase}.json"},
             sink=self._say,
-            patience=PATIENCE,
+            patience=LONG_PATIENCE if any(map(is_long, items)) else PATIENCE,
         )
 
     def _share_processors(self) -> None:
