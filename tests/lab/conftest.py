@@ -116,7 +116,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             continue
         # Under Smack a policy is loaded in no time: it is the one that is quicker.
         again = twice and lsm is Lsm.SELINUX and item.get_closest_marker("once") is not None
-        if lsm not in wanted or again or (not INSIDE and is_long(item) is not config.getoption("--stress")):
+        other = not INSIDE and is_long(item) is not config.getoption("--stress")
+        if lsm not in wanted or again or other:
             out.append(item)
     if out:
         config.hook.pytest_deselected(items=out)
