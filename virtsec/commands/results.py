@@ -44,7 +44,7 @@ class Confinement(StrEnum):
     PERMISSIVE = "permissive"  #: the same, but the security module refuses nothing now
     EDITED = "edited"  #: its definition was changed so that the next start will be refused
     MISLABELLED = "mislabelled"  #: runs with another label than its definition's
-    BROKEN = "broken"  #: virtsec's metadata cannot be read
+    BROKEN = "broken"  #: virtsec's metadata cannot be read, or is gone
     FOREIGN = "foreign"  #: virtsec did not make it and does not touch it
 
 
