@@ -93,11 +93,19 @@ def import_(  # noqa: PLR0917  (typer makes each parameter an option)
     dhcp: Annotated[
         bool, typer.Option("--dhcp", help="Let it ask for an address, whatever it had.")
     ] = False,
+    trust: Annotated[
+        bool,
+        typer.Option(
+            "--trust",
+            help="Also make it privileged, mount directories of the host, add to its policy.",
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Make the container that `virtsec export` wrote.
 
-    Ids and labels are made anew. Links are not taken along.
+    Ids and labels are made anew. Links are not taken along. What reaches the host, such as mounted
+    directories, is only with --trust: whoever made the archive says what it has.
 
     \b
     Example: virtsec import /srv/vs1.tar.zst --name vs2 --dhcp
@@ -114,5 +122,5 @@ def import_(  # noqa: PLR0917  (typer makes each parameter an option)
             "Give --address or --dhcp, not both.",
         )
     addresses = [words.address(text) for text in address or ()] if address or dhcp else None
-    made = copies.import_(path, open_host(output), name, addresses, watcher(output))
+    made = copies.import_(path, open_host(output), name, addresses, watcher(output), trusted=trust)
     output.show(as_json(made), lambda: render.defined(output, made))

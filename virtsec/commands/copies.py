@@ -13,7 +13,7 @@ from virtsec.commands.find import find_ours
 from virtsec.commands.host import check_ready, open_host
 from virtsec.commands.results import Defined
 from virtsec.domain.metadata import read, readable
-from virtsec.errors import BadInput
+from virtsec.errors import BadInput, Refused
 from virtsec.host.lock import host_lock
 from virtsec.names import check_name
 from virtsec.plans.host import check_stopped
@@ -99,12 +99,16 @@ def import_(
     name: str | None = None,
     addresses: Addresses | None = None,
     watch: Watcher | None = None,
+    *,
+    trusted: bool = False,
 ) -> Defined:
     """Make the container that `export` wrote, as `name` or as it was called.
 
     Labels and ids are made anew. Links are not taken along: who they lead to may be somebody else
-    here. Nor are ports that it exposed, which this host may need itself. Without `addresses` it has
-    those it had. Raises as `define` does, and `BadInput` for what `export` did not write.
+    here. Nor are ports that it exposed, which this host may need itself, and what its policy allows
+    beyond all others' only where the same security module runs. Without `addresses` it has those it
+    had. Raises as `define` does, `BadInput` for what `export` did not write, and `Refused` for what
+    has more of the host than its own tree, unless whoever made the archive is `trusted`.
     """
     host = host or open_host()
     check_ready(host)
@@ -116,6 +120,14 @@ def import_(
     if addresses is not None:
         network = _at(network, addresses)
     spec = replace(_alone(spec, check_name(name or spec.name)), source=str(path), network=network)
+    if container.identity.label.model != host.mac.model:
+        spec = replace(spec, additions=())
+    if not trusted and (wanted := beyond_its_tree(spec)):
+        raise Refused(
+            f"{path} is of a container that has more of the host than its own tree: "
+            f"{', '.join(wanted)}.",
+            "Import it with --trust if you know who made it, and want that.",
+        )
     with host_lock(host.progress):
         return define_locked(spec, host, watch)
 
@@ -135,6 +147,18 @@ def rename(name: str, new: str, host: Host | None = None, watch: Watcher | None 
         steps = plan_rename(container, record, others, new, facts=gather(host), mac=host.mac)
         execute(steps, host, watch)
     return Renamed(name, new)
+
+
+def beyond_its_tree(spec: ContainerSpec) -> list[str]:
+    """What of a definition reaches the host, in words for a sentence; pure."""
+    return [
+        *(["root inside is root outside"] if spec.privileged else []),
+        *(f"{mount.source} is mounted at {mount.target}" for mount in spec.mounts),
+        *(
+            f"its policy allows {' '.join((*each.access, 'of', each.object, each.kind)).strip()}"
+            for each in spec.additions
+        ),
+    ]
 
 
 def _at(network: Network, addresses: Addresses) -> Network:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import io
 import tarfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
 
-from tests.unit.fakes import FakeMac, foreign, record
-from tests.unit.samples import SAMPLES, Sample
+from tests.unit.fakes import FakeMac, fake_host, foreign, record
+from tests.unit.samples import SAMPLES, Sample, sample
+from virtsec.commands import copies
+from virtsec.commands.copies import beyond_its_tree
 from virtsec.domain.metadata import CONTROLLER, Container, read
 from virtsec.domain.records import DomainRecord
 from virtsec.domain.rename import of_other_name, renamed
@@ -18,14 +22,15 @@ from virtsec.domain.steps import DefineDomain, SetMetadata, UndefineDomain
 from virtsec.domain.verdict import differences
 from virtsec.domain.xml import domain_xml
 from virtsec.errors import BadInput, NotFound, Refused
+from virtsec.host import lock
 from virtsec.mac.steps import LoadPolicy, SetTraffic, UnloadPolicies
 from virtsec.plans.host import HostFacts
 from virtsec.plans.rename import plan_rename
 from virtsec.rootfs.export import check_target, definition_in
 from virtsec.rootfs.owners import GiveTree
 from virtsec.rootfs.steps import MoveStore
-from virtsec.spec import STORE, ApartBy, Link
-from virtsec.step import Step
+from virtsec.spec import STORE, Addition, ApartBy, ContainerSpec, Link, Mount
+from virtsec.step import Host, Step
 
 ONE = SAMPLES["unprivileged"]
 
@@ -130,6 +135,57 @@ def test_the_definition_is_read_from_the_head_of_an_archive(tmp_path: Path) -> N
         archive.addfile(tarfile.TarInfo("./etc"))
     file.write_bytes(head + body.getvalue())
     assert definition_in(file) == "<domain/>"
+
+
+REACHING: dict[str, dict[str, Any]] = {
+    "root inside is root outside": {"privileged": True},
+    "/root is mounted at /mnt": {"mounts": (Mount(PurePosixPath("/root"), PurePosixPath("/mnt")),)},
+    "its policy allows read open of shadow_t file": {
+        "additions": (Addition("shadow_t", "file", ("read", "open")),)
+    },
+}
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[ContainerSpec]:
+    """What `import_` has asked for to be defined."""
+    found: list[ContainerSpec] = []
+
+    def define(spec: ContainerSpec, host: Host, watch: object) -> None:
+        found.append(spec)
+
+    monkeypatch.setattr(copies, "define_locked", define)
+    monkeypatch.setattr(copies, "host_lock", partial(lock.host_lock, directory=tmp_path / "lock"))
+    return found
+
+
+def exported(sample: Sample, path: Path) -> Path:
+    """An archive that says it was this container's."""
+    with tarfile.open(path, "w") as archive:
+        archive.addfile(tarfile.TarInfo("./etc"))
+    head = tarfile.TarInfo.create_pax_global_header({"comment": sample.xml})
+    path.write_bytes(head + path.read_bytes())
+    return path
+
+
+@pytest.mark.parametrize("what", REACHING)
+def test_an_archive_has_nothing_of_the_host_unless_it_is_trusted(
+    what: str, asked: list[ContainerSpec], tmp_path: Path
+) -> None:
+    archive = exported(sample("vs1", **REACHING[what]), tmp_path / "it.tar")
+    with pytest.raises(Refused, match=f"more of the host than its own tree: {what}"):
+        copies.import_(archive, fake_host())
+    assert asked == []
+    copies.import_(archive, fake_host(), trusted=True)
+    assert beyond_its_tree(asked[0]) == [what]
+
+
+def test_what_one_module_allows_besides_means_nothing_to_another(
+    asked: list[ContainerSpec], tmp_path: Path
+) -> None:
+    made = sample("vs1", smack=True, additions=(Addition("web", "", ("w",)),))
+    copies.import_(exported(made, tmp_path / "it.tar"), fake_host())
+    assert asked[0].additions == ()
 
 
 @pytest.mark.parametrize("head", ["none", "broken", "endless"])
