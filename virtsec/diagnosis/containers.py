@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from virtsec.commands.definition import label as label_again
+from virtsec.commands.find import find_ours
 from virtsec.commands.live import init_pid
 from virtsec.diagnosis.check import Check, Fault
 from virtsec.domain.claims import Claims
@@ -78,7 +79,7 @@ def container_checks(
         Check("limits", "systemd limits it as its metadata says.",
               lambda: _limited(container, host)),
         Check("orders", "Its controller will do what its metadata says.",
-              lambda: _ordered(container)),
+              lambda: _ordered(container, host)),
         Check("exposed", "Its exposed ports are those of this host that are to be.",
               lambda: _exposed(container, host)),
         Check("live-label", "If it runs, then with its own label.",
@@ -108,19 +109,24 @@ def _shared(container: Container, claimed: Mapping[str, Claims], host: Host) -> 
     return None
 
 
-def _policy(container: Container, host: Host) -> Fault | None:
-    wanted = policy_of(container, host.mac)
-    if host.mac.loaded().get(container.name, "") == wanted.text:
-        return None
+def _mend(name: str, host: Host, how: Callable[[Container], None]) -> Callable[[], None]:
+    """Mend container `name` as it is by then, while no other virtsec changes it."""
 
-    def load() -> None:
+    def mend() -> None:
         with host_lock(host.progress):
-            host.mac.load([wanted])
+            _, container = find_ours(name, host)
+            how(container)
 
+    return mend
+
+
+def _policy(container: Container, host: Host) -> Fault | None:
+    if host.mac.loaded().get(container.name, "") == policy_of(container, host.mac).text:
+        return None
     return Fault(
         "Its policy is not loaded, or not this version's.",
         "Run `virtsec doctor --fix`, which loads it.",
-        load,
+        _mend(container.name, host, lambda now: host.mac.load([policy_of(now, host.mac)])),
     )
 
 
@@ -149,10 +155,15 @@ def _kept(container: Container, host: Host) -> Fault | None:
     root = container.spec.rootfs
     if not is_unfinished(root):
         return None
+
+    def keep(now: Container) -> None:
+        if is_unfinished(now.spec.rootfs):
+            KeepTree(now.spec.rootfs, made=False).apply(host)
+
     return Fault(
         "Its definition was cut off: whether it starts with the host may not be as it was asked.",
         "Run the same `virtsec define` again, or `virtsec doctor --fix` to leave that as it is.",
-        lambda: KeepTree(root, made=False).apply(host),
+        _mend(container.name, host, keep),
     )
 
 
@@ -216,18 +227,22 @@ def _limited(container: Container, host: Host) -> Fault | None:
         f"{differing[0]} of {unit} is {shown.get(differing[0]) or 'not set'}, and is to be "
         f"{wanted[differing[0]]}.",
         "Run `virtsec doctor --fix`, which sets it.",
-        lambda: host.systemd.set_properties(unit, wanted),
+        _mend(
+            container.name,
+            host,
+            lambda now: host.systemd.set_properties(unit, properties(now.spec.limits)),
+        ),
     )
 
 
-def _ordered(container: Container) -> Fault | None:
+def _ordered(container: Container, host: Host) -> Fault | None:
     wanted, found = orders(container), kept(container.name)
     if sorted(found.split("\n")) == sorted(wanted.split("\n")):  # in whatever order, as to the hook
         return None
     return Fault(
         f"The orders to its controller are {found!r}, not {wanted!r}.",
         "Run `virtsec doctor --fix`, which writes them.",
-        lambda: write_orders(container.name, wanted),
+        _mend(container.name, host, lambda now: write_orders(now.name, orders(now))),
     )
 
 
@@ -236,10 +251,14 @@ def _exposed(container: Container, host: Host) -> Fault | None:
     if is_exposed(container.name, wanted, host):
         return None
     ports = ", ".join(map(str, container.spec.exposed)) or "none"
+
+    def expose(now: Container) -> None:
+        Expose(now.name, None, now.spec if now.spec.exposed else None).apply(host)
+
     return Fault(
         f"Its ports are not exposed as they are to be: {ports}.",
         "Run `virtsec doctor --fix`, which puts that in force.",
-        lambda: Expose(container.name, None, wanted).apply(host),
+        _mend(container.name, host, expose),
     )
 
 

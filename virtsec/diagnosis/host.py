@@ -14,10 +14,12 @@ from virtsec.host import checks
 from virtsec.host.checks import Part
 from virtsec.host.daemon import ReloadDaemon, running_unit
 from virtsec.host.files import check_ancestors, find
+from virtsec.host.lock import host_lock
 from virtsec.host.places import Places
 from virtsec.host.setup import STORE_MODE, as_installed, is_as_made, setup
 from virtsec.mac.protocol import Enforcement
 from virtsec.runtime import CONTROLLER_MODULES, HOOK_MODULES
+from virtsec.spec import Traffic
 from virtsec.step import Host
 
 if TYPE_CHECKING:
@@ -67,7 +69,7 @@ def host_checks(host: Host, places: Places) -> list[Check]:
         )
 
     def policy() -> Fault | None:
-        steps = list(host.mac.setup_steps(traffic_of(list(readable(host.libvirt.domains())))))
+        steps = list(host.mac.setup_steps(traffic()))
         if not steps:
             return None
         missing = host.mac.ready() or steps[0].describe()
@@ -90,14 +92,20 @@ def host_checks(host: Host, places: Places) -> list[Check]:
     def never_set_up() -> Fault:
         return Fault(checks.NOT_SET_UP, SETUP)
 
+    def traffic() -> Traffic:
+        return traffic_of(list(readable(host.libvirt.domains())))
+
+    def let_through() -> None:
+        with host_lock(host.progress):
+            host.mac.let_through(traffic())
+
     def linked() -> Fault | None:
-        wanted = traffic_of(list(readable(host.libvirt.domains())))
-        if host.mac.lets_through(wanted):
+        if host.mac.lets_through(traffic()):
             return None
         return Fault(
             "What containers' packets may reach is not what `virtsec links` and `info` say.",
             "Run `virtsec doctor --fix`, which puts that in force.",
-            lambda: host.mac.let_through(wanted),
+            let_through,
         )
 
     def store() -> Fault | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -10,11 +12,15 @@ import pytest
 from tests.unit.fakes import FakeMac, fake_host, foreign, record
 from tests.unit.samples import sample
 from virtsec.commands.doctoring import doctor
+from virtsec.diagnosis import containers
 from virtsec.diagnosis.check import Check, Fault, examine
 from virtsec.diagnosis.containers import container_checks, is_ours
 from virtsec.diagnosis.left import left_check
 from virtsec.domain.claims import claims
 from virtsec.errors import Failed, HostNotReady
+from virtsec.host.lock import host_lock
+from virtsec.plans.host import policy_of
+from virtsec.spec import Served
 
 
 @pytest.fixture
@@ -113,6 +119,19 @@ def test_an_edit_is_found_and_not_mended() -> None:
     assert not found.good
     assert "capabilities" in found.sentence
     assert not found.fixable
+
+
+def test_what_is_mended_is_the_container_as_it_is_by_then(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(containers, "host_lock", partial(host_lock, directory=tmp_path / "lock"))
+    before = sample("vs1")
+    linked = sample("vs1", served=(Served(5432),))
+    host = fake_host(record("vs1", linked.xml))  # by another virtsec, since doctor has read it
+    checks = container_checks(record("vs1", before.xml), {}, host)
+    list(examine("vs1", (each for each in checks if each.id == "policy-loaded"), fix=True))
+    assert host.mac.loaded()["vs1"] == policy_of(linked.container, host.mac).text
+    assert host.mac.loaded()["vs1"] != policy_of(before.container, host.mac).text
 
 
 def test_a_label_that_another_domain_has_is_found() -> None:
