@@ -189,13 +189,22 @@ def _check_mounts(mounts: tuple[Mount, ...]) -> None:
                     f"{path} is the kernel's, or libvirt mounts there itself.",
                     f"Choose a directory outside of {', '.join(LIBVIRT_MOUNTS)}.",
                 )
-        if any(each.source == mount.source and each.idmap != mount.idmap for each in mounts):
+        same = [each for each in mounts if each.source == mount.source]
+        if any(each.idmap != mount.idmap for each in same):
             raise BadInput(
                 f"{mount.source} would be mounted with ids of two kinds.",
                 "Give both :idmap, or none.",
             )
+        if any(each.read_only != mount.read_only for each in same):
+            raise BadInput(f"{mount.source} would be mounted read-only and not.", "Choose one.")
         if mount.target in seen:
             raise BadInput(f"Two directories would be mounted at {mount.target}.", "Keep one.")
+        if any(each.target in mount.target.parents for each in mounts):
+            raise BadInput(
+                f"{mount.target} lies in another directory that is mounted: whoever writes that "
+                "one would say where this one goes.",
+                "Mount them beside each other.",
+            )
         seen.add(mount.target)
 
 

@@ -32,6 +32,8 @@ _XML_INACTIVE = 2
 # virDomainModificationImpact and virDomainMetadataType.
 _LIVE, _CONFIG = 1, 2
 _ELEMENT = 2
+# virDomainShutdownFlagValues and virDomainRebootFlagValues: VIR_DOMAIN_…_SIGNAL.
+_SHUTDOWN_SIGNAL, _REBOOT_SIGNAL = 8, 8
 
 
 class Libvirt(Networks):
@@ -137,12 +139,16 @@ class Libvirt(Networks):
         return False
 
     def shutdown(self, name: str) -> None:
-        """Ask init as virsh does: through /dev/initctl, else by SIGTERM. Returns at once."""
-        self._on(name, "shut down", lambda domain: domain.shutdown())
+        """Ask init by SIGTERM; returns at once.
+
+        virsh's own way is /dev/initctl, which the host's root opens and writes to wherever a
+        container has it lead: under Smack to a switch of the kernel's that ends all of the host.
+        """
+        self._on(name, "shut down", lambda domain: domain.shutdownFlags(_SHUTDOWN_SIGNAL))
 
     def reboot(self, name: str) -> None:
-        """Ask init as virsh does: through /dev/initctl, else by SIGHUP. Returns at once."""
-        self._on(name, "reboot", lambda domain: domain.reboot(0))
+        """Ask init by SIGHUP, and not as virsh does; see `shutdown`. Returns at once."""
+        self._on(name, "reboot", lambda domain: domain.reboot(_REBOOT_SIGNAL))
 
     def signal_init(self, name: str, number: int) -> None:
         """Send signal `number` to the init of `name`."""

@@ -22,6 +22,7 @@ def orders(container: Container) -> str:
     lines = [] if spec.limits.files is None else [f"files {spec.limits.files}"]
     if ids is not None:
         lines += [f"idmap {ids.start} {mount.source}" for mount in spec.mounts if mount.idmap]
+    lines += [f"ro {mount.source}" for mount in spec.mounts if mount.read_only]
     return "".join(f"{line}\n" for line in lines)
 
 

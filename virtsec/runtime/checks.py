@@ -84,9 +84,12 @@ def check_mounts(start: Start) -> None:
     for kind, source, target in start.filesystems:
         there = target == "/" or (parts(target) and not beneath(target, *LIBVIRT_MOUNTS))
         here = source == "/" or (parts(source) and not beneath(source, *LIBVIRT_MOUNTS))
-        require(kind in ("mount", "bind", "ram"), f"it may not mount a {kind}; use type 'mount'")
+        over = [each for _, _, each in start.filesystems if each != "/" and beneath(target, each)]
+        require(kind in ("mount", "ram"), f"it may not mount a {kind}; use type 'mount'")
         require(there, f"it may not mount anything on {target}; choose a directory inside")
         require(here or kind == "ram", f"it may not mount {source}; choose another directory")
+        # Where one mount lies in another, whoever wrote the outer one says where the inner one is.
+        require(len(over) < 2, f"it may not mount anything on {target}, where something else is")
 
 
 def check_network(start: Start) -> None:
@@ -101,13 +104,24 @@ def check_network(start: Start) -> None:
     require(not others, f"what is for {others} would come to it; {PUT_BACK}")
     limited = not start.port or ports == [start.port]
     require(limited, f"what it may send is limited at {start.port}, not {ports}; {PUT_BACK}")
+    switch = start.domain.find("devices", "interface", "virtualport")
+    require(not switch, f"its <virtualport> is none of a bridge that the host filters; {TAKE_OUT}")
 
 
 def check_nothing_shared(start: Start) -> None:
-    """No device and no namespace of the host is handed in."""
+    """No device and no namespace of the host is handed in, and no user looked up inside.
+
+    libvirt_lxc would look for it in the container's files, by the container's libraries, before it
+    takes on the label.
+    """
     for path in (("devices", "disk"), ("devices", "hostdev"), (f"{LXC_NAMESPACE} namespace",)):
         given = start.domain.find(*path)
         require(not given, f"<{path[-1]}> would hand in what is the host's; take it out")
+    clocks = [each for each in start.domain.find("clock", "timer") if each.get("present") != "no"]
+    require(not clocks, f"its <timer> would hand in a clock of the host's; {TAKE_OUT}")
+    for name in ("inituser", "initgroup"):
+        given = start.domain.find("os", name)
+        require(not given, f"<{name}> would have code of its own run unconfined; {TAKE_OUT}")
 
 
 CHECKS = (check_values, check_capabilities, check_mounts, check_network, check_nothing_shared)

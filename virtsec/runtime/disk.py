@@ -82,7 +82,8 @@ def check_mount_points(start: Start, root: int) -> None:
     places = [(root, place) for place in LIBVIRT_MOUNTS]
     for kind, source, target in start.filesystems:
         places += [(root, target)]
-        places += {"mount": [(AT_FDCWD, source)], "bind": [(root, source)]}.get(kind, [])
+        # What libvirt_lxc cannot reach as the container's root on the host it looks for inside.
+        places += [(AT_FDCWD, source), (root, source)] if kind == "mount" else []
     for directory, path in places:
         try:
             openat2(directory, path, NO_SYMLINKS | (IN_ROOT if directory == root else 0))
@@ -113,4 +114,5 @@ def check_orders(start: Start) -> None:
         file = posix.open(f"/proc/self/fd/{entry}", posix.O_RDONLY)
         found = posix.read(file, ORDERS_LIMIT).decode(errors="surrogateescape")
     same = sorted(found.split("\n")) == sorted(start.orders.split("\n"))  # in whatever order
-    require(same, f"{path} says {found!r}, not {start.orders!r}; {PUT_BACK}")
+    remedy = "run 'virtsec doctor --fix'"
+    require(same, f"{path} says {found!r}, not {start.orders!r}; {remedy}")

@@ -5,8 +5,8 @@ libvirt runs `50-virtsec NAME OPERATION STAGE EXTRA` with the domain's XML on st
 waits for it (https://libvirt.org/hooks.html). Status 1 stops the start; the sentence on standard
 error reaches libvirt's log and whoever asked for the start. With status 0 passes at once
 
-  - everything but `prepare begin` and `started begin` (refusing `reconnect begin` would kill a
-    running container);
+  - everything but `prepare`, `start` and `started`, each at `begin` (refusing `reconnect begin`
+    would kill a running container);
   - every domain whose XML nowhere says `virtsec`, as all of virtsec's do more than once.
 
 What is to be said of the others `judgement` says, one of the modules beside the controller. Python
@@ -21,7 +21,7 @@ import sys
 __path__ = ["/usr/libexec/virtsec"]
 MARK = b"virtsec"  # in the XML of each of our domains: in its metadata and its emulator
 INPUT_LIMIT = 1 << 26  # bytes; libvirt itself takes no XML that would come out as long
-CONCERNED = (["prepare", "begin"], ["started", "begin"])
+CONCERNED = [[operation, "begin"] for operation in ("prepare", "start", "started")]
 
 
 def main() -> None:

@@ -17,10 +17,10 @@ Standard library only, run as root. So imports are weighed: `posix` and `_signal
 import _signal  # type: ignore[import-not-found]  # typeshed has it as signal only
 import resource
 
-from .checks import judged
+from .checks import check_network, judged
 from .domain import parse
 from .refusal import Refused
-from .start import Start
+from .start import Start, start_of
 
 CPU_LIMIT = 2  # seconds, of which the hook needs a tenth; one more until the kernel ends it
 
@@ -28,12 +28,14 @@ CPU_LIMIT = 2  # seconds, of which the hook needs a tenth; one more until the ke
 def judge(name: str, operation: str, data: bytes) -> None:
     """Raise Refused unless libvirt, which gave the hook this XML of the domain, may go on.
 
-    `operation` is `prepare` or `started`, both at their begin.
+    `operation` is `prepare`, `start` or `started`, each at its begin.
     """
     limit_time()
     domain = parse(data)
     if operation == "prepare" and (start := judged(name, domain)):
         prepare(start)
+    if operation == "start" and (start := start_of(name, domain)):
+        check_network(start)  # once more: libvirt has chosen by now what its networks come to
     if operation == "started":
         from .inotify import limit  # noqa: PLC0415
 

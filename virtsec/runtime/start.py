@@ -117,6 +117,10 @@ class Start:
             source = each.get("source")
             sane(self.mapped and source in mounted, "idmap")
             self.orders += f"idmap {self.owner} {source}\n"
+        for each in self.domain.find("devices", "filesystem"):
+            inside = each.get("type") == "mount" and each.get("dir", "target") != "/"
+            if inside and each.find("readonly"):
+                self.orders += f"ro {each.get('dir', 'source')}\n"
         limited = metadata.find(f"{NAMESPACE} egress")
         sane(self.port == (port_of(self.name) if limited else ""), "egress")
 

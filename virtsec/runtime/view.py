@@ -99,8 +99,11 @@ def obey(own: str) -> None:
 
     files N            no process may have more files open
     idmap START PATH   in what is mounted from there, user 0 of the disk is START, and so on
+    ro PATH            nothing is written through what is mounted from there
 
     The mount is one of this mount namespace, over the directory itself: libvirt_lxc mounts it on.
+    What libvirt_lxc makes read-only it does as the container's root, who can undo it; this no root
+    of another user namespace can (mount_namespaces(7)).
     """
     try:
         file = posix.open(f"{own}/{ORDERS}", posix.O_RDONLY | posix.O_CLOEXEC)
@@ -114,13 +117,14 @@ def obey(own: str) -> None:
 
             resource.setrlimit(resource.RLIMIT_NOFILE, (int(rest), int(rest)))
         else:
-            start, _, path = rest.partition(" ")
-            require(order == "idmap" and path, f"there is no order {order!r}")
-            options = f"X-mount.idmap=b:0:{int(start)}:{ID_COUNT},nosuid,nodev"
+            require(order in ("idmap", "ro"), f"there is no order {order!r}")
+            start, _, path = rest.partition(" ") if order == "idmap" else ("", "", rest)
+            mapped = f"X-mount.idmap=b:0:{int(start)}:{ID_COUNT},nosuid,nodev" if start else ""
+            options = mapped or "ro"
             command = [program(MOUNT), "--bind", "-o", options, "--", path, path]
             child = posix.posix_spawn(command[0], command, {b"PATH": PATH})
             status = posix.waitpid(child, 0)[1]
-            require(status == 0, f"the ids of {path} cannot be mapped; see what mount says above")
+            require(status == 0, f"{path} cannot be mounted {options}; see what mount says above")
 
 
 def copy_directory(path: str, copy: str) -> None:

@@ -38,6 +38,9 @@ def started(xml: str) -> dict[str, object]:
 
     ids = [(each.get("target"), each.get("count")) for each in domain.findall("idmap/uid")]
     lines = {f"files {limit}" for limit in ours("limits", "files") if limit}
+    for each in domain.findall("devices/filesystem[@type='mount']/readonly/.."):
+        source, target = ends(each)
+        lines |= set() if target == "/" else {f"ro {source}"}
     return {
         "name": texts("name"),
         "init": texts("os/init"),

@@ -198,6 +198,7 @@ def test_undefine_takes_the_kept_init_away() -> None:
         "RestTree",
         "UnloadPolicies",
         "DropInit",
+        "KeepOrders",
         "ForgetSlices",
         "UndefineDomain",
     ]

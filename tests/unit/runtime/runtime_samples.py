@@ -100,6 +100,10 @@ class Container:
     def pristine(self) -> Path:
         return self.base / "store" / "vs1" / "init.pristine"
 
+    @property
+    def orders(self) -> Path:
+        return self.base / "store" / "vs1" / "orders"
+
     def label(self, path: Path, label: str = "system_u:object_r:vs1_file_t:s0:c1,c2") -> None:
         """Label an inode."""
         os.setxattr(path, ATTRIBUTE, f"{label}\0".encode())
@@ -125,6 +129,8 @@ def container(base: Path) -> Container:
     found = Container(base, xml.replace("1000000", str(os.getuid())))
     found.init.parent.mkdir(parents=True)
     (base / "data").mkdir()
+    found.orders.write_text(f"ro {base}/data\n")
+    found.orders.chmod(0o600)
     (found.root / "usr/sbin").mkdir()
     (found.root / "usr/sbin/init").symlink_to("../lib/systemd/systemd")
     (found.root / "sbin").symlink_to("usr/sbin")

@@ -19,6 +19,7 @@ ROOT = re.search(r"<filesystem.*?</filesystem>", good(), re.DOTALL)[0]  # type: 
 LXC = "xmlns:lxc='http://libvirt.org/schemas/domain/lxc/1.0'"
 EMULATOR = "<emulator>/usr/libexec/virtsec/controller</emulator>"
 DATA = "<source dir='/srv/data'/>"
+SWITCH = "<virtualport type='openvswitch'/>"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -77,7 +78,17 @@ def test_a_domain_as_virtsec_defines_it_may_start(kind: str, judge: Judge) -> No
         ("<filesystem type='ram'", "<filesystem type='block'", "may not mount a block"),
         ("<filesystem type='ram'", "<filesystem type='file'", "may not mount a file"),
         ("<filesystem type='ram'", "<filesystem type='template'", "may not mount a template"),
+        ("<filesystem type='ram'", "<filesystem type='bind'", "may not mount a bind"),
+        ("dir='/scratch'", "dir='/data/inner'", "on /data/inner, where something else is"),
+        ("dir='/scratch'", "dir='/./data/'", "on /data, where something else is"),
+        # What would run, or be opened, before the label is taken on
+        ("<init>/sbin/init", "<inituser>www-data</inituser><init>/sbin/init", "<inituser>"),
+        ("<init>/sbin/init", "<initgroup>+33</initgroup><init>/sbin/init", "<initgroup>"),
+        ("<devices>", "<clock><timer name='rtc' present='yes'/></clock><devices>", "<timer>"),
+        ("<devices>", "<clock><timer name='hpet'/></clock><devices>", "<timer>"),
+        ("<devices>", "<clock><timer name='hpet' present='no'/></clock><devices>", None),
         # Network and namespaces
+        ("<interface type='network'>", f"<interface type='network'>{SWITCH}", "<virtualport>"),
         ("<privnet/>", "", None),
         (INTERFACE, "", None),
         ("<interface type='network'", "<interface type='ethernet'", "type ethernet"),

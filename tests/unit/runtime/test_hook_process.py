@@ -23,7 +23,6 @@ from virtsec.runtime.judgement import CPU_LIMIT
 PREPARE = ["vs1", "prepare", "begin", "-"]
 FOREIGN = b"<domain type='lxc'><name>old</name></domain>"
 LIBVIRT_STAGES = [
-    ("start", "begin"),
     ("stopped", "end"),
     ("release", "end"),
     ("reconnect", "begin"),
@@ -71,6 +70,15 @@ class TestWhatIsNotItsConcern:
         data = good().replace("<domain type='lxc'>", "<domain type='lxc' id='4194305'>").encode()
         for each in (data, good().encode()):
             assert_refused(run(program, ["vs1", "started", "begin", "-"], each))
+
+    def test_what_a_network_comes_to_is_judged_when_libvirt_knows(self, program: Path) -> None:
+        """A network of libvirt's may be a card of the host's, which no filter of ours sees."""
+        direct = good().replace("<interface type='network'>", "<interface type='direct'>")
+        start = ["vs1", "start", "begin", "-"]
+        assert (run(program, start, good().encode()).status) == 0
+        ended = run(program, start, direct.encode())
+        assert_refused(ended)
+        assert "type direct" in ended.error
 
     def test_a_long_foreign_domain_starts(self, program: Path) -> None:
         assert run(program, PREPARE, FOREIGN + b" " * (4 << 20)).status == 0
