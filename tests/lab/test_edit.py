@@ -8,6 +8,7 @@ from demo.shell import virsh, virtsec
 
 Edit = tuple[str, str]
 
+OPENVSWITCH = "<virtualport type='openvswitch'/>"
 #: By what the edit does: a pattern in the XML, and what it becomes.
 WEAKENING: dict[str, Edit] = {
     "adds mac_admin": (r"(<capabilities policy='deny'>)", r"\1<mac_admin state='on'/>"),
@@ -29,6 +30,20 @@ WEAKENING: dict[str, Edit] = {
         r"<hostdev mode='capabilities' type='storage'><source><block>/dev/vda</block></source>"
         r"</hostdev>\1",
     ),
+    "has libvirt look a user up inside": (r"(</init>)", r"\1<inituser>1000</inituser>"),
+    "hands in a clock": (
+        r"<clock[^>]*/>",
+        "<clock offset='utc'><timer name='rtc' present='yes'/></clock>",
+    ),
+    "mounts in a mount": (
+        r"(</devices>)",
+        r"<filesystem type='mount'><source dir='/srv'/><target dir='/mnt/inner'/></filesystem>\1",
+    ),
+    "has the container say what is mounted": (
+        r"(</devices>)",
+        r"<filesystem type='bind'><source dir='/etc'/><target dir='/inner'/></filesystem>\1",
+    ),
+    "takes its network from the card": (r"(<interface[^>]*>)", r"\1" + OPENVSWITCH),
     "removes virtsec's metadata": (r"<metadata>.*?</metadata>", ""),
 }
 

@@ -13,7 +13,7 @@ from machine.qemu import Lsm
 pytestmark = pytest.mark.once
 
 PLACE = Path("/srv/place")
-SHARED, PLAIN = PLACE / "shared", PLACE / "plain"
+SHARED, PLAIN, KEPT = PLACE / "shared", PLACE / "plain", PLACE / "kept"
 ATTRIBUTE = {Lsm.SELINUX: "security.selinux", Lsm.SMACK: "security.SMACK64"}
 
 
@@ -21,24 +21,25 @@ ATTRIBUTE = {Lsm.SELINUX: "security.selinux", Lsm.SMACK: "security.SMACK64"}
 def sharing(lsm: Lsm) -> Iterator[Small]:
     """A running container with one directory mapped and one that is not, both labelled for it."""
     prepare()
-    for each in (SHARED, PLAIN):
+    for each in (SHARED, PLAIN, KEPT):
         each.mkdir(parents=True, exist_ok=True)
         (each / "alices").write_text("alice\n")
         os.chown(each / "alices", 1000, 1000)
         each.chmod(0o777)
     run("mount", "--bind", "-o", "nosuid", str(SHARED), str(SHARED))
     container = Small("sharing")
-    mounts = ("--mount", f"{SHARED}:/shared:idmap", "--mount", f"{PLAIN}:/plain")
-    container.define(*ALIKE, *mounts)
+    run("mount", "--bind", "-o", "nosuid", str(KEPT), str(KEPT))
+    mounts = (f"{SHARED}:/shared:idmap", f"{PLAIN}:/plain", f"{KEPT}:/kept:ro")
+    container.define(*ALIKE, *(word for each in mounts for word in ("--mount", each)))
     label = container.info()["label"]["file"].encode()
-    for each in (SHARED, PLAIN):
+    for each in (SHARED, PLAIN, KEPT):
         for path in (each, each / "alices"):
             os.setxattr(path, ATTRIBUTE[lsm], label + (b"\0" if lsm is Lsm.SELINUX else b""))
     container.start()
     yield container
     container.stop()
     virtsec("undefine", container.name, "--storage")
-    run("umount", str(SHARED))
+    run("umount", str(SHARED), str(KEPT))
     run("rm", "-r", str(PLACE))
 
 
@@ -51,6 +52,15 @@ def test_ids_inside_are_the_hosts_there_and_their_own_elsewhere(sharing: Small) 
     assert [os.stat(each / "roots").st_uid for each in (SHARED, PLAIN)] == [7, ids]
     assert os.stat(SHARED / "roots").st_gid == 8
     assert os.stat(SHARED / "tool").st_uid == 0
+
+
+def test_what_is_read_only_no_root_inside_makes_writable(sharing: Small) -> None:
+    """libvirt alone would leave it writable: its own mount has another one's `nosuid` to keep."""
+    assert sharing.inside("cat /kept/alices").stdout.startswith("alice\n")
+    for undo in ("true", "mount -o remount,bind,rw /kept", "mount -o remount,bind,rw,nosuid /kept"):
+        said = sharing.inside(f"{undo}; echo mine >/kept/alices && echo written").stdout
+        assert "written" not in said
+    assert (KEPT / "alices").read_text() == "alice\n"
 
 
 def test_what_is_made_there_has_the_containers_label(sharing: Small, lsm: Lsm) -> None:
