@@ -175,6 +175,30 @@ class KeepTree:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaveTree:
+    """Have the tree of a container that goes be there for the next definition.
+
+    That would take it for rubbish if the container's own, cut off just before `KeepTree`, had left
+    it noted as unfinished.
+    """
+
+    rootfs: PurePosixPath
+
+    def describe(self) -> str:
+        """See `Step.describe`."""
+        return f"leave {self.rootfs} for `virtsec define`"
+
+    def apply(self, host: Host) -> None:  # noqa: ARG002 - the protocol's
+        """See `Step.apply`. The note of a shift that was cut off stays: the next takes it up."""
+        with explained("keep", self.rootfs):
+            if unfinished.is_unfinished(self.rootfs):
+                unfinished.keep(self.rootfs)
+
+    def undo(self, host: Host) -> None:
+        """See `Step.undo`. The container that stays has its tree for good, too."""
+
+
+@dataclass(frozen=True, slots=True)
 class MakeBase:
     """Make the directory that a generation of a base is kept in; only root may enter it."""
 

@@ -65,7 +65,7 @@ def log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[str]]:
     monkeypatch.setattr(virtsec.plans.define, "plan_root", steps("root"))
     monkeypatch.setattr(virtsec.plans.define, "plan_keep", steps("keep"))
     monkeypatch.setattr(virtsec.plans.tree, "LabelTree", step("LabelTree"))
-    for name in ("RestTree", "RemoveTree"):
+    for name in ("RestTree", "LeaveTree", "RemoveTree"):
         monkeypatch.setattr(virtsec.plans.undefine, name, step(name))
     monkeypatch.setattr(definition, "inspect_source", lambda *_: None)
     monkeypatch.setattr(definition, "default_source", lambda _: "debian:trixie")

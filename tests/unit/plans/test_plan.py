@@ -185,7 +185,13 @@ def test_undefine_forgets_the_domain_last() -> None:
     """Until then it is the one record of what is still to be taken away."""
     container = SAMPLES["unprivileged"].container
     steps = undefining(container, ours(), False)
-    assert names(steps) == ["RestTree", "UnloadPolicies", "ForgetSlices", "UndefineDomain"]
+    assert names(steps) == [
+        "RestTree",
+        "LeaveTree",
+        "UnloadPolicies",
+        "ForgetSlices",
+        "UndefineDomain",
+    ]
     steps = undefining(container, ours(), True)
     assert names(steps) == ["RemoveTree", "UnloadPolicies", "ForgetSlices", "UndefineDomain"]
 
@@ -196,6 +202,7 @@ def test_undefine_takes_the_kept_init_away() -> None:
     assert names(steps) == [
         "SetTraffic",
         "RestTree",
+        "LeaveTree",
         "UnloadPolicies",
         "DropInit",
         "ForgetSlices",
@@ -236,7 +243,13 @@ def test_links_from_and_to_a_container_go_with_it() -> None:
     assert first.after.links == {"vs1": (Link("vs3", 80),), "vs3": (Link("vs1", 80),)}
     assert isinstance(second, SetMetadata)
     assert (second.before, second.after.spec.links) == (containers[0], (Link("vs3", 80),))
-    assert names(rest) == ["RestTree", "UnloadPolicies", "ForgetSlices", "UndefineDomain"]
+    assert names(rest) == [
+        "RestTree",
+        "LeaveTree",
+        "UnloadPolicies",
+        "ForgetSlices",
+        "UndefineDomain",
+    ]
 
 
 def test_a_tree_that_was_there_before_is_never_removed() -> None:
