@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from virtsec.domain.keep import FILES
 from virtsec.errors import RootfsFailed
 from virtsec.kernel.exchange import exchange
-from virtsec.rootfs.bases import tree_of
+from virtsec.rootfs.bases import BASES, tree_of
 from virtsec.rootfs.carry import Layers, carry, changes
 from virtsec.rootfs.layers import RemoveLayers, base_of, in_view
 from virtsec.rootfs.shift import ForeignId, plan_shift
@@ -27,7 +27,8 @@ from virtsec.step import Host, shown
 
 def beside(name: str) -> PurePosixPath:
     """Where a container's next layer grows; no container can be called so; pure."""
-    return STORE / f"_{name}" / "rootfs"
+    own = STORE / f"_{name}"
+    return (own if own != BASES else STORE / f"__{name}") / "rootfs"
 
 
 @dataclass(frozen=True, slots=True)

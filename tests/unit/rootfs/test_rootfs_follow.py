@@ -8,11 +8,13 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from virtsec.domain.keep import FILES
+from virtsec.errors import BadInput
+from virtsec.names import check_name
 from virtsec.rootfs import layers
-from virtsec.rootfs.bases import link_to
-from virtsec.rootfs.follow import RemoveBeside, TakePlace
+from virtsec.rootfs.bases import BASES, link_to
+from virtsec.rootfs.follow import RemoveBeside, TakePlace, beside
 from virtsec.rootfs.layers import base_of
-from virtsec.spec import Base
+from virtsec.spec import STORE, Base
 from virtsec.step import Host
 
 BEFORE, NEWEST = Base("web", 1), Base("web", 2)
@@ -29,6 +31,17 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PurePosixPath:
         (tmp_path / "vs1" / file).write_text(f"the {file} of vs1")
     monkeypatch.setattr(layers, "STORE", PurePosixPath(tmp_path))
     return PurePosixPath(tmp_path)
+
+
+def test_beside_a_container_is_neither_another_nor_the_bases() -> None:
+    """What is there is removed, or takes a container's place."""
+    assert beside("vs1") == STORE / "_vs1/rootfs"
+    for name in ("vs1", "bases"):
+        own = beside(name).parent
+        assert own.parent == STORE
+        assert own != BASES
+        with pytest.raises(BadInput):
+            check_name(own.name)
 
 
 def kept(store: PurePosixPath) -> dict[str, str]:
