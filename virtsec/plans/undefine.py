@@ -14,6 +14,7 @@ from virtsec.mac.protocol import MacModule
 from virtsec.mac.steps import UnloadPolicies
 from virtsec.plans.host import check_stopped, order, owns_tree, policy_of, seen
 from virtsec.plans.reach import expose, going, plan_unlink, set_traffic
+from virtsec.rootfs.follow import RemoveBeside, beside
 from virtsec.rootfs.layers import RemoveLayers
 from virtsec.rootfs.owners import RestTree
 from virtsec.rootfs.steps import LeaveTree, RemoveTree
@@ -50,7 +51,7 @@ def plan_undefine(
         spec, identity = container.spec, container.identity
         if storage:
             if spec.base is not None:
-                steps.append(RemoveLayers(spec.rootfs))
+                steps += [RemoveBeside(beside(spec.name)), RemoveLayers(spec.rootfs)]
             steps.append(RemoveTree(spec.rootfs))
         else:
             marks = mac.marks(identity.label)

@@ -23,6 +23,7 @@ from virtsec.plans.host import HostFacts
 from virtsec.plans.reach import plan_link, plan_unlink
 from virtsec.plans.tree import plan_label
 from virtsec.plans.undefine import plan_undefine
+from virtsec.rootfs.follow import RemoveBeside, beside
 from virtsec.spec import ContainerSpec, IdRange, InitPolicy, Link, Network, NetworkKind
 from virtsec.step import Step
 
@@ -194,6 +195,13 @@ def test_undefine_forgets_the_domain_last() -> None:
     ]
     steps = undefining(container, ours(), True)
     assert names(steps) == ["RemoveTree", "UnloadPolicies", "ForgetSlices", "UndefineDomain"]
+
+
+def test_undefine_with_storage_takes_what_was_cut_off_beside_a_layer_away() -> None:
+    """A base that somebody is on cannot be removed, and this would be nobody's."""
+    steps = undefining(SAMPLES["layer"].container, ours("layer"), True)
+    assert names(steps)[:3] == ["RemoveBeside", "RemoveLayers", "RemoveTree"]
+    assert steps[0] == RemoveBeside(beside("vs8"))
 
 
 def test_undefine_takes_the_kept_init_away() -> None:
