@@ -229,7 +229,7 @@ class MakeBase:
 
 @dataclass(frozen=True, slots=True)
 class RemoveBase:
-    """Remove a generation of a base; what is removed cannot be brought back."""
+    """Remove a generation of a base, or what of one was cut off; it cannot be brought back."""
 
     base: Base
 
@@ -239,7 +239,12 @@ class RemoveBase:
 
     def apply(self, host: Host) -> None:
         """See `Step.apply`."""
-        RemoveTree(tree_of(self.base)).apply(host)
+        tree = tree_of(self.base)
+        RemoveTree(tree).apply(host)
+        workshop = partial_of(tree)
+        _remove_unfinished(workshop, host)
+        with explained("remove", workshop):
+            remove_empty(unfinished.young_of(workshop))
         MakeBase(self.base).undo(host)
 
     def undo(self, host: Host) -> None:
