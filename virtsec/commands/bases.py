@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from virtsec.commands.find import check_policy, find_ours
 from virtsec.commands.host import open_host
-from virtsec.errors import BadInput, NotFound, Refused
+from virtsec.errors import BadInput, Failed, NotFound, Refused
 from virtsec.host.lock import host_lock
 from virtsec.kernel.privilege import need_root
 from virtsec.names import check_name
@@ -173,7 +173,11 @@ def _described(base: Base) -> Generation:
 
 
 def remove_base(name: str, host: Host | None = None, watch: Watcher | None = None) -> Removed:
-    """Remove a base. Raises `NotFound`, and `Refused` while a container is on it."""
+    """Remove a base, or what of one was cut off.
+
+    Raises `NotFound`, `Refused` while a container is on it, and `Failed` where something is left
+    that is not virtsec's.
+    """
     host = host or open_host()
     with host_lock(host.progress):
         bases = _begun(name)
@@ -186,6 +190,11 @@ def remove_base(name: str, host: Host | None = None, watch: Watcher | None = Non
                 "Undefine them first, with `virtsec undefine --storage`.",
             )
         execute([RemoveBase(each) for each in bases], host, watch)
+        if _begun(name):
+            raise Failed(
+                f"The base {name} is gone, but {BASES / name} has something that is not virtsec's.",
+                "Look at what is there, and remove it.",
+            )
     return Removed(name)
 
 

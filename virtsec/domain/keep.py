@@ -12,6 +12,11 @@ from pathlib import Path, PurePosixPath
 from virtsec.kernel.rmdir import remove_empty
 from virtsec.kernel.whole import write_whole
 from virtsec.rootfs.trouble import explained
+from virtsec.runtime.view import ORDERS
+
+PRISTINE = "init.pristine"
+#: All of them.
+FILES = (ORDERS, PRISTINE)
 
 
 def keep(directory: PurePosixPath, file: str, content: bytes) -> None:

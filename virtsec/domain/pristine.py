@@ -11,7 +11,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from virtsec.domain.keep import drop, keep
+from virtsec.domain.keep import PRISTINE, drop, keep
 from virtsec.errors import BadInput
 from virtsec.kernel.openat2 import open_in_root
 from virtsec.rootfs.trouble import explained
@@ -19,7 +19,6 @@ from virtsec.rootfs.walk import opened
 from virtsec.spec import STORE
 from virtsec.step import Host
 
-KEPT = "init.pristine"
 _LARGEST = 64 * 2**20  # bytes; the hook reads it whole before each start
 
 
@@ -38,7 +37,7 @@ class KeepInit:
 
     def apply(self, host: Host) -> None:  # noqa: ARG002 - the protocol's
         """See `Step.apply`. Raises `BadInput` when init is no file the hook could put back."""
-        keep(self.store / self.name, KEPT, self._content())
+        keep(self.store / self.name, PRISTINE, self._content())
 
     def undo(self, host: Host) -> None:
         """See `Step.undo`."""
@@ -72,7 +71,7 @@ class DropInit:
 
     def apply(self, host: Host) -> None:  # noqa: ARG002 - the protocol's
         """See `Step.apply`. The directory goes with it when nothing else is there."""
-        drop(self.store / self.name, KEPT)
+        drop(self.store / self.name, PRISTINE)
 
     def undo(self, host: Host) -> None:
         """See `Step.undo`. A start without the copy is refused, so nothing has been weakened."""

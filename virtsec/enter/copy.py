@@ -8,14 +8,17 @@ empty directory of root's own, beside where it will be, with nothing else writab
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import stat
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from virtsec.enter import door
 from virtsec.enter.door import Target
+from virtsec.enter.relay import Sink
 from virtsec.errors import Failed, NotFound, Refused
 from virtsec.kernel.mounts import detached_mount
 from virtsec.kernel.privilege import CAP_DAC_OVERRIDE, CAP_FOWNER
@@ -31,6 +34,7 @@ _UNPACK = (
 )
 #: To go on in directories that the archive says nobody may write to.
 _NEEDED = frozenset({CAP_DAC_OVERRIDE, CAP_FOWNER})
+_CHUNK = 65536
 
 
 def copy_in(target: Target, source: Path, path: str, user: str = "root") -> None:
@@ -44,12 +48,12 @@ def copy_in(target: Target, source: Path, path: str, user: str = "root") -> None
     parent = source if name == CONTENTS else source.parent
     words = (*_PACK, "--directory", str(parent), "--", name)
     pipe, env = subprocess.PIPE, dict(CLEAN)  # $TAR_OPTIONS are options of tar's
-    with subprocess.Popen(words, stdout=pipe, stderr=pipe, env=env) as tar:
-        assert tar.stdout is not None
-        assert tar.stderr is not None
-        why = door.unpack(target, path, name, user, tar.stdout.fileno())
-        tar.stdout.close()
-        said = tar.stderr.read().decode("utf-8", "replace").strip().splitlines()
+    with os.fdopen(os.memfd_create("errors"), "w+b") as errors:  # a pipe would be full some time
+        with subprocess.Popen(words, stdout=pipe, stderr=errors, env=env) as tar:
+            assert tar.stdout is not None
+            why = door.unpack(target, path, name, user, tar.stdout.fileno())
+        errors.seek(0)
+        said = errors.read().decode("utf-8", "replace").strip().splitlines()
     if why or tar.returncode:
         why = why or (said or ["tar failed"])[-1].removeprefix(f"{TAR}: ")
         raise Failed(f"{source} was not copied: {why.rstrip('.')}.")
@@ -84,19 +88,47 @@ def _receive(target: Target, path: str, user: str, into: Path) -> None:
         try:
             with confined(_UNPACK, Place(mount, None, _NEEDED), inlet.fileno()) as tar:
                 inlet.close()
-
+                assert tar.stderr is not None
+                heard = bytearray()
                 try:
-                    why = door.pack(target, path, user, door.writer(outlet.fileno()))
+                    feed = _feeder(outlet.fileno(), tar.stderr.fileno(), heard)
+                    why = door.pack(target, path, user, feed)
                 except BrokenPipeError:
                     why = ""
                 outlet.close()
-                _, said = tar.communicate()
+                _, rest = tar.communicate()
         finally:
             os.close(mount)
     if why or tar.returncode:
-        lines = said.decode("utf-8", "replace").strip().splitlines() or ["tar failed"]
-        why = why or lines[0].removeprefix(f"{TAR}: ")
+        said = bytes(heard + rest).decode("utf-8", "replace").strip().splitlines()
+        why = why or (said or ["tar failed"])[0].removeprefix(f"{TAR}: ")
         raise Failed(f"{path} was not copied: {why.rstrip('.')}.")
+
+
+def _feeder(inlet: int, complaints: int, heard: bytearray) -> Sink:
+    """Write all to a program, and hear what it complains of: with that pipe full it reads no more.
+
+    Of complaints the first are kept, since the container says how many there are.
+    """
+    os.set_blocking(inlet, False)
+    waiting = select.poll()
+    waiting.register(inlet, select.POLLOUT)
+    waiting.register(complaints, select.POLLIN)
+
+    def feed(data: bytes) -> None:
+        while data:
+            ready = {descriptor for descriptor, _ in waiting.poll()}
+            if complaints in ready:
+                said = os.read(complaints, _CHUNK)
+                if not said:
+                    waiting.unregister(complaints)
+                elif len(heard) < _CHUNK:
+                    heard.extend(said)
+            if inlet in ready:
+                with suppress(BlockingIOError):
+                    data = data[os.write(inlet, data) :]
+
+    return feed
 
 
 def _take_off_set_id(tree: Path) -> None:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from socket import (
+    AF_INET,
     AF_INET6,
     IPPROTO_IPV6,
     IPV6_V6ONLY,
@@ -91,16 +92,25 @@ def _socket_of(unit: str) -> str:
 def check_free(ports: Collection[Exposed]) -> None:
     """Raise `BadInput` for a port of the host that something listens on already."""
     for exposed in ports:
-        with socket(AF_INET6, SOCK_STREAM) as one:
+        with _unbound() as one:
             one.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
-            one.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, 0)
             try:
-                one.bind(("::", exposed.at))
+                one.bind(("", exposed.at))
             except OSError as error:
                 raise BadInput(
                     f"Port {exposed.at} of this host cannot be listened on: {error.strerror}.",
                     "Choose another one, or see `ss -ltnp`.",
                 ) from None
+
+
+def _unbound() -> socket:
+    """A socket for what systemd listens on for a port: IPv6 and IPv4, or what there is of them."""
+    try:
+        one = socket(AF_INET6, SOCK_STREAM)
+    except OSError:  # the kernel has no IPv6 (ipv6.disable=1)
+        return socket(AF_INET, SOCK_STREAM)
+    one.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, 0)
+    return one
 
 
 def is_exposed(name: str, spec: ContainerSpec | None, host: Host) -> bool:

@@ -22,6 +22,7 @@ from virtsec.mac.steps import LoadPolicy, UnloadPolicies
 from virtsec.names import check_name
 from virtsec.plans.host import HostFacts, check_name_is_free, check_stopped, policy_of, seen
 from virtsec.plans.reach import expose, plan_link, set_traffic
+from virtsec.rootfs.follow import RemoveBeside, beside
 from virtsec.rootfs.owners import GiveTree, Owner
 from virtsec.rootfs.steps import MoveStore
 from virtsec.spec import STORE
@@ -69,6 +70,7 @@ def plan_rename(
         steps += [
             *set_traffic(everybody, [*everybody, *with_links([after], {})]),
             LoadPolicy(policy_of(after, mac)),
+            *([] if container.spec.base is None else [RemoveBeside(beside(old))]),
             MoveStore(own, target),
             seen(after.spec, GiveTree(after.spec.rootfs, *owners, after.spec.init)),
             LimitSlice(new, None, limits),

@@ -14,9 +14,10 @@ from virtsec.mac.protocol import MacModule
 from virtsec.mac.steps import UnloadPolicies
 from virtsec.plans.host import check_stopped, order, owns_tree, policy_of, seen
 from virtsec.plans.reach import expose, going, plan_unlink, set_traffic
+from virtsec.rootfs.follow import RemoveBeside, beside
 from virtsec.rootfs.layers import RemoveLayers
 from virtsec.rootfs.owners import RestTree
-from virtsec.rootfs.steps import RemoveTree
+from virtsec.rootfs.steps import LeaveTree, RemoveTree
 from virtsec.spec import InitPolicy
 from virtsec.step import Step
 
@@ -50,11 +51,12 @@ def plan_undefine(
         spec, identity = container.spec, container.identity
         if storage:
             if spec.base is not None:
-                steps.append(RemoveLayers(spec.rootfs))
+                steps += [RemoveBeside(beside(spec.name)), RemoveLayers(spec.rootfs)]
             steps.append(RemoveTree(spec.rootfs))
         else:
             marks = mac.marks(identity.label)
             steps.append(seen(spec, RestTree(spec.rootfs, marks, identity.ids, spec.init)))
+            steps.append(LeaveTree(spec.rootfs))
     steps.append(UnloadPolicies(tuple(policy_of(container, mac) for container, _ in leaving)))
     for container, _ in leaving:
         if container.spec.init_policy is InitPolicy.PRISTINE:

@@ -11,10 +11,10 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from virtsec.domain.pristine import KEPT
+from virtsec.domain.keep import FILES
 from virtsec.errors import RootfsFailed
 from virtsec.kernel.exchange import exchange
-from virtsec.rootfs.bases import tree_of
+from virtsec.rootfs.bases import BASES, tree_of
 from virtsec.rootfs.carry import Layers, carry, changes
 from virtsec.rootfs.layers import RemoveLayers, base_of, in_view
 from virtsec.rootfs.shift import ForeignId, plan_shift
@@ -27,7 +27,8 @@ from virtsec.step import Host, shown
 
 def beside(name: str) -> PurePosixPath:
     """Where a container's next layer grows; no container can be called so; pure."""
-    return STORE / f"_{name}" / "rootfs"
+    own = STORE / f"_{name}"
+    return (own if own != BASES else STORE / f"__{name}") / "rootfs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,18 +86,18 @@ class TakePlace:
 
     def apply(self, host: Host) -> None:  # noqa: ARG002 - the protocol's
         """See `Step.apply`."""
-        kept = self.target.parent / KEPT
         with explained("change", self.rootfs):
-            with suppress(FileNotFoundError):
-                Path(kept).unlink()
-            with suppress(FileNotFoundError):
-                Path(kept).hardlink_to(self.rootfs.parent / KEPT)
+            _drop_kept(self.target)
+            for file in FILES:
+                with suppress(FileNotFoundError):
+                    Path(self.target.parent, file).hardlink_to(self.rootfs.parent / file)
             exchange(self.rootfs.parent, self.target.parent)
 
     def undo(self, host: Host) -> None:  # noqa: ARG002 - the protocol's
         """See `Step.undo`."""
         if base_of(self.rootfs) == self.base:
             exchange(self.rootfs.parent, self.target.parent)
+        _drop_kept(self.target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,7 @@ class RemoveBeside:
     """Remove what a container's layer was, or what an interrupted run was making of it."""
 
     target: PurePosixPath
+    store: PurePosixPath = STORE
 
     def describe(self) -> str:
         """See `Step.describe`."""
@@ -113,9 +115,15 @@ class RemoveBeside:
         """See `Step.apply`."""
         if os.path.lexists(self.target.parent):
             RemoveLayers(self.target).apply(host)
-            with suppress(FileNotFoundError):
-                Path(self.target.parent / KEPT).unlink()
-            RemoveTree(self.target).apply(host)
+            with explained("remove", self.target.parent):
+                _drop_kept(self.target)
+            RemoveTree(self.target, self.store).apply(host)
 
     def undo(self, host: Host) -> None:
         """See `Step.undo`. What it was is in its new place by then."""
+
+
+def _drop_kept(target: PurePosixPath) -> None:
+    """Remove what hook and controller read, where the layer beside has it too. Raises `OSError`."""
+    for file in FILES:
+        Path(target.parent, file).unlink(missing_ok=True)

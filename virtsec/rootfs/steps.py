@@ -175,6 +175,30 @@ class KeepTree:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaveTree:
+    """Have the tree of a container that goes be there for the next definition.
+
+    That would take it for rubbish if the container's own, cut off just before `KeepTree`, had left
+    it noted as unfinished.
+    """
+
+    rootfs: PurePosixPath
+
+    def describe(self) -> str:
+        """See `Step.describe`."""
+        return f"leave {self.rootfs} for `virtsec define`"
+
+    def apply(self, host: Host) -> None:  # noqa: ARG002 - the protocol's
+        """See `Step.apply`. The note of a shift that was cut off stays: the next takes it up."""
+        with explained("keep", self.rootfs):
+            if unfinished.is_unfinished(self.rootfs):
+                unfinished.keep(self.rootfs)
+
+    def undo(self, host: Host) -> None:
+        """See `Step.undo`. The container that stays has its tree for good, too."""
+
+
+@dataclass(frozen=True, slots=True)
 class MakeBase:
     """Make the directory that a generation of a base is kept in; only root may enter it."""
 
@@ -205,7 +229,7 @@ class MakeBase:
 
 @dataclass(frozen=True, slots=True)
 class RemoveBase:
-    """Remove a generation of a base; what is removed cannot be brought back."""
+    """Remove a generation of a base, or what of one was cut off; it cannot be brought back."""
 
     base: Base
 
@@ -215,7 +239,12 @@ class RemoveBase:
 
     def apply(self, host: Host) -> None:
         """See `Step.apply`."""
-        RemoveTree(tree_of(self.base)).apply(host)
+        tree = tree_of(self.base)
+        RemoveTree(tree).apply(host)
+        workshop = partial_of(tree)
+        _remove_unfinished(workshop, host)
+        with explained("remove", workshop):
+            remove_empty(unfinished.young_of(workshop))
         MakeBase(self.base).undo(host)
 
     def undo(self, host: Host) -> None:

@@ -29,7 +29,7 @@ def make(path: PurePosixPath) -> None:
     Its place must be free. What is left when this is cut off has another name, and is taken by the
     next that makes it. Raises `OSError`, and leaves nothing then.
     """
-    young = path.with_name(f".{path.name}")
+    young = young_of(path)
     Path(young).mkdir(0o700, exist_ok=True)
     try:
         begin(young)
@@ -38,6 +38,11 @@ def make(path: PurePosixPath) -> None:
         with suppress(OSError):
             Path(young).rmdir()
         raise
+
+
+def young_of(path: PurePosixPath) -> PurePosixPath:
+    """The name of a directory until it has the note: nothing is in it; pure."""
+    return path.with_name(f".{path.name}")
 
 
 def begin(path: PurePosixPath) -> None:

@@ -14,7 +14,7 @@ import virtsec.plans.define
 import virtsec.plans.tree
 import virtsec.plans.undefine
 from tests.unit.fakes import FakeLibvirt
-from virtsec.commands import definition, facts, limiting, linking, suggesting
+from virtsec.commands import bases, definition, facts, limiting, linking, suggesting
 from virtsec.domain.records import NetworkState
 from virtsec.host import lock
 from virtsec.step import Host
@@ -24,7 +24,7 @@ from virtsec.step import Host
 def own_lock(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Each test has a lock of its own, and leaves the host's alone."""
     own = partial(lock.host_lock, directory=tmp_path / "lock")
-    for module in (definition, limiting, linking, suggesting):
+    for module in (bases, definition, limiting, linking, suggesting):
         monkeypatch.setattr(module, "host_lock", own)
 
 
@@ -65,7 +65,7 @@ def log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[str]]:
     monkeypatch.setattr(virtsec.plans.define, "plan_root", steps("root"))
     monkeypatch.setattr(virtsec.plans.define, "plan_keep", steps("keep"))
     monkeypatch.setattr(virtsec.plans.tree, "LabelTree", step("LabelTree"))
-    for name in ("RestTree", "RemoveTree"):
+    for name in ("RestTree", "LeaveTree", "RemoveTree"):
         monkeypatch.setattr(virtsec.plans.undefine, name, step(name))
     monkeypatch.setattr(definition, "inspect_source", lambda *_: None)
     monkeypatch.setattr(definition, "default_source", lambda _: "debian:trixie")

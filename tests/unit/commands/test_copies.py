@@ -27,6 +27,7 @@ from virtsec.mac.steps import LoadPolicy, SetTraffic, UnloadPolicies
 from virtsec.plans.host import HostFacts
 from virtsec.plans.rename import plan_rename
 from virtsec.rootfs.export import check_target, definition_in
+from virtsec.rootfs.follow import RemoveBeside, beside
 from virtsec.rootfs.owners import GiveTree
 from virtsec.rootfs.steps import MoveStore
 from virtsec.spec import STORE, Addition, ApartBy, ContainerSpec, Link, Mount
@@ -88,6 +89,13 @@ def test_the_domain_under_its_old_name_goes_last() -> None:
     assert kinds[:3] == [LoadPolicy, MoveStore, GiveTree]
     assert kinds.index(DefineDomain) < kinds.index(UnloadPolicies)
     assert kinds[-1] is UndefineDomain
+
+
+def test_what_was_cut_off_beside_it_goes_while_it_has_the_name_of_that() -> None:
+    """A base that somebody is on cannot be removed, and this would be nobody's."""
+    kinds = [type(each) for each in planned(SAMPLES["layer"], "new")]
+    assert kinds.index(RemoveBeside) < kinds.index(MoveStore)
+    assert RemoveBeside(beside("vs8")) in planned(SAMPLES["layer"], "new")
 
 
 def test_what_was_killed_at_its_end_is_only_finished() -> None:

@@ -176,7 +176,7 @@ def test_undefine_is_the_reverse_of_define(log: list[str]) -> None:
     definition.define(sample("vs1").spec, host)
     log.clear()
     gone = definition.undefine(["vs1"], host)
-    assert (libvirt.records, mac.policies, log) == ({}, {}, ["RestTree"])
+    assert (libvirt.records, mac.policies, log) == ({}, {}, ["RestTree", "LeaveTree"])
     assert gone == {"vs1": Undefined("vs1", sample("vs1").spec.rootfs, removed=False)}
 
 

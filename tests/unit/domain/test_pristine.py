@@ -7,7 +7,8 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from tests.unit.fakes import fake_host
-from virtsec.domain.pristine import KEPT, DropInit, KeepInit
+from virtsec.domain.keep import PRISTINE
+from virtsec.domain.pristine import DropInit, KeepInit
 from virtsec.errors import BadInput, VirtsecError
 
 
@@ -26,10 +27,10 @@ def test_init_is_kept_as_the_container_sees_it(tmp_path: Path) -> None:
     step = tree(tmp_path)
     step.apply(fake_host())
     step.apply(fake_host())
-    kept = tmp_path / "store/vs1" / KEPT
+    kept = tmp_path / "store/vs1" / PRISTINE
     assert kept.read_bytes() == b"program"
     assert kept.stat().st_mode & 0o077 == 0
-    assert [path.name for path in kept.parent.iterdir()] == [KEPT]
+    assert [path.name for path in kept.parent.iterdir()] == [PRISTINE]
 
 
 def test_undo_and_drop_leave_nothing_and_may_be_repeated(tmp_path: Path) -> None:

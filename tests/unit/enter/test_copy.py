@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import signal
+import socket
 import tarfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,7 @@ from virtsec.runtime import parcel
 
 NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root may make the mounts")
 TARGET = door.Target(1, 1, "smack", "vs1")
+MANY = 2500  #: things that tar complains of: more than a pipe takes, of complaints
 
 
 def archive(*members: tuple[str, Mapping[str, object], bytes]) -> bytes:
@@ -30,6 +34,22 @@ def archive(*members: tuple[str, Mapping[str, object], bytes]) -> bytes:
                 setattr(member, key, value)
             out.addfile(member, io.BytesIO(content))
     return into.getvalue()
+
+
+@contextmanager
+def soon() -> Iterator[None]:
+    """Raises `TimeoutError` where the block hangs."""
+
+    def late(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(20)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 Comes = Callable[[bytes], None]
@@ -123,9 +143,57 @@ class TestOut:
         assert (tmp_path / "f").read_text() == "new"
         assert sorted(each.name for each in tmp_path.iterdir()) == ["d", "f"]
 
+    def test_however_much_tar_complains_of_it_ends_and_tells_the_first(
+        self, comes: Comes, tmp_path: Path
+    ) -> None:
+        device = {"type": tarfile.CHRTYPE, "devmajor": 1, "devminor": 3}
+        devices = [(f"x/a-device-{number}", device, b"") for number in range(MANY)]
+        comes(archive(("x", {"type": tarfile.DIRTYPE}, b""), *devices))
+        with soon(), pytest.raises(Failed, match="x/a-device-0: Cannot mknod"):
+            copy.copy_out(TARGET, "/srv/x", tmp_path)
+        assert list(tmp_path.iterdir()) == []
+
     def test_where_there_is_no_directory_nothing_is_asked_for(self, tmp_path: Path) -> None:
         with pytest.raises(NotFound, match="no directory"):
             copy.copy_out(TARGET, "/srv/x", tmp_path / "no/where")
+
+
+class TestIn:
+    @pytest.fixture(autouse=True)
+    def came(self, monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+        """What goes into the container."""
+        came: list[bytes] = []
+
+        def unpack(_target: object, _path: str, _name: str, _user: str, source: int) -> str:
+            while data := os.read(source, 1 << 16):
+                came.append(data)
+            return ""
+
+        monkeypatch.setattr(door, "unpack", unpack)
+        return came
+
+    def test_however_much_tar_complains_of_the_rest_is_copied(
+        self, came: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        source = tmp_path / "source"
+        source.mkdir()
+        (source / "file").write_text("content")
+        monkeypatch.chdir(source)
+        for number in range(MANY):
+            with socket.socket(socket.AF_UNIX) as one:
+                one.bind(f"a-socket-of-somebodys-{number}")
+        with soon():
+            copy.copy_in(TARGET, source, "/srv")
+        with tarfile.open(fileobj=io.BytesIO(b"".join(came))) as packed:
+            assert packed.getnames() == ["source", "source/file"]
+
+    def test_what_tar_says_last_is_told(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(copy, "_PACK", (*copy._PACK, "--no-such-option"))
+        (tmp_path / "file").touch()
+        with pytest.raises(Failed, match="was not copied: Try"):
+            copy.copy_in(TARGET, tmp_path / "file", "/srv")
 
 
 class TestParcel:

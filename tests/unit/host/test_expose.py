@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import replace
 from ipaddress import ip_interface
 from pathlib import PurePosixPath
-from socket import AF_INET6, SOCK_STREAM, socket
+from socket import AF_INET, AF_INET6, SOCK_STREAM, socket
 from typing import cast
 
 import pytest
 
 from tests.unit.fakes import FakeSystemd, fake_host
 from virtsec.errors import BadInput
+from virtsec.host import expose
 from virtsec.host.expose import Expose, check_free, installed, is_exposed, units
 from virtsec.spec import ContainerSpec, Exposed, Network
 
@@ -57,6 +60,22 @@ def test_it_is_put_and_taken_back_and_nobody_elses_is_touched() -> None:
     step.undo(host)
     assert files == before
     assert is_exposed("a", None, host)
+
+
+def test_a_port_is_looked_at_on_a_kernel_without_ipv6_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def made(family: int, kind: int) -> socket:
+        if family == AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
+        return socket(family, kind)
+
+    monkeypatch.setattr(expose, "socket", made)
+    with socket(AF_INET, SOCK_STREAM) as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(BadInput, match=f"Port {port} of this host cannot be listened on"):
+            check_free([Exposed(port, 80)])
+    check_free([Exposed(port, 80)])
 
 
 def test_a_port_that_is_taken_is_told() -> None:

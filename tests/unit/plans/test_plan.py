@@ -23,6 +23,7 @@ from virtsec.plans.host import HostFacts
 from virtsec.plans.reach import plan_link, plan_unlink
 from virtsec.plans.tree import plan_label
 from virtsec.plans.undefine import plan_undefine
+from virtsec.rootfs.follow import RemoveBeside, beside
 from virtsec.spec import ContainerSpec, IdRange, InitPolicy, Link, Network, NetworkKind
 from virtsec.step import Step
 
@@ -185,9 +186,22 @@ def test_undefine_forgets_the_domain_last() -> None:
     """Until then it is the one record of what is still to be taken away."""
     container = SAMPLES["unprivileged"].container
     steps = undefining(container, ours(), False)
-    assert names(steps) == ["RestTree", "UnloadPolicies", "ForgetSlices", "UndefineDomain"]
+    assert names(steps) == [
+        "RestTree",
+        "LeaveTree",
+        "UnloadPolicies",
+        "ForgetSlices",
+        "UndefineDomain",
+    ]
     steps = undefining(container, ours(), True)
     assert names(steps) == ["RemoveTree", "UnloadPolicies", "ForgetSlices", "UndefineDomain"]
+
+
+def test_undefine_with_storage_takes_what_was_cut_off_beside_a_layer_away() -> None:
+    """A base that somebody is on cannot be removed, and this would be nobody's."""
+    steps = undefining(SAMPLES["layer"].container, ours("layer"), True)
+    assert names(steps)[:3] == ["RemoveBeside", "RemoveLayers", "RemoveTree"]
+    assert steps[0] == RemoveBeside(beside("vs8"))
 
 
 def test_undefine_takes_the_kept_init_away() -> None:
@@ -196,6 +210,7 @@ def test_undefine_takes_the_kept_init_away() -> None:
     assert names(steps) == [
         "SetTraffic",
         "RestTree",
+        "LeaveTree",
         "UnloadPolicies",
         "DropInit",
         "KeepOrders",
@@ -237,7 +252,13 @@ def test_links_from_and_to_a_container_go_with_it() -> None:
     assert first.after.links == {"vs1": (Link("vs3", 80),), "vs3": (Link("vs1", 80),)}
     assert isinstance(second, SetMetadata)
     assert (second.before, second.after.spec.links) == (containers[0], (Link("vs3", 80),))
-    assert names(rest) == ["RestTree", "UnloadPolicies", "ForgetSlices", "UndefineDomain"]
+    assert names(rest) == [
+        "RestTree",
+        "LeaveTree",
+        "UnloadPolicies",
+        "ForgetSlices",
+        "UndefineDomain",
+    ]
 
 
 def test_a_tree_that_was_there_before_is_never_removed() -> None:

@@ -1,0 +1,68 @@
+"""base remove, on what a run that was killed left."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+import virtsec.rootfs.bases
+from tests.unit.fakes import fake_host
+from virtsec.commands import bases
+from virtsec.commands.bases import Removed, remove_base
+from virtsec.errors import Failed, NotFound
+from virtsec.rootfs import steps, unfinished
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may note a tree as unfinished")
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the first generation of a base called web is made."""
+    store = PurePosixPath(tmp_path / "store")
+    for module in (virtsec.rootfs.bases, bases, steps):
+        monkeypatch.setattr(module, "BASES", store / "_bases")
+    monkeypatch.setattr(bases, "STORE", store)
+    place = Path(store, "_bases/web/1")
+    place.mkdir(parents=True)
+    return place
+
+
+def begin(path: Path) -> None:
+    """A tree that virtsec is making, with something in it."""
+    unfinished.make(PurePosixPath(path))
+    (path / "big").write_text("big")
+
+
+@pytest.mark.parametrize("left", [["tree.partial"], ["tree"], ["tree", "tree.partial"], []])
+def test_a_base_that_was_cut_off_is_gone_when_it_is_said_to_be(
+    place: Path, left: list[str]
+) -> None:
+    for name in left:
+        begin(place / name)
+    (place / ".tree.partial").mkdir()
+    assert remove_base("web", fake_host()) == Removed("web")
+    assert list(place.parents[2].iterdir()) == []
+    with pytest.raises(NotFound):
+        remove_base("web", fake_host())
+
+
+def test_a_whole_base_goes_with_what_was_cut_off_of_the_next(place: Path) -> None:
+    (place / "tree/etc").mkdir(parents=True)
+    (place.parent / "2").mkdir()
+    begin(place.parent / "2/tree.partial")
+    assert remove_base("web", fake_host()) == Removed("web")
+    assert list(place.parents[2].iterdir()) == []
+
+
+@pytest.mark.parametrize("theirs", ["tree.partial", "notes"])
+def test_what_is_somebody_elses_stays_and_is_told(place: Path, theirs: str) -> None:
+    (place / "tree").mkdir()
+    (place / theirs).mkdir()
+    (place / theirs / "precious").touch()
+    for _ in range(2):
+        with pytest.raises(Failed, match="something that is not virtsec's"):
+            remove_base("web", fake_host())
+        assert [each.name for each in place.iterdir()] == [theirs]
+        assert (place / theirs / "precious").exists()
