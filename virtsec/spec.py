@@ -155,6 +155,8 @@ class Traffic:
     links: Links = field(default_factory=dict)
     egress: Mapping[str, Egress] = field(default_factory=dict)  #: of those that may not ask all
     exposed: frozenset[int] = frozenset()  #: ports of the host that are those of containers
+    #: Static addresses of those that expose ports, which lead there, by container.
+    addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

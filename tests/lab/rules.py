@@ -9,6 +9,9 @@ from demo.shell import run
 from machine.qemu import Lsm
 
 RULES = Path("/sys/fs/smackfs/load2")
+FILES = ("packets", "traffic")
+#: In the rule that keeps containers' ports apart, and in those that keep others from the tables.
+APART, OWNED = 'oifname "vs-*"', "flags owner, persist"
 
 
 @contextmanager
@@ -40,7 +43,7 @@ def answered(lsm: Lsm, name: str) -> Iterator[None]:
 def unlabelled(lsm: Lsm) -> Iterator[None]:
     """Have the label of containers' packets keep nobody from them."""
     if lsm is Lsm.SMACK:
-        with rule("net vs2 w"), rule("net vs1 w"):
+        with together(), rule("net vs2 w"), rule("net vs1 w"):
             yield
         return
     with unfiltered():
@@ -51,12 +54,31 @@ def unlabelled(lsm: Lsm) -> Iterator[None]:
 def unfiltered() -> Iterator[None]:
     """Have nothing keep containers' packets from anywhere."""
     run("systemctl", "stop", "virtsec-packets")
-    for family in ("bridge", "inet"):
-        run("nft", "destroy", "table", family, "virtsec")
+    _without_tables()
     try:
         yield
     finally:
         run("systemctl", "start", "virtsec-packets")
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Have what containers send labelled as ever, and let through from one's port to another's."""
+    packets, traffic = (Path("/etc/virtsec", f"{each}.nft").read_text() for each in FILES)
+    text = packets.replace(f'include "/etc/virtsec/{FILES[1]}.nft"', traffic)
+    lines = [line for line in text.splitlines() if APART not in line and OWNED not in line]
+    assert len(lines) < len(text.splitlines()) - text.count(OWNED), "nothing keeps them apart"
+    with unfiltered():
+        run("nft", "-f", "-", stdin="\n".join(lines) + "\n")
+        try:
+            yield
+        finally:
+            _without_tables()
+
+
+def _without_tables() -> None:
+    for family in ("bridge", "inet"):
+        run("nft", "destroy", "table", family, "virtsec")
 
 
 @contextmanager

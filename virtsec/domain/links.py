@@ -38,6 +38,11 @@ def traffic_of(containers: Sequence[Container]) -> Traffic:
         links_of(containers),
         {name: reach for name, reach in egress.items() if reach is not Egress.ALL},
         frozenset(exposed.at for each in containers for exposed in each.spec.exposed),
+        {
+            each.name: tuple(str(address.ip) for address in each.spec.network.addresses)
+            for each in containers
+            if each.spec.exposed
+        },
     )
 
 

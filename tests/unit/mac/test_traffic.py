@@ -11,33 +11,58 @@ from virtsec.names import MAX_LENGTH, port_of
 from virtsec.spec import Egress, Link, Traffic, Transport
 
 LINKS = {"web": (Link("db", 5432), Link("db", 53, Transport.UDP)), "db": (Link("web", 80),)}
-WANTED = Traffic(LINKS, {"db": Egress.NONE, "web": Egress.LAN}, frozenset({8080, 443}))
-RULES = """\
-iifname "vs-db" oifname "vs-web" tcp dport 80 meta secmark set "linked" ct secmark set meta secmark
-iifname "vs-web" oifname "vs-db" tcp sport 80 ct direction reply ct secmark != 0 \
-meta secmark set "linked"
-iifname "vs-web" oifname "vs-db" udp dport 53 meta secmark set "linked" \
-ct secmark set meta secmark
-iifname "vs-db" oifname "vs-web" udp sport 53 ct direction reply ct secmark != 0 \
-meta secmark set "linked"
-iifname "vs-web" oifname "vs-db" tcp dport 5432 meta secmark set "linked" \
-ct secmark set meta secmark
-iifname "vs-db" oifname "vs-web" tcp sport 5432 ct direction reply ct secmark != 0 \
-meta secmark set "linked"
-"""
+ADDRESSES = {"db": ("192.0.2.7", "2001:db8::7"), "web": ("192.0.2.7",)}
+WANTED = Traffic(LINKS, {"db": Egress.NONE, "web": Egress.LAN}, frozenset({8080, 443}), ADDRESSES)
+ASK = 'iifname "vs-{}" oifname "vs-{}" {} dport {} meta secmark set "linked" \
+ct secmark set meta secmark accept\n'
+ANSWER = 'iifname "vs-{}" oifname "vs-{}" {} sport {} ct direction reply ct secmark != 0 \
+meta secmark set "linked" accept\n'
+#: What two that are linked may send each other besides.
+FOUND = "".join(
+    f'iifname "vs-{one}" oifname "vs-{other}" meta secmark != 0 {what} accept\n'
+    for one, other in (("db", "web"), ("web", "db"), ("web", "db"), ("db", "web"))
+    for what in (
+        "ether type arp",
+        "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert }",
+        "ct state related",
+    )
+)
+APART = 'iifname "vs-*" oifname "vs-*" meta secmark != 0 drop\n'
+RULES = (
+    "".join(
+        ASK.format(one, other, protocol, port) + ANSWER.format(other, one, protocol, port)
+        for one, other, protocol, port in (
+            ("db", "web", "tcp", 80),
+            ("web", "db", "udp", 53),
+            ("web", "db", "tcp", 5432),
+        )
+    )
+    + FOUND
+    + APART
+)
 ASKED = 'oifname "vs-{}" meta secmark 0 meta secmark set "linked" ct secmark set meta secmark\n'
 BY_HOST = ASKED.replace("meta secmark 0", "meta skuid >= 0")
-ASKS = 'iifname "vs-{}" ct secmark 0 goto {}\n'
+ASKS = (
+    'iifname "vs-{0}" ct direction reply ct secmark != 0 accept\n'
+    'iifname "vs-{0}" meta secmark != 0 goto {1}\n'
+)
 DB, WEB = ("db", "none"), ("web", "lan")
+#: Whose the second address is, and no other's.
+CLAIMED = 'iifname "vs-*" iifname != "vs-db" meta secmark != 0 '
+BOTH = 'iifname "vs-*" iifname != "vs-db" iifname != "vs-web" meta secmark != 0 '
 #: What the kernel is to have, as nft lists it.
 LISTED = {
     "enter": 'meta iifkind "veth" meta secmark set "sent"\n',
+    "claim": f"{BOTH}ip saddr 192.0.2.7 drop\n{BOTH}arp saddr ip 192.0.2.7 drop\n"
+    f"{CLAIMED}ip6 saddr 2001:db8::7 drop\n"
+    f"{CLAIMED}icmpv6 type nd-neighbor-advert icmpv6 taddr 2001:db8::7 drop\n",
     "pass": RULES + "".join(ASKED.format(name) + ASKS.format(name, to) for name, to in (DB, WEB)),
     "come": "".join(ASKS.format(name, to) for name, to in (DB, WEB)),
     "leave": "".join(ASKED.format(name) + BY_HOST.format(name) for name, _ in (DB, WEB)),
     "receive": "".join(
-        f'meta iifkind "bridge" tcp dport {port} ct direction original meta secmark != 0 drop\n'
+        f'meta iifkind "bridge" tcp dport {port} {which}\n'
         for port in (443, 8080)
+        for which in ("ct direction reply meta secmark != 0 accept", "meta secmark != 0 drop")
     ),
 }
 
@@ -69,12 +94,13 @@ def test_each_link_lets_ask_one_way_and_answer_the_other() -> None:
 
 
 def test_who_may_not_ask_all_is_asked_all_the_same() -> None:
-    expected = {chain: LISTED[chain] for chain in ("pass", "come", "leave", "receive")}
-    assert rules(traffic.text(WANTED)) == expected
+    assert rules(traffic.text(WANTED)) == {k: v for k, v in LISTED.items() if k != "enter"}
 
 
 def test_without_links_nothing_is_let_through() -> None:
-    assert rules(traffic.text(Traffic())) == {"pass": "", "come": "", "leave": "", "receive": ""}
+    found = rules(traffic.text(Traffic()))
+    assert found.pop("pass") == APART
+    assert found == {"claim": "", "come": "", "leave": "", "receive": ""}
 
 
 @pytest.mark.parametrize(
@@ -87,6 +113,8 @@ def test_without_links_nothing_is_let_through() -> None:
         ("come", "none", "lan"),
         ("come", LISTED["come"], ""),
         ("leave", "vs-db", "vs-other"),
+        ("pass", APART, ""),
+        ("claim", "192.0.2.7", "192.0.2.8"),
         ("receive", "8080", "8081"),
     ],
 )

@@ -71,11 +71,15 @@ def test_an_interrupted_build_leaves_no_process_no_mount_and_no_file(
         while not (tmp_path / "up").exists():
             threading.Event().wait(0.05)
         os.kill(os.getpid(), signal.SIGINT)
+        while not stopped.wait(20):  # one that comes right before a call that waits is lost in it
+            os.kill(os.getpid(), signal.SIGINT)
 
+    stopped = threading.Event()
     waiter = threading.Thread(target=stop_when_up)
     waiter.start()
     with pytest.raises(KeyboardInterrupt):
         execute([build], host)
+    stopped.set()
     waiter.join()
     assert sorted(os.listdir(tmp_path)) == ["script", "up"]
     assert str(tmp_path) not in Path("/proc/self/mountinfo").read_text()
