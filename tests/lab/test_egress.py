@@ -105,16 +105,18 @@ def test_an_address_is_had_all_the_same(kept: Small) -> None:
 
 #: What a stranger does in a container's network namespace, and a sender that nobody is.
 STRANGER, NOBODY = Path(__file__).with_name("stranger.py"), "02:00:00:00:00:01"
-#: Writes down the datagrams, and the neighbour advertisements, that come to the machine outside.
+#: Writes down the datagrams, the neighbour advertisements and the answers to nobody's question that
+#: come to the machine outside.
 LISTEN = """
 import select, socket
 one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); one.bind(("", 5353))
 other = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+third = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
 print("ready", flush=True)
 while True:
-    for each in select.select([one, other], [], [])[0]:
+    for each in select.select([one, other, third], [], [])[0]:
         text, source = each.recvfrom(4096)
-        if each is one or b"advertised" in text:
+        if each is one or b"advertised" in text or b"answered" in text:
             print(text[-40:], source[0], flush=True)
 """
 #: Puts a text into a neighbour advertisement, which is sent to anybody.
@@ -125,8 +127,15 @@ one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, 255)
 one.sendto(bytes([136, 0, 0, 0]) + bytes(20) + b"advertised " + sys.argv[2].encode(),
            (sys.argv[1], 0))
 """
-
-
+#: Answers an echo request that nobody has sent: it is about no connection that the kernel knows.
+ANSWER = """
+import socket, struct, sys
+text = b"answered " + sys.argv[2].encode().ljust(9)
+words = sum(struct.unpack("!9H", text))
+words = (words & 0xffff) + (words >> 16)
+one = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+one.sendto(struct.pack("!BBHHH", 0, 0, ~words & 0xffff, 0, 0) + text, (sys.argv[1], 0))
+"""
 DATAGRAM = f"""
 import socket, sys
 one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -138,6 +147,7 @@ one.sendto(sys.argv[1].encode(), ("{INTERNET}", 5353))
 def send(container: Small, text: str) -> None:
     """Have it send a text outside by all that it may send."""
     within(container, sys.executable, "-c", ADVERTISE, INTERNET6, text)
+    within(container, sys.executable, "-c", ANSWER, INTERNET, text)
     within(container, sys.executable, "-c", DATAGRAM, text)
 
 
@@ -157,8 +167,8 @@ def ask_for_outside(helper: Small, kept: Small) -> None:
 
 
 def test_nothing_that_it_may_send_is_sent_out(kept: Small, small: Small, tmp_path: Path) -> None:
-    """Neighbour discovery is not routed, DHCP is asked for on the link alone, and who asks in the
-    name of others gets no answer to them.
+    """Neighbour discovery is not routed, DHCP is asked for on the link alone, who asks in the name
+    of others gets no answer to them, and what answers nobody is not sent.
     """
     small.start()
     within(small, "ip", "link", "set", "eth0", "up")
@@ -171,7 +181,7 @@ def test_nothing_that_it_may_send_is_sent_out(kept: Small, small: Small, tmp_pat
         send(kept, "kept")
         with unfiltered():  # so it is the filter, and what is sent would arrive
             send(kept, "free")
-            wait_for("both", lambda: log.read_text().count("free") == 2, attempts=10)
+            wait_for("all", lambda: log.read_text().count("free") == 3, attempts=10)
     assert "kept" not in log.read_text()
 
 

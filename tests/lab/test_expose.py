@@ -12,6 +12,7 @@ from demo.containers import ALIKE, Small, prepare
 from demo.shell import run, virtsec, wait_for
 from ipv6 import ROUTER
 from outside import beside, outside, there
+from rules import unfiltered
 
 pytestmark = pytest.mark.once
 
@@ -86,6 +87,37 @@ def test_other_containers_do_not(shown: Small, small: Small) -> None:
         for host in ("192.168.122.1", HOST):
             assert small.inside(asked.format(host, AT)).stdout == "refused\n"
             assert "refused" not in small.inside(asked.format(host, 8009)).stdout
+
+
+#: Tells all of the link that an address is at the sender's.
+CLAIM = """
+import socket, struct, sys
+one = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+one.bind(("eth0", 0))
+mac, address = one.getsockname()[4], socket.inet_aton(sys.argv[1])
+what = struct.pack("!HHBBH", 1, 0x800, 6, 4, 2) + mac + address + b"\\xff" * 6 + address
+one.send(b"\\xff" * 6 + mac + b"\\x08\\x06" + what)
+print(":".join(f"{each:02x}" for each in mac))
+"""
+
+
+def test_no_other_container_takes_its_address(shown: Small, small: Small) -> None:
+    small.start()
+
+    def claimed() -> bool:
+        assert serves(HOST)  # so the host knows where it is
+        words = ("nsenter", "-t", str(small.init_pid()), "-n", sys.executable, "-c", CLAIM, ADDRESS)
+        mac = run(*words).stdout.strip()
+        known = run("ip", "neigh", "show", ADDRESS).stdout
+        run("ip", "neigh", "flush", "to", ADDRESS)
+        return mac in known
+
+    small.inside("ip link set eth0 up")
+    wait_for("its page", partial(serves, HOST), attempts=5)
+    assert not claimed()
+    with unfiltered():  # so it is the filter
+        assert claimed()
+    assert shown.confined()
 
 
 def test_it_is_changed_while_it_runs_and_for_good(shown: Small) -> None:

@@ -1,13 +1,16 @@
 """Containers are reached from outside and reach outside, but not each other."""
 
 import subprocess
+import sys
 from functools import partial
+from pathlib import Path
 
 import pytest
 from demo.containers import Container
 from demo.shell import run, wait_for
 from ipv6 import ADDRESSES, ROUTER, give_addresses
 from machine.qemu import Lsm
+from outside import beside
 from rules import unlabelled
 
 
@@ -43,6 +46,42 @@ def test_without_the_label_of_its_packets_one_would_reach_the_other(
     with unlabelled(lsm):
         for address in addresses(vs2):
             wait_for(f"vs2 at {address}", partial(fetched, vs1, address, "vs2"))
+
+
+#: Frames of no protocol that any kernel knows: no socket of the receiver's is asked for its label.
+HEAR = """
+import socket
+one = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x88b5))
+one.bind(("eth0", 0x88b5))
+print("ready", flush=True)
+while True:
+    print(one.recv(2048)[14:64], flush=True)
+"""
+SAY = """
+import socket, sys
+one = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+one.bind(("eth0", 0))
+one.send(b"\\xff" * 6 + one.getsockname()[4] + b"\\x88\\xb5" + sys.argv[1].encode().ljust(46))
+"""
+
+
+def test_no_frame_of_one_comes_to_the_other(
+    vs1: Container, vs2: Container, lsm: Lsm, tmp_path: Path
+) -> None:
+    """Whatever is in it: ARP in another's name is one of them."""
+    log = tmp_path / "heard"
+    with beside(*within(vs2), sys.executable, "-c", HEAR, log=log):
+        wait_for("the listener", lambda: "ready" in log.read_text())
+        run(*within(vs1), sys.executable, "-c", SAY, "filtered")
+        with unlabelled(lsm):  # so it is the filter
+            run(*within(vs1), sys.executable, "-c", SAY, "unfiltered")
+            wait_for("the frame", lambda: "unfiltered" in log.read_text(), attempts=10)
+    assert "'filtered" not in log.read_text()
+
+
+def within(container: Container) -> tuple[str, ...]:
+    """How a program of the host's runs in a container's network."""
+    return "nsenter", "-t", str(container.init_pid()), "-n"
 
 
 def test_both_reach_a_server_of_the_host(vs1: Container, vs2: Container) -> None:
