@@ -20,7 +20,7 @@ meta secmark set "linked" accept\n'
 #: What two that are linked may send each other besides.
 FOUND = "".join(
     f'iifname "vs-{one}" oifname "vs-{other}" meta secmark != 0 {what} accept\n'
-    for one, other in (("db", "web"), ("web", "db"), ("web", "db"), ("db", "web"))
+    for one, other in (("db", "web"), ("web", "db"))
     for what in (
         "ether type arp",
         "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert }",

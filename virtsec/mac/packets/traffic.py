@@ -97,7 +97,7 @@ def in_force(traffic: Traffic, root: Path) -> bool:
 
 def _chains(traffic: Traffic) -> dict[str, list[str]]:
     """The rules of each chain, as nft prints them."""
-    pairs = sorted({(source, link.to) for source, link in _each(traffic)})
+    pairs = sorted({(min(each), max(each)) for each in _ends(traffic)})
     chains: dict[str, list[str]] = {
         "claim": [*_claims(traffic)],
         "pass": [
@@ -131,6 +131,10 @@ def _chains(traffic: Traffic) -> dict[str, list[str]]:
 def _each(traffic: Traffic) -> Iterator[tuple[str, Link]]:
     links = traffic.links
     return ((source, link) for source in sorted(links) for link in sorted(links[source]))
+
+
+def _ends(traffic: Traffic) -> Iterator[tuple[str, str]]:
+    return ((source, link.to) for source, link in _each(traffic))
 
 
 def _link_rules(source: str, link: Link) -> tuple[str, str]:
