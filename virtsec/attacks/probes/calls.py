@@ -6,9 +6,12 @@ import ctypes
 import os
 import platform
 import socket
+import tempfile
+from contextlib import suppress
 
 from virtsec.kernel.syscall import check, libc, syscall
 
+_SCRATCH = ("/var/tmp", "/tmp", "/run", "/dev/shm", "/")  # noqa: S108  (inside)
 #: Numbers below 424 differ by architecture: x86_64, and those that share asm-generic/unistd.h.
 _GENERIC = {
     "ptrace": 117,
@@ -68,8 +71,15 @@ def place_of(address: str, port: int) -> tuple[str | int, ...]:
 
 
 def scratch() -> str:
-    """A directory to make files in: on disk, as a tmpfs may be mounted without set-id bits."""
-    return next(filter(os.path.isdir, ("/var/tmp", "/tmp")), "/")  # noqa: S108  (inside)
+    """A directory to make files in: on disk if possible, as a tmpfs may have no set-id bits.
+
+    Raises `RuntimeError` where nothing can be made: then nothing is tried, and nothing refused.
+    """
+    for place in _SCRATCH:
+        with suppress(OSError):
+            tempfile.TemporaryFile(dir=place).close()
+            return place
+    raise RuntimeError(f"nothing can be made in {', '.join(_SCRATCH)}")
 
 
 def mount(source: str, target: str, kind: str, flags: int = 0) -> None:

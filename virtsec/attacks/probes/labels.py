@@ -67,8 +67,9 @@ def _exec(targets: Targets) -> str:
 @GROUP.probe("label-create", "make files with another label", "SELinux: setfscreatecon(3)")
 def _create(targets: Targets) -> str:
     _only("selinux", targets)
+    place = calls.scratch()
     _set_self("fscreate", targets.host.file_label)
-    with tempfile.NamedTemporaryFile(dir=calls.scratch()):
+    with tempfile.NamedTemporaryFile(dir=place):
         return f"made a file labelled {targets.host.file_label}"
 
 
