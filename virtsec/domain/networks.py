@@ -109,7 +109,7 @@ def _network_state(handle: Any) -> NetworkState:
 
 
 def read_network(xml: str) -> tuple[str | None, tuple[IPv4Interface | IPv6Interface, ...]]:
-    """The bridge of a network's XML and the host's own addresses on it."""
+    """The bridge of a network's XML, None for another kind of switch, and the host's addresses."""
     from virtsec.domain.document import parse  # noqa: PLC0415  (lxml only where needed)
 
     root = parse(xml, "a network's definition")
@@ -119,4 +119,6 @@ def read_network(xml: str) -> tuple[str | None, tuple[IPv4Interface | IPv6Interf
         size = node.get("prefix") or node.get("netmask")
         if node.get("address") and size:
             addresses.append(ip_interface(f"{node.get('address')}/{size}"))
-    return (None if bridge is None else bridge.get("name")), tuple(addresses)
+    if bridge is None or root.find("virtualport") is not None:
+        return None, tuple(addresses)
+    return bridge.get("name"), tuple(addresses)

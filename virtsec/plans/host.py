@@ -110,6 +110,12 @@ def on_network(spec: ContainerSpec, facts: HostFacts, taken: Mapping[Place, str]
             f"libvirt has no network {network.source}.",
             "Run `virtsec setup` for the network 'default', or see `virsh net-list --all`.",
         )
+    if state.bridge is None:
+        raise Refused(
+            f"The network {network.source} has no bridge of this host's: what containers send is "
+            "labelled there.",
+            "Choose a network that libvirt routes, translates or bridges.",
+        )
     check_addresses(network, state.addresses, f"network {network.source}")
     gateway = network.gateway or gateway_on(network.addresses, state.addresses)
     return replace(spec, network=replace(network, gateway=gateway))

@@ -69,7 +69,7 @@ def log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[str]]:
         monkeypatch.setattr(virtsec.plans.undefine, name, step(name))
     monkeypatch.setattr(definition, "inspect_source", lambda *_: None)
     monkeypatch.setattr(definition, "default_source", lambda _: "debian:trixie")
-    default = NetworkState("default", True, True)
+    default = NetworkState("default", True, True, "virbr0")
     monkeypatch.setattr(FakeLibvirt, "networks", lambda _: {"default": default})
     monkeypatch.setattr(facts, "_text", lambda _: "")
     yield done

@@ -18,3 +18,5 @@ def test_bridge_and_addresses_of_a_network_are_read_in_each_form() -> None:
 
 def test_a_network_without_addresses_has_none() -> None:
     assert read_network("<network><name>n</name></network>") == (None, ())
+    switch = "<network><bridge name='ovs0'/><virtualport type='openvswitch'/></network>"
+    assert read_network(switch) == (None, ())

@@ -166,6 +166,13 @@ def test_an_address_that_cannot_work_on_the_network_is_refused(address: str) -> 
         plan_define(spec(network=at(address)), facts(), FakeMac())
 
 
+def test_a_network_without_a_bridge_is_refused() -> None:
+    """It is a card of the host's: what is sent by it has no label, and is not limited."""
+    card = facts(networks={"default": NetworkState("default", True, True)})
+    with pytest.raises(Refused, match="default has no bridge of this host's"):
+        plan_define(spec(), card, FakeMac())
+
+
 def test_an_address_is_given_once_on_a_network() -> None:
     with pytest.raises(BadInput, match="theirs has the address"):
         plan_define(spec(network=at("192.168.122.50/24")), facts(foreign()), FakeMac())
