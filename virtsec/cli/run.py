@@ -64,18 +64,27 @@ def _run(words: Sequence[str], output: Output) -> int:
             failed.add_note(note)
         return _tell(failed, output)
     except Interrupted as error:
-        output.note("interrupted" if error.left else "interrupted; nothing was left behind")
-        for line in error.left:
-            output.note(line)
-        return 128 + error.number
+        return _tell_interrupted(error, output)
 
 
 def _tell(error: VirtsecError, output: Output) -> int:
-    if output.json:
+    if output.json and not output.shown:
         output.show({"error": error_document(error)}, lambda: None)
     else:
         output.error(error)
     return error.exit_status
+
+
+def _tell_interrupted(error: Interrupted, output: Output) -> int:
+    status = 128 + error.number
+    said = "interrupted" if error.left else "interrupted; nothing was left behind"
+    if output.json and not output.shown:
+        document = {"sentence": f"It was {said}.", "remedy": "", "status": status}
+        output.show({"error": {**document, "notes": error.left}}, lambda: None)
+    else:
+        for line in (said, *error.left):
+            output.note(line)
+    return status
 
 
 def _usage(error: Exception) -> BadInput:
