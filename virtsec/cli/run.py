@@ -33,6 +33,7 @@ _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 def run(words: Sequence[str]) -> int:
     """Do what `words` say and return the exit status."""
+    _open_streams()
     _prepare_streams()
     output = Output()
     with signals_interrupt():
@@ -98,6 +99,15 @@ def _usage(error: Exception) -> BadInput:
     return BadInput(
         message if message.endswith((".", "?")) else f"{message}.", f"See `{command} --help`."
     )
+
+
+def _open_streams() -> None:
+    """Have those that are closed: else what is opened next would be taken for one of them."""
+    for name, flags in (("stdin", os.O_RDONLY), ("stdout", os.O_WRONLY), ("stderr", os.O_WRONLY)):
+        if getattr(sys, name) is None:
+            number = os.open(os.devnull, flags)  # the lowest that is free is the stream's own
+            os.set_inheritable(number, True)
+            setattr(sys, name, os.fdopen(number, "r" if flags == os.O_RDONLY else "w"))
 
 
 def _prepare_streams() -> None:
