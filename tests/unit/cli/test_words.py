@@ -251,6 +251,18 @@ def test_sigterm_is_an_interrupt_too(virtsec: Virtsec, monkeypatch: pytest.Monke
     assert "nothing was left behind" in said.err
 
 
+def test_of_a_definition_without_an_end_no_more_is_read_than_libvirt_takes(
+    virtsec: Virtsec, library: Library
+) -> None:
+    words = ("/usr/bin/head", "--bytes", str(32 << 20), "/dev/zero")
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as endless:
+        assert endless.stdout
+        said = virtsec("define", "--from-xml", f"/dev/fd/{endless.stdout.fileno()}")
+    assert (said.status, library.asked) == (2, [])
+    assert "is too long" in said.err
+    assert endless.returncode == -signal.SIGPIPE
+
+
 def test_a_host_that_is_not_ready_says_so_for_each_command(
     virtsec: Virtsec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
