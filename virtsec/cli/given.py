@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import typer
+
 from virtsec.cli import render
 from virtsec.cli.output import Output
 from virtsec.cli.session import open_host, watcher
@@ -13,6 +15,19 @@ from virtsec.errors import BadInput
 
 #: What libvirt takes at most (REMOTE_STRING_MAX).
 MOST_BYTES = 4 << 20
+#: Parameters of `define` that say nothing of what the container is to be, but for its name.
+_BESIDE = {"name", "from_xml", "dry_run", "json"}
+
+
+def check_alone(context: typer.Context) -> None:
+    """Raise `BadInput` for an option that would be told twice: the definition says all."""
+    for each in context.command.params:
+        given = context.get_parameter_source(each.name or "")
+        if each.name not in _BESIDE and given is not None and given.name == "COMMANDLINE":
+            raise BadInput(
+                f"With --from-xml the definition says all; {each.opts[0]} has no place beside it.",
+                "Leave it out; what the definition lacks is put into it, or set afterwards.",
+            )
 
 
 def from_definition(output: Output, path: Path, name: str | None, *, dry_run: bool) -> None:

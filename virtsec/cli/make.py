@@ -188,13 +188,9 @@ def define(  # noqa: PLR0917  (typer makes each parameter an option)
 
     output = output_of(context, json)
     if from_xml is not None:
-        from virtsec.cli.given import from_definition  # noqa: PLC0415
+        from virtsec.cli.given import check_alone, from_definition  # noqa: PLC0415
 
-        if source or rootfs:
-            raise BadInput(
-                "With --from-xml the definition says where the root is.",
-                "Leave --from and --rootfs out.",
-            )
+        check_alone(context)
         from_definition(output, from_xml, name, dry_run=dry_run)
         return
     if name is None:
