@@ -122,8 +122,8 @@ def define(  # noqa: PLR0917  (typer makes each parameter an option)
         list[str] | None,
         typer.Option(
             metavar="SRC:DST[:ro|idmap]",
-            help="A directory of this host seen inside; with idmap user N inside is user N of this "
-            "host in it; repeatable.",
+            help="A directory of this host seen inside, with `\\:` for a colon in a path; with "
+            "idmap user N inside is user N of this host in it; repeatable.",
         ),
     ] = None,
     init: Annotated[

@@ -9,13 +9,13 @@ import pytest
 import yaml
 
 from tests.unit.fakes import FakeMac, fake_host, foreign, record
-from tests.unit.samples import SAMPLES
+from tests.unit.samples import SAMPLES, sample
 from virtsec.commands import bases, fleet
 from virtsec.commands.rollout import Done
 from virtsec.errors import BadInput, Failed, NotFound
 from virtsec.fleet.difference import Action
 from virtsec.fleet.export import as_text
-from virtsec.spec import Egress
+from virtsec.spec import Egress, Mount
 from virtsec.step import Host
 
 
@@ -33,6 +33,14 @@ def test_of_what_is_exported_there_is_nothing_to_do(host: Host, tmp_path: Path) 
     assert "theirs" not in path.read_text()
     assert fleet.plan_fleet(path, host, prune=True).differences == ()
     assert fleet.diff_fleet(path, host) == ""
+
+
+def test_also_of_a_mount_with_a_colon_as_only_others_make_it(tmp_path: Path) -> None:
+    mounts = (Mount(PurePosixPath("/srv/a:b"), PurePosixPath("/mnt")),)
+    host = fake_host(record("vs1", sample("vs1", mounts=mounts).xml))
+    path = tmp_path / "fleet.yaml"
+    path.write_text(as_text(fleet.export_fleet(host)))
+    assert [each.changes for each in fleet.plan_fleet(path, host).differences] == []
 
 
 def test_a_diff_shows_what_would_be_otherwise(host: Host, tmp_path: Path) -> None:
