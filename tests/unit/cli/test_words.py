@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -185,112 +184,6 @@ def test_words_that_make_no_sense_are_status_2_and_reach_nothing(
     assert second
     assert library.asked == []
     assert "sentence" in virtsec(*words, "--json").json["error"]
-
-
-def test_an_interrupt_ends_with_130_and_says_nothing_is_left(
-    virtsec: Virtsec, library: Library
-) -> None:
-    library.failure = KeyboardInterrupt()
-    assert virtsec("define", "vs1") == Said(130, "", "interrupted; nothing was left behind\n")
-
-
-def test_an_interrupt_that_left_something_does_not_claim_otherwise(
-    virtsec: Virtsec, library: Library
-) -> None:
-    library.failure = KeyboardInterrupt()
-    library.failure.add_note("Could not undo 'make /x'.")
-    said = virtsec("define", "vs1")
-    assert said.err == "interrupted\nCould not undo 'make /x'.\n"
-
-
-def test_what_could_not_be_undone_of_several_is_told_however_the_command_ends(
-    virtsec: Virtsec, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    failed = Failed("It broke.")
-    failed.add_note("Could not undo 'make /x'.")
-
-    def label(name: str, _host: Any, _watch: Any) -> Any:
-        raise failed if name == "vs1" else KeyboardInterrupt
-
-    monkeypatch.setattr("virtsec.commands.definition.label", label)
-    said = virtsec("label", "vs1", "vs2")
-    assert said.status == 130
-    assert said.err.endswith("interrupted\nCould not undo 'make /x'.\n")
-
-
-def test_an_interrupt_while_a_failure_is_undone_tells_what_could_not_be(
-    virtsec: Virtsec, library: Library
-) -> None:
-    library.failure = KeyboardInterrupt()
-    library.failure.__context__ = Failed("It broke.")
-    library.failure.__context__.add_note("Could not undo 'make /x'.")
-    assert virtsec("define", "vs1").err == "interrupted\nCould not undo 'make /x'.\n"
-
-
-def test_whoever_asks_twice_has_it_ended_once(
-    virtsec: Virtsec, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def killed(*_: Any, **__: Any) -> None:
-        try:
-            os.kill(os.getpid(), signal.SIGHUP)
-        finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                os.kill(os.getpid(), number)
-
-    monkeypatch.setattr("virtsec.commands.listing.list_domains", killed)
-    assert virtsec("list").status == 128 + signal.SIGHUP
-
-
-def test_sigterm_is_an_interrupt_too(virtsec: Virtsec, monkeypatch: pytest.MonkeyPatch) -> None:
-    def killed(*_: Any, **__: Any) -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    monkeypatch.setattr("virtsec.commands.listing.list_domains", killed)
-    said = virtsec("list")
-    assert said.status == 128 + signal.SIGTERM
-    assert "nothing was left behind" in said.err
-
-
-@pytest.mark.parametrize(
-    "option",
-    [
-        *("--egress=none", "--memory=1G", "--memory=512M", "--autostart", "--base=web"),
-        *("--no-network", "--from=/srv", "--rootfs=/srv", "--expose=8080:80", "--privileged"),
-    ],
-)
-def test_what_a_definition_says_is_not_said_beside_it(
-    virtsec: Virtsec, tmp_path: Path, option: str
-) -> None:
-    file = tmp_path / "vs1.xml"
-    file.write_text("<domain/>")
-    said = virtsec("define", "vs1", "--from-xml", str(file), option)
-    assert said.status == 2
-    assert f"{option.partition('=')[0]} has no place beside it" in said.err
-
-
-def test_a_name_and_how_to_tell_have_a_place_beside_a_definition(
-    virtsec: Virtsec, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    def plan(text: str, _host: Any, name: str) -> Any:
-        raise Failed(f"{name}: {text}")
-
-    monkeypatch.setattr("virtsec.commands.definition.plan_from_xml", plan)
-    file = tmp_path / "vs1.xml"
-    file.write_text("<domain/>")
-    said = virtsec("define", "vs1", "--from-xml", str(file), "--dry-run", "--json")
-    assert said.json["error"]["sentence"] == "vs1: <domain/>"
-
-
-def test_of_a_definition_without_an_end_no_more_is_read_than_libvirt_takes(
-    virtsec: Virtsec, library: Library
-) -> None:
-    words = ("/usr/bin/head", "--bytes", str(32 << 20), "/dev/zero")
-    with subprocess.Popen(words, stdout=subprocess.PIPE) as endless:
-        assert endless.stdout
-        said = virtsec("define", "--from-xml", f"/dev/fd/{endless.stdout.fileno()}")
-    assert (said.status, library.asked) == (2, [])
-    assert "is too long" in said.err
-    assert endless.returncode == -signal.SIGPIPE
 
 
 def test_a_host_that_is_not_ready_says_so_for_each_command(
