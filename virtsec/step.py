@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from virtsec.errors import VirtsecError
 from virtsec.host.systemd import Systemd
+from virtsec.kernel.signals import ENDING, cut_off_once
 
 if TYPE_CHECKING:
     from virtsec.domain.connection import Libvirt
@@ -91,27 +91,34 @@ Watcher = Callable[[int, Step], None]
 
 
 def execute(steps: Sequence[Step], host: Host, watch: Watcher | None = None) -> None:
-    """Apply `steps` in order; on any failure undo what was begun, last first, and re-raise."""
+    """Apply `steps` in order; on any failure undo what was begun, last first, and re-raise.
+
+    What cannot be undone is a note on what is raised, and the others are undone. Signals that ask
+    the process to end wait until that is over.
+    """
     begun: list[Step] = []
-    with _undone_on_failure(begun, host):
-        for index, step in enumerate(steps):
-            if watch is not None:
-                watch(index, step)
-            begun.append(step)
-            step.apply(host)
-
-
-@contextmanager
-def _undone_on_failure(begun: list[Step], host: Host) -> Iterator[None]:
-    try:
-        yield
-    except BaseException as error:
-        for step in reversed(begun):
+    with cut_off_once(ENDING) as hold:
+        try:
             try:
-                step.undo(host)
-            except (VirtsecError, OSError) as left:
-                error.add_note(f"Could not undo '{step.describe()}': {left}")
-        raise
+                for index, step in enumerate(steps):
+                    if watch is not None:
+                        watch(index, step)
+                    begun.append(step)
+                    step.apply(host)
+            except BaseException:
+                hold()  # one that comes before this is raised here, and nothing after it
+                raise
+        except BaseException as error:
+            for step in reversed(begun):
+                _undo(step, host, error)
+            raise
+
+
+def _undo(step: Step, host: Host, error: BaseException) -> None:
+    try:
+        step.undo(host)
+    except BaseException as left:
+        error.add_note(f"Could not undo '{step.describe()}': {str(left) or type(left).__name__}")
 
 
 def as_json(step: Step) -> dict[str, Any]:

@@ -35,6 +35,8 @@ from virtsec.spec import (
 Word = TypeVar("Word", bound=StrEnum)
 
 _SIZE = re.compile(r"([0-9]+)(?:([kmgt])(?:i?b)?)?", re.IGNORECASE)
+_PARTS = re.compile(r"(?:^|:)((?:\\[\\:]|[^:])*)")  # between colons
+_ESCAPED = re.compile(r"\\([\\:])")
 _KIB = {"k": 1, "m": 2**10, "g": 2**20, "t": 2**30}
 
 
@@ -57,9 +59,10 @@ def swap(text: str) -> int:
 def mount(text: str) -> Mount:
     """`SRC:DST`, with `:ro` for one that cannot be written through and `:idmap` for the host's ids.
 
-    Both are told apart by a comma.
+    Both are told apart by a comma. In a path a colon is written `\\:`, and a backslash before
+    either `\\\\`.
     """
-    *ends, last = text.split(":")
+    *ends, last = (_ESCAPED.sub(r"\1", part) for part in _PARTS.findall(text))
     words = set(last.split(",")) if len(ends) == 2 else set()
     named = bool(words) and words <= {"ro", "rw", "idmap"}
     parts = ends if named else [*ends, last]
@@ -67,7 +70,7 @@ def mount(text: str) -> Mount:
         raise BadInput(
             f"{text!r} is not a mount.",
             "Write SRC:DST, SRC:DST:ro or SRC:DST:idmap with absolute paths, such as "
-            "/srv/web:/var/www:ro.",
+            "/srv/web:/var/www:ro, and `\\:` for a colon in one.",
         )
     source, target = map(PurePosixPath, parts)
     return Mount(source, target, read_only="ro" in words, idmap="idmap" in words)

@@ -9,7 +9,8 @@ from functools import wraps
 from types import FrameType
 from typing import ParamSpec, TypeVar
 
-from virtsec.kernel.signals import handled
+from virtsec.cli.output import notes
+from virtsec.kernel.signals import ENDING, handled
 
 _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
@@ -43,7 +44,7 @@ def interruptible(
             return command(*args, **options)
         except KeyboardInterrupt as error:
             number = error.number if isinstance(error, _Stopped) else signal.SIGINT
-            raise Interrupted(number, list(getattr(error, "__notes__", ()))) from None
+            raise Interrupted(number, _left(error)) from None
 
     return wrapped
 
@@ -52,12 +53,25 @@ def interruptible(
 def signals_interrupt() -> Iterator[None]:
     """SIGTERM, and SIGHUP of a terminal that went away, stop a command as Ctrl-C does.
 
-    One that is ignored, as nohup(1) has it, stays so.
+    Once: from the first of them on a command only ends. One that is ignored, as nohup(1) has it,
+    stays so.
     """
-    numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
-    with handled(numbers, _stop):
+    stopped = False
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        nonlocal stopped
+        if not stopped:
+            stopped = True
+            raise _Stopped(number)
+
+    with handled([n for n in ENDING if signal.getsignal(n) != signal.SIG_IGN], stop):
         yield
 
 
-def _stop(number: int, _frame: FrameType | None) -> None:
-    raise _Stopped(number)
+def _left(error: BaseException | None) -> list[str]:
+    """What could not be undone, of it and of what it came in the midst of."""
+    found: list[str] = []
+    while error is not None:
+        found = [*notes(error), *found]
+        error = error.__context__
+    return found

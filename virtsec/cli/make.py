@@ -18,7 +18,6 @@ from virtsec.cli.options import (
     NetworkName,
     output_of,
 )
-from virtsec.cli.output import Output
 from virtsec.cli.session import each, open_host, tell, watcher
 from virtsec.errors import BadInput
 
@@ -123,8 +122,8 @@ def define(  # noqa: PLR0917  (typer makes each parameter an option)
         list[str] | None,
         typer.Option(
             metavar="SRC:DST[:ro|idmap]",
-            help="A directory of this host seen inside; with idmap user N inside is user N of this "
-            "host in it; repeatable.",
+            help="A directory of this host seen inside, with `\\:` for a colon in a path; with "
+            "idmap user N inside is user N of this host in it; repeatable.",
         ),
     ] = None,
     init: Annotated[
@@ -189,11 +188,9 @@ def define(  # noqa: PLR0917  (typer makes each parameter an option)
 
     output = output_of(context, json)
     if from_xml is not None:
-        if source or rootfs:
-            raise BadInput(
-                "With --from-xml the definition says where the root is.",
-                "Leave --from and --rootfs out.",
-            )
+        from virtsec.cli.given import check_alone, from_definition  # noqa: PLC0415
+
+        check_alone(context)
         from_definition(output, from_xml, name, dry_run=dry_run)
         return
     if name is None:
@@ -232,28 +229,6 @@ def define(  # noqa: PLR0917  (typer makes each parameter an option)
         output.show(as_json(planned), lambda: render.planned(output, planned))
     else:
         defined = definition.define(spec, host, watcher(output))
-        output.show(as_json(defined), lambda: render.defined(output, defined))
-
-
-def from_definition(output: Output, path: Path, name: str | None, *, dry_run: bool) -> None:
-    """Make a container of the definition in a file; see `define`."""
-    from virtsec.cli import render  # noqa: PLC0415
-    from virtsec.commands import definition  # noqa: PLC0415  (slow imports)
-    from virtsec.commands.results import Planned, as_json  # noqa: PLC0415
-
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, ValueError) as error:
-        raise BadInput(
-            f"{path} cannot be read: {error}.",
-            "Name a file with the definition of a domain, as `virsh dumpxml` writes it.",
-        ) from None
-    host = open_host(output)
-    if dry_run:
-        planned = Planned.of(definition.plan_from_xml(text, host, name))
-        output.show(as_json(planned), lambda: render.planned(output, planned))
-    else:
-        defined = definition.define_from_xml(text, host, name, watcher(output))
         output.show(as_json(defined), lambda: render.defined(output, defined))
 
 

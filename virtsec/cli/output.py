@@ -32,6 +32,7 @@ class Output:
 
     def __init__(self) -> None:
         self.json = False  #: whether results are JSON
+        self.shown = False  #: whether there is a document, and there is to be one
         self.lost: OSError | None = None  #: why standard output could not be written
 
     def show(self, document: dict[str, Any], render: Callable[[], None]) -> None:
@@ -39,6 +40,7 @@ class Output:
         if self.json:
             import json  # noqa: PLC0415  (slow to import)
 
+            self.shown = True
             self._write(sys.stdout, json.dumps(document, indent=2) + "\n")
         else:
             render()

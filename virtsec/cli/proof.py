@@ -59,10 +59,7 @@ def verify(  # noqa: PLR0917  (the options)
             "No container runs." if everything else "Which container is to be verified?",
             "Name one that runs, or start one: `virtsec start NAME`.",
         )
-    done = proofs.verify_each(output, host, wanted, against, only or ())
-    if report is not None and done.verified:
-        proofs.write_report(report, done.verified)
-    return done.status
+    return proofs.verify_each(output, host, wanted, against, only or (), report=report)
 
 
 def audit(
@@ -97,9 +94,9 @@ def audit(
     if to is not None:
         audits.check_output(to)
     found = auditing.audit(open_host(output))
-    output.show(as_json(found), lambda: audits.show(output, found, matrix=matrix))
     if to is not None:
         audits.write(to, found)
+    output.show(as_json(found), lambda: audits.show(output, found, matrix=matrix))
     return 0 if found.sound else 1
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,14 +30,6 @@ _STYLE = {
 }
 
 
-@dataclass
-class Done:
-    """What was verified, and the exit status: 1 when something did not hold."""
-
-    status: int = 0
-    verified: list[Verified] = field(default_factory=list)
-
-
 def running_containers(host: Host) -> list[str]:
     """The names of virtsec's containers that run."""
     from virtsec.commands.listing import list_domains  # noqa: PLC0415  (slow import)
@@ -47,13 +38,22 @@ def running_containers(host: Host) -> list[str]:
 
 
 def verify_each(
-    output: Output, host: Host, names: Sequence[str], against: str | None, only: Collection[str]
-) -> Done:
+    output: Output,
+    host: Host,
+    names: Sequence[str],
+    against: str | None,
+    only: Collection[str],
+    *,
+    report: Path | None = None,
+) -> int:
     """Attack from each of `names`, going on after a failure, and show what came of it.
 
-    Without `against` and with several names each is attacked from the one before it.
+    Without `against` and with several names each is attacked from the one before it. What was
+    verified is written to `report` as well. The status is 1 when something did not hold. Raises
+    `Failed` when the page cannot be written, with no document shown.
     """
-    done = Done()
+    status = 0
+    verified: list[Verified] = []
     errors: list[dict[str, Any]] = []
     for index, name in enumerate(names):
         other = against if against is not None or len(names) < 2 else names[index - 1]
@@ -61,17 +61,19 @@ def verify_each(
             found = verifying.verify(name, host, other, only)
         except VirtsecError as error:
             errors.append({"name": name, "error": error_document(error)})
-            done.status = max(done.status, error.exit_status)
+            status = max(status, error.exit_status)
             if not output.json:
                 output.error(error)
             continue
-        done.verified.append(found)
-        done.status = max(done.status, 0 if found.held else 1)
+        verified.append(found)
+        status = max(status, 0 if found.held else 1)
         if not output.json:
             show(output, found)
-    document = {"results": [as_json(each) for each in done.verified], "errors": errors}
+    if report is not None and verified:
+        _write_report(report, verified)
+    document = {"results": [as_json(each) for each in verified], "errors": errors}
     output.show(document, lambda: None)
-    return done
+    return status
 
 
 def show(output: Output, found: Verified) -> None:
@@ -135,7 +137,7 @@ def probes_document(probes: Sequence[Probe]) -> dict[str, Any]:
     return {"probes": [{name: str(getattr(probe, name)) for name in names} for probe in probes]}
 
 
-def write_report(path: Path, verified: Sequence[Verified]) -> None:
+def _write_report(path: Path, verified: Sequence[Verified]) -> None:
     """The page. Raises `Failed` when it cannot be written."""
     try:
         path.write_text(verifying.verify_page(verified), "utf-8")

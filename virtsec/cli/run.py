@@ -33,6 +33,7 @@ _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 def run(words: Sequence[str]) -> int:
     """Do what `words` say and return the exit status."""
+    _open_streams()
     _prepare_streams()
     output = Output()
     with signals_interrupt():
@@ -64,18 +65,27 @@ def _run(words: Sequence[str], output: Output) -> int:
             failed.add_note(note)
         return _tell(failed, output)
     except Interrupted as error:
-        output.note("interrupted" if error.left else "interrupted; nothing was left behind")
-        for line in error.left:
-            output.note(line)
-        return 128 + error.number
+        return _tell_interrupted(error, output)
 
 
 def _tell(error: VirtsecError, output: Output) -> int:
-    if output.json:
+    if output.json and not output.shown:
         output.show({"error": error_document(error)}, lambda: None)
     else:
         output.error(error)
     return error.exit_status
+
+
+def _tell_interrupted(error: Interrupted, output: Output) -> int:
+    status = 128 + error.number
+    said = "interrupted" if error.left else "interrupted; nothing was left behind"
+    if output.json and not output.shown:
+        document = {"sentence": f"It was {said}.", "remedy": "", "status": status}
+        output.show({"error": {**document, "notes": error.left}}, lambda: None)
+    else:
+        for line in (said, *error.left):
+            output.note(line)
+    return status
 
 
 def _usage(error: Exception) -> BadInput:
@@ -89,6 +99,15 @@ def _usage(error: Exception) -> BadInput:
     return BadInput(
         message if message.endswith((".", "?")) else f"{message}.", f"See `{command} --help`."
     )
+
+
+def _open_streams() -> None:
+    """Have those that are closed: else what is opened next would be taken for one of them."""
+    for name, flags in (("stdin", os.O_RDONLY), ("stdout", os.O_WRONLY), ("stderr", os.O_WRONLY)):
+        if getattr(sys, name) is None:
+            number = os.open(os.devnull, flags)  # the lowest that is free is the stream's own
+            os.set_inheritable(number, True)
+            setattr(sys, name, os.fdopen(number, "r" if flags == os.O_RDONLY else "w"))
 
 
 def _prepare_streams() -> None:

@@ -52,7 +52,7 @@ A name stands for an object whose keys are the fields of the dataclass so called
 their words, paths and addresses strings, and what does not apply is null. A step is
 `{"step": KIND, "does": SENTENCE}`. An entry of "errors" is `{"name": NAME, "error": …}`, the latter
 as above; the exit status is that of the worst. "notes" are sentences on what could not be undone.
-Warnings and progress go to standard error.
+What was interrupted has failed as a whole. Warnings and progress go to standard error.
 """
 
 from __future__ import annotations

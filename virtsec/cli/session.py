@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from virtsec.cli.output import Output, clean, error_document
+from virtsec.cli.output import Output, clean, error_document, notes
 from virtsec.errors import VirtsecError
 
 if TYPE_CHECKING:
@@ -71,16 +71,21 @@ def tell(
     results: list[Any] = []
     errors: list[dict[str, Any]] = []
     told: list[VirtsecError] = []
-    for name, outcome in outcomes:
-        if isinstance(outcome, VirtsecError):
-            errors.append({"name": name, "error": error_document(outcome)})
-            # What was attempted for all at once failed once.
-            if not output.json and outcome not in told:
-                output.error(outcome)
-            told.append(outcome)
-        else:
-            results.append(as_json(outcome))
-            if not output.json:
-                render(outcome)
+    try:
+        for name, outcome in outcomes:
+            if isinstance(outcome, VirtsecError):
+                errors.append({"name": name, "error": error_document(outcome)})
+                # What was attempted for all at once failed once.
+                if not output.json and outcome not in told:
+                    output.error(outcome)
+                told.append(outcome)
+            else:
+                results.append(as_json(outcome))
+                if not output.json:
+                    render(outcome)
+    except KeyboardInterrupt as error:
+        for note in dict.fromkeys(note for each in told for note in notes(each)):
+            error.add_note(note)
+        raise
     output.show({"results": results, "errors": errors}, lambda: None)
     return max((error.exit_status for error in told), default=0)

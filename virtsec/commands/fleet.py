@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import unified_diff
@@ -138,12 +139,13 @@ def _check_there(made: Difference, known: Collection[str]) -> None:
     """Raise `NotFound` where a container or base is to be made from what there is not."""
     spec, name = made.spec, made.name
     source = spec.source if spec else made.source
+    # What cannot be looked at is not there to os.path; Path raises for some of it.
     if spec and spec.base and spec.base.name not in known:
         raise NotFound(f"{name} is to be on a base {spec.base.name}.", "Add it to `bases`.")
-    if source and not source.startswith(debian.PREFIX) and not Path(source).exists():
+    if source and not source.startswith(debian.PREFIX) and not os.path.exists(source):  # noqa: PTH110
         raise NotFound(f"{name} is to be made from {source}, which is not there.", "Make it first.")
     for mount in spec.mounts if spec else ():
-        if not Path(mount.source).is_dir():
+        if not os.path.isdir(mount.source):  # noqa: PTH112
             raise NotFound(f"{name} is to have {mount.source}, no directory.", "Make it first.")
 
 

@@ -56,9 +56,9 @@ def reach(
             raise NotFound(
                 f"{name} is not exposed at port {min(unknown)}.", f"See `virtsec info {name}`."
             )
-        news = [each for each in expose if each not in spec.exposed]
-        new = set(with_labels(news, host.mac.port_label))
         left = {each for each in spec.exposed if each.at not in unexpose}
+        news = [each for each in expose if each not in left]
+        new = set(with_labels(news, host.mac.port_label))
         exposed = tuple(sorted(new | left))
         spec = replace(spec, egress=egress or spec.egress, exposed=exposed)
         steps = plan_reach(record, container, replace(container, spec=spec), others, host.mac)

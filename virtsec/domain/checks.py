@@ -30,6 +30,7 @@ MOST_VCPUS = 4096
 LEAST_PIDS, MOST_PIDS = 16, 2**22  # with fewer nobody gets in; PID_MAX_LIMIT of the kernel
 MOST_WEIGHT = 10_000  # cgroup-v2.rst
 LEAST_INOTIFY, MOST_INOTIFY = 8, 2**20  # systemd itself needs some
+MOST_NAME, MOST_PATH = 255, 4095  # bytes; NAME_MAX of the kernel, and PATH_MAX but for the 0
 LEAST_FILES, MOST_FILES = 64, 2**20  # systemd itself needs some; fs.nr_open of the kernel
 
 #: Trees of the host that are never a container's root, nor hold one.
@@ -71,6 +72,7 @@ def check_spec(spec: ContainerSpec) -> None:
         raise BadInput("Only what is written on a base can be scratch.", "Name one with --base.")
     if spec.source is not None:
         _check_text(spec.source, "source")
+        _check_length(spec.source, "source")
     check_limits(spec.limits)
     _check_path(spec.init, "init")
     if spec.init == PurePosixPath("/"):
@@ -266,12 +268,22 @@ def _check_address(address: Interface) -> None:
 
 def _check_path(path: PurePosixPath, what: str) -> None:
     _check_text(str(path), what)
+    _check_length(str(path), what)
     if not path.is_absolute() or ".." in path.parts:
         raise BadInput(
             f"The {what} {path} is not an absolute path.", "Begin it with '/' and leave out '..'."
         )
     if str(path).startswith("//"):
         raise BadInput(f"The {what} {path} begins with two slashes.", "Begin it with one.")
+
+
+def _check_length(path: str, what: str) -> None:
+    if len(path.encode()) > MOST_PATH or max(map(len, path.encode().split(b"/"))) > MOST_NAME:
+        raise BadInput(
+            f"The {what} is longer than a path can be: {MOST_PATH} bytes, and {MOST_NAME} of each "
+            "name in it.",
+            "Name a file or directory that is there.",
+        )
 
 
 def _check_text(text: str, what: str) -> None:

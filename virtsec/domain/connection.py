@@ -9,7 +9,7 @@ from virtsec.domain import faults
 from virtsec.domain.limits import PERIOD
 from virtsec.domain.networks import Networks
 from virtsec.domain.records import DomainRecord, DomainState, NetworkState
-from virtsec.errors import HostNotReady, LibvirtFailed, Refused
+from virtsec.errors import HostNotReady, LibvirtFailed, NotFound, Refused
 from virtsec.kernel.privilege import need_root
 from virtsec.runtime.start import NAMESPACE
 from virtsec.spec import Limits
@@ -98,7 +98,7 @@ class Libvirt(Networks):
 
     def _domain(self, name: str) -> DomainRecord | None:
         try:
-            handle = self._connection.lookupByName(name)
+            handle = self._handle(name)
             state = _STATES.get(handle.state()[0], DomainState.OTHER)
             pid = handle.ID()
             return DomainRecord(
@@ -111,6 +111,8 @@ class Libvirt(Networks):
                 autostart=bool(handle.autostart()),
                 pid=pid if pid > 0 else None,
             )
+        except NotFound:
+            return None
         except self._error as error:
             if error.get_error_code() == faults.NO_DOMAIN:
                 return None
@@ -186,7 +188,7 @@ class Libvirt(Networks):
     def addresses(self, name: str) -> tuple[str, ...]:
         """Addresses that libvirt's DHCP server has leased to `name` now, without prefix."""
         try:
-            found = self._connection.lookupByName(name).interfaceAddresses(0)
+            found = self._handle(name).interfaceAddresses(0)
         except self._error as error:
             if error.get_error_code() == faults.NO_SUPPORT:
                 return ()
@@ -226,7 +228,13 @@ class Libvirt(Networks):
             raise self._told(error, f"read the definition of {handle.name()}") from None
 
     def _on(self, name: str, verb: str, act: Callable[[Any], object]) -> None:
-        self._call(f"{verb} {name}", lambda: act(self._connection.lookupByName(name)))
+        self._call(f"{verb} {name}", lambda: act(self._handle(name)))
+
+    def _handle(self, name: str) -> Any:
+        try:
+            return self._connection.lookupByName(name)
+        except ValueError:  # not UTF-8, or with a null byte: what nothing can be called
+            raise NotFound(f"There is no domain {name}.", "See `virtsec list --all`.") from None
 
 
 def _open(library: Any, uri: str) -> Any:

@@ -46,16 +46,16 @@ class Document:
 def load(path: Path) -> Document:
     """Read a file. Raises `BadInput` with file and line for what makes no sense."""
     try:
-        size = path.stat().st_size
-        if size > MOST_BYTES:
-            raise BadInput(
-                f"{path} has {size} bytes; a fleet file has {MOST_BYTES} at most.",
-                "Say what is alike once, in a profile or by a count.",
-            )
-        text = path.read_text("utf-8")
+        with path.open(encoding="utf-8") as file:
+            text = file.read(MOST_BYTES + 1)  # of what has no end, no more
     except (OSError, ValueError) as error:
         why = (isinstance(error, OSError) and error.strerror) or error
         raise BadInput(f"{path} cannot be read: {why}.", "Name a fleet file.") from None
+    if len(text.encode()) > MOST_BYTES:
+        raise BadInput(
+            f"{path} is too long: a fleet file has {MOST_BYTES} bytes at most.",
+            "Say what is alike once, in a profile or by a count.",
+        )
     return parse(text, path)
 
 

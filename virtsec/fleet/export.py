@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -110,5 +111,5 @@ def _network(network: Network) -> Iterator[tuple[str, Any, Any]]:
 
 def _mount(mount: Mount) -> str:
     options = [word for word, given in (("ro", mount.read_only), ("idmap", mount.idmap)) if given]
-    ends = [str(mount.source), str(mount.target)]
+    ends = [re.sub(r"[\\:]", r"\\\g<0>", str(path)) for path in (mount.source, mount.target)]
     return ":".join([*ends, ",".join(options)] if options else ends)

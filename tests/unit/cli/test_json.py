@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from docs.generate import documents, records
 from tests.unit.cli.library import LABEL, Library, Said
+from virtsec.attacks.verified import Verified
+from virtsec.audits.audited import Audited
+from virtsec.cli.output import Output
+from virtsec.errors import Failed
+from virtsec.mac.protocol import Enforcement
 
 Virtsec = Callable[..., Said]
 
@@ -119,3 +125,52 @@ def test_an_argument_of_init_that_looks_like_ours_is_not(
     said = virtsec("define", "vs1", "--init-arg=--json")
     assert said.out.startswith("Defined vs1")
     assert library.asked[0][1].init_args == ("--json",)
+
+
+def test_what_is_interrupted_is_an_error_like_others(virtsec: Virtsec, library: Library) -> None:
+    library.failure = KeyboardInterrupt()
+    said = virtsec("info", "vs1", "--json")
+    assert (said.status, said.err) == (130, "")
+    assert said.json["error"] == {
+        "sentence": "It was interrupted; nothing was left behind.",
+        "remedy": "",
+        "status": 130,
+        "notes": [],
+    }
+    library.failure.add_note("Could not undo 'make /x'.")
+    error = virtsec("info", "vs1", "--json").json["error"]
+    assert error["sentence"] == "It was interrupted."
+    assert error["notes"] == ["Could not undo 'make /x'."]
+
+
+@pytest.mark.parametrize(
+    "words", [("audit", "--output", "/nonexistent/x.svg"), ("verify", "vs1", "--report", "/none/x")]
+)
+def test_a_file_that_cannot_be_written_is_the_one_thing_told(
+    virtsec: Virtsec, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    audited = Audited("selinux", Enforcement.ENFORCING, True, 5, (), (), (), (), ())
+    verified = Verified("vs1", None, "selinux", LABEL.process, False, "6.12", True, (), {}, ())
+    monkeypatch.setattr("virtsec.commands.auditing.audit", lambda _host: audited)
+    monkeypatch.setattr("virtsec.commands.verifying.verify", lambda *_: verified)
+    said = virtsec(*words, "--json")
+    assert (said.status, said.err) == (1, "")
+    assert "could not be written to" in said.json["error"]["sentence"]
+
+
+@pytest.mark.parametrize("late", [KeyboardInterrupt(), Failed("It broke.", "Mend it.")])
+def test_what_comes_after_the_document_adds_none(
+    virtsec: Virtsec, monkeypatch: pytest.MonkeyPatch, late: BaseException
+) -> None:
+    show = Output.show
+
+    def shown(output: Output, document: dict[str, Any], render: Callable[[], None]) -> None:
+        show(output, document, render)
+        if "results" in document:
+            raise late
+
+    monkeypatch.setattr(Output, "show", shown)
+    said = virtsec("start", "vs1", "--json")
+    assert [each["name"] for each in said.json["results"]] == ["vs1"]
+    assert said.status in {1, 130}
+    assert said.err

@@ -127,3 +127,27 @@ def test_a_list_is_a_table_where_there_is_room_and_a_line_for_each_thing_where_t
     assert len(wide.splitlines()) == 3
     assert "vs3\n  State: running\n  Confinement: confined\n  Kind: unprivileged\n" in narrow
     assert f"  Label: {LABEL}\n" in narrow
+
+
+@pytest.mark.parametrize(
+    ("words", "closed", "status"),
+    [
+        (("list", "--json"), ">&-", 0),
+        (("--version",), ">&-", 0),
+        (("--help",), "<&- >&-", 0),
+        (("info", "nope"), "2>&-", 2),
+        (("list",), "<&- >&- 2>&-", 0),
+        (("info", "nope", "--json"), "<&- >&- 2>&-", 2),
+    ],
+)
+def test_a_stream_that_is_closed_is_one_that_nobody_reads(
+    words: tuple[str, ...], closed: str, status: int
+) -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'exec "$@" {closed}', "sh", *PROGRAM, *words],
+        cwd=TREE,
+        env={"LANG": "C.UTF-8"},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (status, b"")

@@ -44,10 +44,12 @@ def test_mounts() -> None:
     assert words.mount("/srv/a:/mnt") == Mount(here, there)
     assert words.mount("/srv/a:/mnt:rw") == Mount(here, there)
     assert words.mount("/srv/a:/mnt:ro") == Mount(here, there, read_only=True)
+    assert words.mount(r"/a\:b:/c\:ro") == Mount(PurePosixPath("/a:b"), PurePosixPath("/c:ro"))
+    assert words.mount(r"/a\b:/c\\:ro").source == PurePosixPath(r"/a\b")
 
 
 @pytest.mark.parametrize(
-    "text", ["/a", "a:/b", "/a:b", "/a:/b:rx", "/a:/b:ro:ro", "", ":/b", "/a:ro"]
+    "text", ["/a", "a:/b", "/a:b", "/a:/b:rx", "/a:/b:ro:ro", "", ":/b", "/a:ro", r"/a\:/b"]
 )
 def test_what_is_no_mount_is_refused(text: str) -> None:
     with pytest.raises(BadInput):

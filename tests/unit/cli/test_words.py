@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -185,32 +184,6 @@ def test_words_that_make_no_sense_are_status_2_and_reach_nothing(
     assert second
     assert library.asked == []
     assert "sentence" in virtsec(*words, "--json").json["error"]
-
-
-def test_an_interrupt_ends_with_130_and_says_nothing_is_left(
-    virtsec: Virtsec, library: Library
-) -> None:
-    library.failure = KeyboardInterrupt()
-    assert virtsec("define", "vs1") == Said(130, "", "interrupted; nothing was left behind\n")
-
-
-def test_an_interrupt_that_left_something_does_not_claim_otherwise(
-    virtsec: Virtsec, library: Library
-) -> None:
-    library.failure = KeyboardInterrupt()
-    library.failure.add_note("Could not undo 'make /x'.")
-    said = virtsec("define", "vs1")
-    assert said.err == "interrupted\nCould not undo 'make /x'.\n"
-
-
-def test_sigterm_is_an_interrupt_too(virtsec: Virtsec, monkeypatch: pytest.MonkeyPatch) -> None:
-    def killed(*_: Any, **__: Any) -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    monkeypatch.setattr("virtsec.commands.listing.list_domains", killed)
-    said = virtsec("list")
-    assert said.status == 128 + signal.SIGTERM
-    assert "nothing was left behind" in said.err
 
 
 def test_a_host_that_is_not_ready_says_so_for_each_command(

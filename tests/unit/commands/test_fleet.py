@@ -9,13 +9,13 @@ import pytest
 import yaml
 
 from tests.unit.fakes import FakeMac, fake_host, foreign, record
-from tests.unit.samples import SAMPLES
+from tests.unit.samples import SAMPLES, sample
 from virtsec.commands import bases, fleet
 from virtsec.commands.rollout import Done
-from virtsec.errors import Failed, NotFound
+from virtsec.errors import BadInput, Failed, NotFound
 from virtsec.fleet.difference import Action
 from virtsec.fleet.export import as_text
-from virtsec.spec import Egress
+from virtsec.spec import Egress, Mount
 from virtsec.step import Host
 
 
@@ -35,6 +35,14 @@ def test_of_what_is_exported_there_is_nothing_to_do(host: Host, tmp_path: Path) 
     assert fleet.diff_fleet(path, host) == ""
 
 
+def test_also_of_a_mount_with_a_colon_as_only_others_make_it(tmp_path: Path) -> None:
+    mounts = (Mount(PurePosixPath("/srv/a:b"), PurePosixPath("/mnt")),)
+    host = fake_host(record("vs1", sample("vs1", mounts=mounts).xml))
+    path = tmp_path / "fleet.yaml"
+    path.write_text(as_text(fleet.export_fleet(host)))
+    assert [each.changes for each in fleet.plan_fleet(path, host).differences] == []
+
+
 def test_a_diff_shows_what_would_be_otherwise(host: Host, tmp_path: Path) -> None:
     path = tmp_path / "fleet.yaml"
     text = as_text(fleet.export_fleet(host))
@@ -42,6 +50,28 @@ def test_a_diff_shows_what_would_be_otherwise(host: Host, tmp_path: Path) -> Non
     assert path.read_text() != text
     changed = [line for line in fleet.diff_fleet(path, host).splitlines() if line[0] in "+-"][2:]
     assert changed == ["+  pids: 77"]
+
+
+@pytest.mark.parametrize(
+    "setting", [{"from": f"/{'a' * 300}"}, {"from": "/etc/hostname", "mount": [f"/{'a' * 300}:/a"]}]
+)
+def test_a_path_that_no_file_can_have_is_told_by_file_and_line(
+    host: Host, tmp_path: Path, setting: dict[str, Any]
+) -> None:
+    path = tmp_path / "fleet.yaml"
+    path.write_text(yaml.safe_dump({"version": 1, "containers": [{"name": "a", **setting}]}))
+    with pytest.raises(BadInput, match=rf"{path}:\d: .* is longer than a path can be"):
+        fleet.plan_fleet(path, host)
+
+
+@pytest.mark.parametrize("source", [f"/{'a' * 300}", "a\0b", "/none"])
+def test_what_a_base_is_to_be_made_from_is_there(host: Host, tmp_path: Path, source: str) -> None:
+    path = tmp_path / "fleet.yaml"
+    path.write_text(
+        yaml.safe_dump({"version": 1, "bases": {"b": {"from": source}}, "containers": []})
+    )
+    with pytest.raises(NotFound, match="b is to be made from"):
+        fleet.plan_fleet(path, host)
 
 
 def test_what_somebody_else_made_is_never_to_go(host: Host, tmp_path: Path) -> None:

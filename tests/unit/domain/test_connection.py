@@ -68,6 +68,7 @@ class Connection:
         return [d for d in self.domains_ if flags == 0 or d.name() in wanted[flags]]
 
     def lookupByName(self, name: str) -> Domain:
+        name.encode()  # as libvirt's own binding does
         raise Error(42)
 
     def listAllNetworks(self, flags: int) -> list[Any]:
@@ -116,6 +117,15 @@ def test_an_unknown_domain_is_none_to_look_at_and_an_error_to_act_on() -> None:
     assert libvirt.domain("vs1") is None
     with pytest.raises(NotFound):
         libvirt.start("vs1")
+
+
+def test_a_name_that_is_no_utf_8_is_one_that_is_not_there() -> None:
+    libvirt, _ = edge()
+    name = b"vs\xff".decode(errors="surrogateescape")
+    assert libvirt.domain(name) is None
+    for act in (libvirt.start, libvirt.undefine, libvirt.addresses):
+        with pytest.raises(NotFound):
+            act(name)
 
 
 def test_a_host_without_networks_has_none() -> None:

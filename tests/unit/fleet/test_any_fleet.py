@@ -10,11 +10,15 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from tests.unit.domain.specs import PATHS
 from tests.unit.fleet.test_wanted import WHOLE
+from tests.unit.samples import sample
+from virtsec import words
 from virtsec.errors import BadInput, VirtsecError
 from virtsec.fleet.document import parse
-from virtsec.fleet.export import as_text
+from virtsec.fleet.export import as_text, exported
 from virtsec.fleet.wanted import Fleet, wanted
+from virtsec.spec import Mount
 
 YAML, TOML = Path("fleet.yaml"), Path("fleet.toml")
 
@@ -69,6 +73,12 @@ def toml(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(toml, value))}]"
     return json.dumps(value, ensure_ascii=False)
+
+
+@given(st.lists(st.builds(Mount, PATHS, PATHS, st.booleans(), st.booleans()), min_size=1))
+def test_a_mount_that_is_exported_is_read_as_it_was(mounts: list[Mount]) -> None:
+    (document,) = exported([sample("vs1", mounts=tuple(mounts)).spec], {})["containers"]
+    assert [words.mount(text) for text in document["mount"]] == mounts
 
 
 def asked(text: str, path: Path) -> Fleet | str:

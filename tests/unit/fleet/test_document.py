@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -72,13 +74,22 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     binary = tmp_path / "binary.yaml"
     binary.write_bytes(b"\xff\xfe\x00")
     for path, sentence in (
-        (long, f"a fleet file has {MOST_BYTES} at most"),
+        (long, f"a fleet file has {MOST_BYTES} bytes at most"),
         (binary, "cannot be read"),
         (tmp_path / "none.yaml", r"none.yaml cannot be read: No such file or directory\.$"),
         (tmp_path, "cannot be read"),
     ):
         with pytest.raises(BadInput, match=sentence):
             load(path)
+
+
+def test_of_a_file_without_an_end_no_more_is_read_than_a_fleet_file_has() -> None:
+    words = ("/usr/bin/head", "--bytes", str(8 * MOST_BYTES), "/dev/zero")
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as endless:
+        assert endless.stdout
+        with pytest.raises(BadInput, match="is too long"):
+            load(Path(f"/dev/fd/{endless.stdout.fileno()}"))
+    assert endless.returncode == -signal.SIGPIPE
 
 
 @given(st.text(max_size=200))
