@@ -18,6 +18,7 @@ from virtsec.domain.steps import (
 )
 from virtsec.domain.xml import of_other_parts
 from virtsec.plans.host import HostFacts, on_network, order
+from virtsec.plans.reach import expose
 from virtsec.spec import ContainerSpec, Limits
 from virtsec.step import Step
 
@@ -45,7 +46,8 @@ def plan_parts(
 ) -> tuple[Container, tuple[Step, ...]]:
     """Have a container another network, other mounts or another init from its next start on.
 
-    Raises `BadInput` or `NotFound` for what cannot be.
+    Its ports at the host lead to another address at once. Raises `BadInput` or `NotFound` for what
+    cannot be.
     """
     spec = replace(
         container.spec,
@@ -58,5 +60,9 @@ def plan_parts(
     others = claims(each for each in facts.domains if each.name != record.name)
     after = replace(container, spec=on_network(spec, facts, others.addresses))
     xml = of_other_parts(record.xml, container, after)
-    steps = (*order(record.name, container, after), RedefineDomain(record.name, record.xml, xml))
+    steps = (
+        *order(record.name, container, after),
+        RedefineDomain(record.name, record.xml, xml),
+        *expose(container.spec, after.spec),
+    )
     return after, steps
