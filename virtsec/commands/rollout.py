@@ -16,6 +16,7 @@ from virtsec.commands.linking import labelled
 from virtsec.commands.reaching import with_labels
 from virtsec.domain.links import links_of, with_links
 from virtsec.domain.metadata import Container, readable
+from virtsec.domain.pristine import kept
 from virtsec.domain.records import DomainRecord
 from virtsec.domain.steps import ChangeAutostart
 from virtsec.errors import Failed, Refused, VirtsecError
@@ -200,7 +201,7 @@ class Rollout:
         if spec.limits != container.spec.limits:
             record, container = self._do(plan_limits(container, record, spec.limits), record.name)
         if changed & {"network", "mounts", "init", "init_args"}:
-            _, steps = plan_parts(container, record, spec, facts)
+            _, steps = plan_parts(container, record, spec, facts, kept(record.name))
             record, container = self._do(steps, record.name)
         if changed & {"egress", "exposed"}:
             others = [each for each in known.values() if each.name != record.name]

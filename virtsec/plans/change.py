@@ -9,6 +9,7 @@ from virtsec.domain.claims import claims
 from virtsec.domain.document import parse, serialise
 from virtsec.domain.limits import fill
 from virtsec.domain.metadata import Container
+from virtsec.domain.pristine import KeepInit
 from virtsec.domain.records import DomainRecord
 from virtsec.domain.steps import (
     LimitRunning,
@@ -17,9 +18,9 @@ from virtsec.domain.steps import (
     SetMetadata,
 )
 from virtsec.domain.xml import of_other_parts
-from virtsec.plans.host import HostFacts, on_network, order
+from virtsec.plans.host import HostFacts, check_stopped, on_network, order, seen
 from virtsec.plans.reach import expose
-from virtsec.spec import ContainerSpec, Limits
+from virtsec.spec import ContainerSpec, InitPolicy, Limits
 from virtsec.step import Step
 
 
@@ -42,12 +43,17 @@ def plan_limits(container: Container, record: DomainRecord, limits: Limits) -> t
 
 
 def plan_parts(
-    container: Container, record: DomainRecord, wanted: ContainerSpec, facts: HostFacts
+    container: Container,
+    record: DomainRecord,
+    wanted: ContainerSpec,
+    facts: HostFacts,
+    kept: bytes | None = None,
 ) -> tuple[Container, tuple[Step, ...]]:
     """Have a container another network, other mounts or another init from its next start on.
 
-    Its ports at the host lead to another address at once. Raises `BadInput` or `NotFound` for what
-    cannot be.
+    Its ports at the host lead to another address at once. `kept` is the copy of its init that is
+    kept, for what puts that back. Raises `BadInput` or `NotFound` for what cannot be, and `Refused`
+    while it runs where its init can only be read when it does not.
     """
     spec = replace(
         container.spec,
@@ -62,7 +68,20 @@ def plan_parts(
     xml = of_other_parts(record.xml, container, after)
     steps = (
         *order(record.name, container, after),
+        *_keep(container, record, after, kept),
         RedefineDomain(record.name, record.xml, xml),
         *expose(container.spec, after.spec),
     )
     return after, steps
+
+
+def _keep(
+    container: Container, record: DomainRecord, after: Container, kept: bytes | None
+) -> tuple[Step, ...]:
+    """Keep another init, which the hook would put the former one in the place of."""
+    spec = after.spec
+    if spec.init_policy is not InitPolicy.PRISTINE or spec.init == container.spec.init:
+        return ()
+    if spec.base is not None:
+        check_stopped(record, "given another init")
+    return (seen(spec, KeepInit(spec.name, spec.rootfs, spec.init, before=kept)),)
