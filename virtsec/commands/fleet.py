@@ -15,7 +15,7 @@ from virtsec.commands.rollout import Outcomes, Rollout
 from virtsec.domain.links import with_links
 from virtsec.domain.metadata import Container, readable
 from virtsec.errors import NotFound
-from virtsec.fleet.difference import Action, Difference, as_defined, differences
+from virtsec.fleet.difference import BASE, CONTAINER, Action, Difference, as_defined, differences
 from virtsec.fleet.document import load
 from virtsec.fleet.export import as_text, exported
 from virtsec.fleet.schema import schema
@@ -75,7 +75,7 @@ def apply_fleet(
     with host_lock(host.progress):
         found = differences(_containers(host), bases.base_names(), fleet, prune=prune)
         work = Rollout(host, watch, parallel)
-        work.make_bases(_of(found, Action.MAKE, "base"))
+        work.make_bases(_of(found, Action.MAKE, BASE))
         work.remove([each.name for each in _of(found, Action.REMOVE)])
         work.make([each.spec for each in _of(found, Action.MAKE) if each.spec is not None])
         work.change(_of(found, Action.CHANGE))
@@ -174,5 +174,5 @@ def _containers(host: Host) -> list[Container]:
     return list(readable(host.libvirt.domains()))
 
 
-def _of(found: Sequence[Difference], action: Action, kind: str = "container") -> list[Difference]:
+def _of(found: Sequence[Difference], action: Action, kind: str = CONTAINER) -> list[Difference]:
     return [each for each in found if (each.action, each.kind) == (action, kind)]

@@ -20,7 +20,7 @@ from virtsec.domain.pristine import kept
 from virtsec.domain.records import DomainRecord
 from virtsec.domain.steps import ChangeAutostart
 from virtsec.errors import Failed, Refused, VirtsecError
-from virtsec.fleet.difference import Action, Difference, When, as_defined
+from virtsec.fleet.difference import CONTAINER, Action, Difference, When, as_defined
 from virtsec.fleet.wanted import Fleet
 from virtsec.host.expose import check_free
 from virtsec.mac.protocol import Policy
@@ -44,8 +44,8 @@ class Done:
     name: str  #: of either
 
 
-#: By name: what was done, or why it could not be.
-Outcomes = dict[str, Done | VirtsecError]
+#: By kind and name: what was done, or why it could not be. A base may be called as a container is.
+Outcomes = dict[tuple[str, str], Done | VirtsecError]
 
 
 class Rollout:
@@ -75,7 +75,7 @@ class Rollout:
                 record, container = find_ours(name, self._host)
                 check_undefine(container, record, owns_tree(container.spec))
             except VirtsecError as error:
-                self.outcomes[name] = error
+                self.outcomes[CONTAINER, name] = error
             else:
                 leaving.append((container, record))
         for storage in (True, False):
@@ -102,7 +102,7 @@ class Rollout:
                 plan = plan_making(container, facts, self._host.mac, ready.source, ready.fitting)
                 policies.append(policy_of(container, self._host.mac))
             except VirtsecError as error:
-                self.outcomes[spec.name] = error
+                self.outcomes[CONTAINER, spec.name] = error
             else:
                 making.append((container, plan.steps))
         if not making:
@@ -112,7 +112,9 @@ class Rollout:
         execute((LoadPolicies(tuple(policies)), *traffic), self._host, self._watch)
         with ThreadPoolExecutor(self._parallel) as pool:
             list(pool.map(self._make_one, making))
-        failed = [each for each in news if isinstance(self.outcomes[each.name], VirtsecError)]
+        failed = [
+            each for each in news if isinstance(self.outcomes[CONTAINER, each.name], VirtsecError)
+        ]
         if failed:  # nothing of theirs stays
             there = [each for each in news if each not in failed]
             names = [each.name for each in failed]
@@ -146,13 +148,13 @@ class Rollout:
         try:
             self._link(before, have, asked)
         except VirtsecError as error:
-            self.outcomes |= dict.fromkeys(changed, error)
+            self.outcomes |= {(CONTAINER, name): error for name in changed}
 
     def _note_missing(self, spec: ContainerSpec, there: Collection[str]) -> None:
         """Have what was done with a container be no success while it lacks one it is to ask."""
         missing = sorted({link.to for link in spec.links} - {*there})
-        if missing and not isinstance(self.outcomes.get(spec.name), VirtsecError):
-            self.outcomes[spec.name] = Failed(
+        if missing and not isinstance(self.outcomes.get((CONTAINER, spec.name)), VirtsecError):
+            self.outcomes[CONTAINER, spec.name] = Failed(
                 f"{spec.name} is not linked to {missing[0]}, which is not there.",
                 "Apply the file again when it is.",
             )
@@ -180,7 +182,7 @@ class Rollout:
 
     def _make_one(self, making: tuple[Container, tuple[Step, ...]]) -> None:
         container, steps = making
-        done = Difference(Action.MAKE, "container", container.name)
+        done = Difference(Action.MAKE, CONTAINER, container.name)
         self._attempt(done, lambda: execute(steps, self._host, self._watch))
 
     def _change_one(
@@ -227,16 +229,17 @@ class Rollout:
         try:
             execute(steps, self._host, self._watch)
         except VirtsecError as error:
-            self.outcomes |= {each.name: error for each, _ in leaving}
+            self.outcomes |= {(CONTAINER, each.name): error for each, _ in leaving}
         else:
             self.outcomes |= {
-                each.name: Done(Action.REMOVE, "container", each.name) for each, _ in leaving
+                (CONTAINER, each.name): Done(Action.REMOVE, CONTAINER, each.name)
+                for each, _ in leaving
             }
 
     def _attempt(self, each: Difference, work: Callable[[], object]) -> None:
         try:
             work()
         except VirtsecError as error:
-            self.outcomes[each.name] = error
+            self.outcomes[each.kind, each.name] = error
         else:
-            self.outcomes[each.name] = Done(each.action, each.kind, each.name)
+            self.outcomes[each.kind, each.name] = Done(each.action, each.kind, each.name)

@@ -11,6 +11,8 @@ from virtsec.domain.metadata import Container
 from virtsec.fleet.wanted import Fleet
 from virtsec.spec import ContainerSpec, Limits
 
+BASE, CONTAINER = "base", "container"
+
 
 class Action(StrEnum):
     """What is done with a container or a base."""
@@ -79,18 +81,18 @@ def differences(
     there = {each.name: each.spec for each in have}
     named = {spec.name for spec in fleet.containers}
     found = [
-        Difference(Action.MAKE, "base", name, source=source)
+        Difference(Action.MAKE, BASE, name, source=source)
         for name, source in fleet.bases.items()
         if name not in bases
     ]
     if prune:
         gone = sorted(there.keys() - named)
-        found += [Difference(Action.REMOVE, "container", name) for name in gone]
+        found += [Difference(Action.REMOVE, CONTAINER, name) for name in gone]
     for spec in fleet.containers:
         if spec.name not in there:
-            found.append(Difference(Action.MAKE, "container", spec.name, spec=spec))
+            found.append(Difference(Action.MAKE, CONTAINER, spec.name, spec=spec))
         elif changes := tuple(_changes(there[spec.name], spec)):
-            found.append(Difference(Action.CHANGE, "container", spec.name, changes, spec))
+            found.append(Difference(Action.CHANGE, CONTAINER, spec.name, changes, spec))
     return tuple(found)
 
 

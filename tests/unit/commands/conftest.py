@@ -14,7 +14,7 @@ import virtsec.plans.define
 import virtsec.plans.tree
 import virtsec.plans.undefine
 from tests.unit.fakes import FakeLibvirt
-from virtsec.commands import definition, facts, limiting, linking, suggesting
+from virtsec.commands import definition, facts, fleet, limiting, linking, suggesting
 from virtsec.domain.records import NetworkState
 from virtsec.host import lock
 from virtsec.step import Host
@@ -24,7 +24,7 @@ from virtsec.step import Host
 def own_lock(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Each test has a lock of its own, and leaves the host's alone."""
     own = partial(lock.host_lock, directory=tmp_path / "lock")
-    for module in (definition, limiting, linking, suggesting):
+    for module in (definition, fleet, limiting, linking, suggesting):
         monkeypatch.setattr(module, "host_lock", own)
 
 

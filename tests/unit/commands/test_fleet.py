@@ -8,12 +8,12 @@ from typing import Any, cast
 import pytest
 import yaml
 
-from tests.unit.fakes import FakeMac, fake_host, foreign, record
+from tests.unit.fakes import FakeMac, defined, fake_host, foreign
 from tests.unit.samples import SAMPLES
 from virtsec.commands import bases, fleet
 from virtsec.commands.rollout import Done
 from virtsec.errors import Failed, NotFound
-from virtsec.fleet.difference import Action
+from virtsec.fleet.difference import BASE, CONTAINER, Action
 from virtsec.fleet.export import as_text
 from virtsec.spec import Egress
 from virtsec.step import Host
@@ -23,7 +23,7 @@ from virtsec.step import Host
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     """A host with containers of several kinds and a domain of somebody else's."""
     monkeypatch.setattr(bases, "BASES", PurePosixPath(tmp_path / "bases"))
-    ours = [record(each.spec.name, each.xml) for each in SAMPLES.values()]
+    ours = [defined(each.spec.name, each.xml) for each in SAMPLES.values()]
     return fake_host(*{each.name: each for each in ours}.values(), foreign("theirs"))
 
 
@@ -68,9 +68,9 @@ def test_what_changes_of_several_is_in_force_for_all_of_them(host: Host, tmp_pat
     rewritten(path, host, {name: {"egress": "lan"} for name in ("vs1", "vs2")})
     outcomes = fleet.apply_fleet(path, host)
     assert all(isinstance(each, Done) for each in outcomes.values())
-    assert outcomes.keys() == {"vs1", "vs2"}
+    assert outcomes.keys() == {(CONTAINER, "vs1"), (CONTAINER, "vs2")}
     limited = cast(FakeMac, host.mac).traffic.egress
-    assert {name: limited[name] for name in outcomes} == {"vs1": Egress.LAN, "vs2": Egress.LAN}
+    assert {name: limited[name] for _, name in outcomes} == {"vs1": Egress.LAN, "vs2": Egress.LAN}
 
 
 def test_one_whose_link_leads_nowhere_is_no_success(host: Host, tmp_path: Path) -> None:
@@ -80,9 +80,26 @@ def test_one_whose_link_leads_nowhere_is_no_success(host: Host, tmp_path: Path) 
     document.setdefault("links", []).append({"from": "vs1", "to": "absent", "port": 80})
     path.write_text(yaml.safe_dump(document))
     outcomes = fleet.apply_fleet(path, host)
-    assert outcomes.keys() == {"vs1", "absent"}
-    assert isinstance(outcomes["vs1"], Failed)
-    assert "vs1 is not linked to absent" in str(outcomes["vs1"])
+    assert outcomes.keys() == {(CONTAINER, "vs1"), (CONTAINER, "absent")}
+    assert isinstance(failed := outcomes[CONTAINER, "vs1"], Failed)
+    assert "vs1 is not linked to absent" in str(failed)
+
+
+def test_a_base_and_a_container_of_one_name_are_told_apart(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise Failed("The base vs1 was not made.")
+
+    monkeypatch.setattr(bases, "make_first", fail)
+    path = tmp_path / "fleet.yaml"
+    document = rewritten(path, host, {"vs1": {"pids": 99}})
+    path.write_text(yaml.safe_dump({**document, "bases": {"vs1": {"from": "/srv/vs1.tar"}}}))
+    outcomes = fleet.apply_fleet(path, host)
+    assert {key: isinstance(each, Done) for key, each in outcomes.items()} == {
+        (BASE, "vs1"): False,
+        (CONTAINER, "vs1"): True,
+    }
 
 
 @pytest.mark.parametrize(
