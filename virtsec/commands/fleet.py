@@ -72,15 +72,15 @@ def apply_fleet(
     check_ready(host)
     fleet = wanted(load(path))
     _check_shared(fleet, host)
-    with host_lock(host.progress):
+    work = Rollout(host, watch, parallel)
+    with host_lock(host.progress), work.telling():
         found = differences(_containers(host), bases.base_names(), fleet, prune=prune)
-        work = Rollout(host, watch, parallel)
         work.make_bases(_of(found, Action.MAKE, BASE))
         work.remove([each.name for each in _of(found, Action.REMOVE)])
         work.make([each.spec for each in _of(found, Action.MAKE) if each.spec is not None])
         work.change(_of(found, Action.CHANGE))
         work.link(fleet)
-        return work.outcomes
+    return work.outcomes
 
 
 def destroy_fleet(path: Path, host: Host | None = None, watch: Watcher | None = None) -> Outcomes:
@@ -91,11 +91,11 @@ def destroy_fleet(path: Path, host: Host | None = None, watch: Watcher | None = 
     host = host or open_host()
     check_ready(host)
     fleet = wanted(load(path))
-    with host_lock(host.progress):
+    work = Rollout(host, watch)
+    with host_lock(host.progress), work.telling():
         there = {each.name for each in _containers(host)}
-        work = Rollout(host, watch)
         work.remove([spec.name for spec in fleet.containers if spec.name in there])
-        return work.outcomes
+    return work.outcomes
 
 
 def export_fleet(host: Host | None = None) -> dict[str, Any]:

@@ -9,14 +9,15 @@ import pytest
 import yaml
 
 from tests.unit.fakes import FakeMac, defined, fake_host, foreign
-from tests.unit.samples import SAMPLES
+from tests.unit.samples import SAMPLES, sample
 from virtsec.commands import bases, fleet
 from virtsec.commands.rollout import Done
+from virtsec.domain.steps import DefineDomain
 from virtsec.errors import Failed, NotFound
 from virtsec.fleet.difference import BASE, CONTAINER, Action
 from virtsec.fleet.export import as_text
 from virtsec.spec import Egress
-from virtsec.step import Host
+from virtsec.step import Host, Step, Watcher
 
 
 @pytest.fixture
@@ -113,3 +114,73 @@ def test_a_plan_says_what_is_not_there_to_make_it_from(
     path.write_text(yaml.safe_dump(document))
     with pytest.raises(NotFound, match="absent is to "):
         fleet.plan_fleet(path, host)
+
+
+def three(path: Path) -> Path:
+    """A file that asks for containers m-1, m-2 and m-3, and nothing else."""
+    defaults = {"from": "/srv/x.tar"}
+    containers = [{"name": "m-{n}", "count": 3}]
+    path.write_text(yaml.safe_dump({"version": 1, "defaults": defaults, "containers": containers}))
+    return path
+
+
+def raising(error: BaseException, name: str) -> Watcher:
+    """Has `error` raised before the domain `name` is defined."""
+
+    def watch(_: int, step: Step) -> None:
+        if isinstance(step, DefineDomain) and step.name == name:
+            raise error
+
+    return watch
+
+
+def test_interrupted_nothing_stays_of_those_that_were_not_made_and_the_others_are_told(
+    log: list[str], tmp_path: Path
+) -> None:
+    host = fake_host()
+    with pytest.raises(KeyboardInterrupt) as raised:
+        fleet.apply_fleet(
+            three(tmp_path / "fleet.yaml"),
+            host,
+            parallel=1,
+            watch=raising(KeyboardInterrupt(), "m-2"),
+        )
+    assert raised.value.__notes__[0] == "The container m-1 was made."
+    made = {each.name for each in host.libvirt.domains()}
+    assert "m-1" in made
+    assert "m-2" not in made
+    assert host.mac.loaded().keys() == made
+    assert log[:4] == ["root", "keep", "root", "undo root"]
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left"), ValueError("of ours")])
+def test_whatever_one_fails_of_the_others_are_made(
+    error: Exception, log: list[str], tmp_path: Path
+) -> None:
+    host = fake_host()
+    path = three(tmp_path / "fleet.yaml")
+    outcomes = fleet.apply_fleet(path, host, watch=raising(error, "m-2"))
+    assert log.count("keep") == 2
+    assert {name: type(each) for (_, name), each in outcomes.items()} == {
+        "m-1": Done,
+        "m-2": Failed,
+        "m-3": Done,
+    }
+    assert host.mac.loaded().keys() == {"m-1", "m-3"}
+
+
+def test_a_policy_that_is_not_taken_is_the_failure_of_those_it_is_of(
+    log: list[str], tmp_path: Path
+) -> None:
+    """And what went before is told."""
+    old = sample("old", source="/srv/x.tar")
+    host = fake_host(defined("old", old.xml))
+    cast(FakeMac, host.mac).fails = True
+    outcomes = fleet.apply_fleet(three(tmp_path / "fleet.yaml"), host, prune=True)
+    assert log == ["RemoveTree"]
+    assert {name: type(each) for (_, name), each in outcomes.items()} == {
+        "old": Done,
+        "m-1": Failed,
+        "m-2": Failed,
+        "m-3": Failed,
+    }
