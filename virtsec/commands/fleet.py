@@ -23,6 +23,7 @@ from virtsec.fleet.wanted import Fleet, wanted
 from virtsec.host.lock import host_lock
 from virtsec.plans.host import policy_of
 from virtsec.rootfs import debian
+from virtsec.rootfs.unfinished import is_unfinished
 from virtsec.spec import ApartBy, Identity
 from virtsec.step import Host, Watcher
 
@@ -46,11 +47,11 @@ def plan_fleet(path: Path, host: Host | None = None, *, prune: bool = False) -> 
     host = host or open_host()
     fleet = wanted(load(path))
     _check_shared(fleet, host)
-    there = bases.base_names()
-    found = differences(_containers(host), there, fleet, prune=prune)
+    found = _differences(fleet, host, prune)
+    known = {*bases.base_names(), *fleet.bases}
     for each in found:
         if each.action is Action.MAKE:
-            _check_there(each, {*there, *fleet.bases})
+            _check_there(each, known)
     return FleetPlan(path, found)
 
 
@@ -74,9 +75,10 @@ def apply_fleet(
     _check_shared(fleet, host)
     work = Rollout(host, watch, parallel)
     with host_lock(host.progress), work.telling():
-        found = differences(_containers(host), bases.base_names(), fleet, prune=prune)
+        found = _differences(fleet, host, prune)
         work.make_bases(_of(found, Action.MAKE, BASE))
         work.remove([each.name for each in _of(found, Action.REMOVE)])
+        work.finish([each.name for each in _of(found, Action.MAKE) if each.spec is None])
         work.make([each.spec for each in _of(found, Action.MAKE) if each.spec is not None])
         work.change(_of(found, Action.CHANGE))
         work.link(fleet)
@@ -132,6 +134,12 @@ def diff_fleet(path: Path, host: Host | None = None) -> str:
         as_text(exported(specs, fleet.bases)).splitlines(keepends=True) for specs in (have, asked)
     )
     return "".join(unified_diff(one, other, "this host", str(path)))
+
+
+def _differences(fleet: Fleet, host: Host, prune: bool) -> tuple[Difference, ...]:
+    have = _containers(host)
+    unfinished = {each.name for each in have if is_unfinished(each.spec.rootfs)}
+    return differences(have, bases.base_names(), fleet, unfinished=unfinished, prune=prune)
 
 
 def _check_there(made: Difference, known: Collection[str]) -> None:

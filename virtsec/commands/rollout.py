@@ -27,7 +27,7 @@ from virtsec.host.expose import check_free
 from virtsec.mac.protocol import Policy
 from virtsec.mac.steps import LoadPolicies
 from virtsec.plans.change import plan_limits, plan_parts
-from virtsec.plans.define import plan_making
+from virtsec.plans.define import plan_last, plan_making
 from virtsec.plans.host import HostFacts, owns_tree, policy_of
 from virtsec.plans.offer import Offer
 from virtsec.plans.reach import check_exposed_apart, plan_link, plan_reach, plan_unlink, set_traffic
@@ -95,6 +95,11 @@ class Rollout:
             alike = [each for each in leaving if owns_tree(each[0].spec) is storage]
             if alike:
                 self._remove_all(alike, storage)
+
+    def finish(self, names: Sequence[str]) -> None:
+        """Do what is left where a definition was cut off when libvirt had the domain."""
+        for name in names:
+            self._attempt(Difference(Action.MAKE, CONTAINER, name), partial(self._finish_one, name))
 
     def make(self, specs: Sequence[ContainerSpec]) -> None:
         """Define containers: their policies in one transaction, their trees in parallel.
@@ -222,6 +227,10 @@ class Rollout:
     def _newest(self, spec: ContainerSpec) -> ContainerSpec:
         return spec if spec.base is None else replace(spec, base=bases.newest_base(spec.base.name))
 
+    def _finish_one(self, name: str) -> None:
+        _, container = find_ours(name, self._host)
+        execute(plan_last(container.spec), self._host, self._watch)
+
     def _make_one(self, making: tuple[Container, tuple[Step, ...]]) -> None:
         container, steps = making
 
@@ -284,6 +293,8 @@ class Rollout:
                 self.outcomes[CONTAINER, name] = Done(Action.REMOVE, CONTAINER, name)
 
     def _attempt(self, each: Difference, work: Callable[[], object]) -> None:
+        if isinstance(self.outcomes.get((each.kind, each.name)), VirtsecError):
+            return  # of what was to be done with it before
         with self._failing(each.name, kind=each.kind):
             work()
             self.outcomes[each.kind, each.name] = Done(each.action, each.kind, each.name)

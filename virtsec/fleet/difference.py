@@ -48,7 +48,7 @@ class Difference:
     kind: str  #: "container" or "base"
     name: str  #: the container's or the base's
     changes: tuple[Change, ...] = ()  #: of a container that is to be otherwise
-    spec: ContainerSpec | None = None  #: what a container is to be
+    spec: ContainerSpec | None = None  #: what a container is to be; None where only its rest is made
     source: str | None = None  #: what a base is made from
 
 
@@ -72,11 +72,17 @@ _WHEN: Mapping[str, When] = {
 
 
 def differences(
-    have: Sequence[Container], bases: Collection[str], fleet: Fleet, *, prune: bool = False
+    have: Sequence[Container],
+    bases: Collection[str],
+    fleet: Fleet,
+    *,
+    unfinished: Collection[str] = (),
+    prune: bool = False,
 ) -> tuple[Difference, ...]:
     """What is to be done, in the order it is done: nothing where all is as the file asks.
 
-    Without `prune` containers that the file does not name are left alone. Bases are never removed.
+    Of the containers that are `unfinished` the rest is to be made, which needs no spec. Without
+    `prune` containers that the file does not name are left alone. Bases are never removed.
     """
     there = {each.name: each.spec for each in have}
     named = {spec.name for spec in fleet.containers}
@@ -91,7 +97,10 @@ def differences(
     for spec in fleet.containers:
         if spec.name not in there:
             found.append(Difference(Action.MAKE, CONTAINER, spec.name, spec=spec))
-        elif changes := tuple(_changes(there[spec.name], spec)):
+            continue
+        if spec.name in unfinished:
+            found.append(Difference(Action.MAKE, CONTAINER, spec.name))
+        if changes := tuple(_changes(there[spec.name], spec)):
             found.append(Difference(Action.CHANGE, CONTAINER, spec.name, changes, spec))
     return tuple(found)
 

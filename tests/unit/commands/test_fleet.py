@@ -184,3 +184,16 @@ def test_a_policy_that_is_not_taken_is_the_failure_of_those_it_is_of(
         "m-2": Failed,
         "m-3": Failed,
     }
+
+
+def test_what_was_cut_off_at_its_end_is_finished(
+    host: Host, log: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "fleet.yaml"
+    rewritten(path, host, {})
+    roots = {SAMPLES["static"].spec.rootfs}
+    monkeypatch.setattr(fleet, "is_unfinished", lambda root: root in roots)
+    (found,) = fleet.plan_fleet(path, host).differences
+    assert (found.action, found.name) == (Action.MAKE, "vs3")
+    assert fleet.apply_fleet(path, host).keys() == {(CONTAINER, "vs3")}
+    assert log == ["keep"]
