@@ -48,7 +48,7 @@ class Difference:
     kind: str  #: "container" or "base"
     name: str  #: the container's or the base's
     changes: tuple[Change, ...] = ()  #: of a container that is to be otherwise
-    spec: ContainerSpec | None = None  #: what a container is to be; None where only its rest is made
+    spec: ContainerSpec | None = None  #: what a container is to be; None for what is left to make
     source: str | None = None  #: what a base is made from
 
 
@@ -130,7 +130,9 @@ def as_defined(wanted: ContainerSpec, have: ContainerSpec) -> ContainerSpec:
     if network.gateway is None and network.addresses == have.network.addresses:
         network = replace(network, gateway=have.network.gateway)
     base = wanted.base
-    if base is not None and have.base is not None and base.name == have.base.name:
+    if base is None and wanted.source is None:
+        base = have.base  # it took up what was left on one
+    elif base is not None and have.base is not None and base.name == have.base.name:
         base = have.base
     return replace(
         wanted,

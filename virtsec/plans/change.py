@@ -20,7 +20,7 @@ from virtsec.domain.steps import (
 from virtsec.domain.xml import of_other_parts
 from virtsec.plans.host import HostFacts, check_stopped, on_network, order, seen
 from virtsec.plans.reach import expose
-from virtsec.spec import ContainerSpec, InitPolicy, Limits
+from virtsec.spec import ContainerSpec, Egress, InitPolicy, Limits, NetworkKind
 from virtsec.step import Step
 
 
@@ -42,6 +42,17 @@ def plan_limits(container: Container, record: DomainRecord, limits: Limits) -> t
     return tuple(steps)
 
 
+def narrowed(container: Container, wanted: ContainerSpec) -> Container:
+    """A container that may ask whom it may still, and exposes what it still does; pure."""
+    spec = container.spec
+    ports = {each.at for each in wanted.exposed}
+    egress = spec.egress
+    if spec.network.kind is not NetworkKind.NONE:
+        egress = min(egress, wanted.egress, key=[*Egress].index)
+    exposed = tuple(each for each in spec.exposed if each.at in ports)
+    return replace(container, spec=replace(spec, egress=egress, exposed=exposed))
+
+
 def plan_parts(
     container: Container,
     record: DomainRecord,
@@ -52,12 +63,16 @@ def plan_parts(
     """Have a container another network, other mounts or another init from its next start on.
 
     Its ports at the host lead to another address at once. `kept` is the copy of its init that is
-    kept, for what puts that back. Raises `BadInput` or `NotFound` for what cannot be, and `Refused`
-    while it runs where its init can only be read when it does not.
+    kept, for what puts that back. Without a network it asks whom `wanted` says, so nobody. Raises
+    `BadInput` or `NotFound` for what cannot be, and `Refused` for what cannot be while it runs.
     """
+    alone = wanted.network.kind is NetworkKind.NONE
+    if alone and container.spec.egress is not Egress.ALL:
+        check_stopped(record, "taken off its network")  # which it would ask freely until it stops
     spec = replace(
         container.spec,
         network=wanted.network,
+        egress=wanted.egress if alone else container.spec.egress,
         mounts=wanted.mounts,
         init=wanted.init,
         init_args=wanted.init_args,
