@@ -79,8 +79,8 @@ def apply_fleet(
         work.make_bases(_of(found, Action.MAKE, BASE))
         work.remove([each.name for each in _of(found, Action.REMOVE)])
         work.finish([each.name for each in _of(found, Action.MAKE) if each.spec is None])
+        work.change(_of(found, Action.CHANGE))  # what these had others may get
         work.make([each.spec for each in _of(found, Action.MAKE) if each.spec is not None])
-        work.change(_of(found, Action.CHANGE))
         work.link(fleet)
     return work.outcomes
 

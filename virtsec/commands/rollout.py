@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from virtsec.commands import bases
+from virtsec.commands.changing import Changes
 from virtsec.commands.definition import on_its_base, prepared
 from virtsec.commands.facts import gather
 from virtsec.commands.find import find_ours
@@ -17,20 +18,16 @@ from virtsec.commands.linking import labelled
 from virtsec.commands.reaching import with_labels
 from virtsec.domain.links import links_of, with_links
 from virtsec.domain.metadata import Container, readable
-from virtsec.domain.pristine import kept
 from virtsec.domain.records import DomainRecord
-from virtsec.domain.steps import ChangeAutostart
-from virtsec.errors import Failed, Refused, VirtsecError
-from virtsec.fleet.difference import CONTAINER, Action, Difference, When, as_defined
+from virtsec.errors import Failed, VirtsecError
+from virtsec.fleet.difference import CONTAINER, Action, Difference
 from virtsec.fleet.wanted import Fleet
-from virtsec.host.expose import check_free
 from virtsec.mac.protocol import Policy
 from virtsec.mac.steps import LoadPolicies
-from virtsec.plans.change import narrowed, plan_limits, plan_parts
 from virtsec.plans.define import plan_last, plan_making
-from virtsec.plans.host import HostFacts, owns_tree, policy_of
+from virtsec.plans.host import owns_tree, policy_of
 from virtsec.plans.offer import Offer
-from virtsec.plans.reach import check_exposed_apart, plan_link, plan_reach, plan_unlink, set_traffic
+from virtsec.plans.reach import check_exposed_apart, plan_link, plan_unlink, set_traffic
 from virtsec.plans.undefine import check_undefine, plan_undefine
 from virtsec.spec import ContainerSpec, Link, Links
 from virtsec.step import Host, Step, Watcher, execute
@@ -63,7 +60,6 @@ class Rollout:
         self._host, self._watch = host, watch
         self._parallel = parallel or os.cpu_count() or 1
         self._stopping = False
-        self._partly: set[str] = set()  #: of whom something was changed
         self._left: list[str] = []  #: what could not be undone, a sentence each
 
     @contextmanager
@@ -170,21 +166,18 @@ class Rollout:
                     raise
 
     def change(self, wanted: Sequence[Difference]) -> None:
-        """Change containers, but for their links.
-
-        What is asked or exposed no longer is taken from all first: it may be in the way of what one
-        of them gets.
-        """
+        """Change containers, but for their links; see `Changes` for the order."""
         with self._failing(*(each.name for each in wanted)):
-            facts = gather(self._host)
-            known = {each.name: each for each in readable(facts.domains)}
-            taken = {each.at for one in known.values() for each in one.spec.exposed}
+            work = Changes(self._host, self._watch)
+            for stage in (work.check, work.narrow):
+                for each in wanted:
+                    self._attempt(each, partial(stage, each), last=False)
+            left = [each for each in wanted if not self._failed(each)]
+            for group in work.together(left):
+                with self._failing(*(each.name for each in group)):
+                    work.change_parts(group)
             for each in wanted:
-                self._attempt(each, partial(_check_change, each, taken), last=False)
-            for each in wanted:
-                self._attempt(each, partial(self._narrow_one, each, known), last=False)
-            for each in wanted:
-                self._attempt(each, partial(self._change_one, each, facts, known))
+                self._attempt(each, partial(work.change_rest, each))
 
     def link(self, fleet: Fleet) -> None:
         """Have the fleet's containers linked as the file asks, those that are there.
@@ -255,63 +248,6 @@ class Rollout:
         done = Difference(Action.MAKE, CONTAINER, container.name)
         self._attempt(done, lambda: execute(steps, self._host, watch))
 
-    def _narrow_one(self, wanted: Difference, known: dict[str, Container]) -> None:
-        """Take from one of `known`, which is all there are by now, what it shall not have."""
-        assert wanted.spec is not None
-        if not {each.field for each in wanted.changes} & {"egress", "exposed"}:
-            return
-        record, container = find_ours(wanted.name, self._host)
-        after = narrowed(container, as_defined(wanted.spec, container.spec))
-        self._reach(record, container, after, known)
-
-    def _change_one(
-        self, wanted: Difference, facts: HostFacts, known: dict[str, Container]
-    ) -> None:
-        """Change one of `known`; rules on packets are about all."""
-        assert wanted.spec is not None
-        changed = {each.field for each in wanted.changes}
-        record, container = find_ours(wanted.name, self._host)
-        spec = as_defined(wanted.spec, container.spec)
-        if changed & {"network", "mounts", "init", "init_args"}:
-            after, steps = plan_parts(container, record, spec, facts, kept(record.name))
-            if after.spec.egress is not container.spec.egress:
-                now = {**known, record.name: after}.values()
-                steps = (*steps, *set_traffic([*known.values()], [*now]))
-            record, container = self._do(steps, record.name)
-            known[record.name] = container
-        if spec.limits != container.spec.limits:
-            record, container = self._do(plan_limits(container, record, spec.limits), record.name)
-        if changed & {"egress", "exposed"}:
-            there = {each.at for each in container.spec.exposed}
-            check_free([each for each in spec.exposed if each.at not in there])
-            exposed = with_labels(spec.exposed, self._host.mac.port_label)
-            after = replace(
-                container, spec=replace(container.spec, egress=spec.egress, exposed=exposed)
-            )
-            self._reach(record, container, after, known)
-        if "autostart" in changed:
-            self._do((ChangeAutostart(record.name, spec.autostart),), record.name)
-
-    def _reach(
-        self,
-        record: DomainRecord,
-        container: Container,
-        after: Container,
-        known: dict[str, Container],
-    ) -> None:
-        """Have one of `known` ask and expose what it is to."""
-        if after == container:
-            return
-        others = [each for each in known.values() if each.name != record.name]
-        steps = plan_reach(record, container, after, others, self._host.mac)
-        known[record.name] = self._do(steps, record.name)[1]
-
-    def _do(self, steps: Sequence[Step], name: str) -> tuple[DomainRecord, Container]:
-        """Do that, and look at the container anew."""
-        execute(steps, self._host, self._watch)
-        self._partly.add(name)
-        return find_ours(name, self._host)
-
     def _remove_all(self, leaving: Sequence[tuple[Container, DomainRecord]], storage: bool) -> None:
         names = [each.name for each, _ in leaving]
         with self._failing(*names):
@@ -323,17 +259,15 @@ class Rollout:
 
     def _attempt(self, each: Difference, work: Callable[[], object], *, last: bool = True) -> None:
         """Do one thing with one of them; done with it is what was asked after the `last`."""
-        if isinstance(self.outcomes.get((each.kind, each.name)), VirtsecError):
+        if self._failed(each):
             return
         with self._failing(each.name, kind=each.kind):
-            try:
-                work()
-            except BaseException as error:
-                if each.action is Action.CHANGE and each.name in self._partly:
-                    error.add_note(f"What was changed of {each.name} before stays so.")
-                raise
+            work()
             if last:
                 self.outcomes[each.kind, each.name] = Done(each.action, each.kind, each.name)
+
+    def _failed(self, each: Difference) -> bool:
+        return isinstance(self.outcomes.get((each.kind, each.name)), VirtsecError)
 
     @contextmanager
     def _failing(self, *names: str, kind: str = CONTAINER) -> Iterator[None]:
@@ -361,18 +295,6 @@ class Rollout:
             else:
                 yield f"{name}: {came.sentence}"
                 yield from getattr(came, "__notes__", ())
-
-
-def _check_change(wanted: Difference, taken: Collection[int]) -> None:
-    """Raise what can be told before anything is changed; `taken` are ports that are exposed."""
-    if rebuilt := [each.field for each in wanted.changes if each.when is When.REBUILD]:
-        raise Refused(
-            f"{wanted.name} would have to be made anew for another {', '.join(rebuilt)}.",
-            f"Run `virtsec undefine {wanted.name} --storage` and apply again, if what is in it may "
-            "be lost.",
-        )
-    if wanted.spec is not None:
-        check_free([each for each in wanted.spec.exposed if each.at not in taken])
 
 
 def _told_of(error: Exception) -> VirtsecError:

@@ -14,8 +14,9 @@ from tests.unit.fakes import FakeLibvirt, FakeMac, defined, fake_host, foreign
 from tests.unit.samples import SAMPLES, Sample, sample
 from virtsec.commands import bases, fleet
 from virtsec.commands.rollout import Done, Outcomes
-from virtsec.domain.steps import DefineDomain
-from virtsec.errors import Failed, NotFound, Refused
+from virtsec.domain.claims import static_addresses
+from virtsec.domain.steps import DefineDomain, RedefineDomain
+from virtsec.errors import BadInput, Failed, NotFound, Refused
 from virtsec.fleet.difference import BASE, CONTAINER, Action
 from virtsec.fleet.export import as_text
 from virtsec.spec import Egress, Exposed, Network
@@ -161,6 +162,63 @@ def test_a_port_goes_from_one_container_to_another(log: list[str], file: Path) -
         {"name": "two", "address": ["192.168.122.11/24"]},
     ]
     assert came(applied(file, [one, two], *asked)[1]) == {"one": Done, "two": Done}
+
+
+@pytest.fixture
+def front(file: Path) -> list[Sample]:
+    """Three containers with addresses that follow each other."""
+    return [sample(f"app-{n}", network=at(100 + n)) for n in (1, 2, 3)]
+
+
+def pooled(first: int, count: int) -> dict[str, Any]:
+    """What asks for that many with the addresses from there on."""
+    return {
+        "version": 1,
+        "pools": {"front": f"192.168.122.{first}-192.168.122.199/24"},
+        "containers": [{"name": "app-{n}", "count": count, "pool": "front", "from": "/srv/x"}],
+    }
+
+
+@pytest.mark.parametrize("first", [100, 102, 103])
+def test_addresses_go_from_one_to_another_at_once(
+    first: int, front: list[Sample], log: list[str], file: Path
+) -> None:
+    host = fake_host(*(defined(each.spec.name, each.xml) for each in front))
+    file.write_text(yaml.safe_dump(pooled(first, 4)))
+    assert came(fleet.apply_fleet(file, host)) == dict.fromkeys(
+        ("app-1", "app-2", "app-3", "app-4"), Done
+    )
+    assert fleet.plan_fleet(file, host).differences == ()
+
+
+def test_two_change_their_addresses_with_each_other_or_not_at_all(
+    log: list[str], file: Path
+) -> None:
+    both = [sample("a", network=at(10)), sample("b", network=at(11))]
+    asked = [
+        {"name": name, "address": [f"192.168.122.{n}/24"]} for name, n in (("a", 11), ("b", 10))
+    ]
+    assert came(applied(file, both, *asked)[1]) == {"a": Done, "b": Done}
+    host = fake_host(*(defined(each.spec.name, each.xml) for each in both))
+    before = {each.name: static_addresses(each.xml) for each in host.libvirt.domains()}
+
+    def watch(_: int, step: Step) -> None:
+        if isinstance(step, RedefineDomain) and step.name == "b":
+            raise Failed("The second of both.")
+
+    assert came(fleet.apply_fleet(file, host, watch=watch)) == {"a": Failed, "b": Failed}
+    assert {each.name: static_addresses(each.xml) for each in host.libvirt.domains()} == before
+
+
+def test_who_runs_has_its_address_until_it_stops(
+    front: list[Sample], log: list[str], file: Path
+) -> None:
+    """Nobody else gets it, least of all who is exposed at it."""
+    host = fake_host(*(defined(each.spec.name, each.xml, running=True) for each in front))
+    file.write_text(yaml.safe_dump(pooled(102, 3)))
+    outcomes = fleet.apply_fleet(file, host)
+    assert came(outcomes) == {"app-1": BadInput, "app-2": BadInput, "app-3": Done}
+    assert "app-3 has the address 192.168.122.103 already" in str(outcomes[CONTAINER, "app-2"])
 
 
 def test_who_may_ask_local_addresses_only_may_lose_its_network_when_it_is_stopped(
