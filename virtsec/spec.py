@@ -40,7 +40,7 @@ class ApartBy(StrEnum):
 
 
 class Egress(StrEnum):
-    """Whom a container may ask over the network; it may answer whoever may ask it."""
+    """Whom a container may ask over the network, ever more; it may answer whoever may ask it."""
 
     NONE = "none"  #: nobody, but for links
     LAN = "lan"  #: who has an address that is not routed in the Internet, the host among them

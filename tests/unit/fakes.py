@@ -371,6 +371,17 @@ def record(
     )
 
 
+def defined(name: str, xml: str, *, running: bool = False) -> DomainRecord:
+    """A domain of that XML as libvirt gives it back, with a UUID: it can be defined otherwise."""
+    given = str(uuid.uuid4())
+    return record(
+        name,
+        xml.replace("</name>", f"</name><uuid>{given}</uuid>", 1),
+        uuid=given,
+        running=running,
+    )
+
+
 FOREIGN = """<domain type='lxc'>
   <name>{name}</name>
   <uuid>8c0d5e0e-0000-4000-8000-00000000000f</uuid>

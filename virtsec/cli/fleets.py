@@ -50,7 +50,7 @@ def done(output: Output, outcomes: Outcomes) -> int:
         kind = "" if one.kind == "container" else f"the {one.kind} "
         output.say(f"{_PAST[one.action]} {kind}{one.name}.")
 
-    status = tell(output, outcomes.items(), render)
+    status = tell(output, ((name, each) for (_, name), each in outcomes.items()), render)
     if not outcomes:
         output.say("Nothing to do.")
     return status

@@ -29,5 +29,6 @@ What they share:
     facts       what planning must know of the host
     live        what runs in a container, seen from outside
     rollout     the work of `fleet apply`
+    changing    what it changes of containers that are there
     results     what several of them return, and all of it as JSON
 """

@@ -16,7 +16,7 @@ from virtsec.commands.rollout import Outcomes, Rollout
 from virtsec.domain.links import with_links
 from virtsec.domain.metadata import Container, readable
 from virtsec.errors import NotFound
-from virtsec.fleet.difference import Action, Difference, as_defined, differences
+from virtsec.fleet.difference import BASE, CONTAINER, Action, Difference, as_defined, differences
 from virtsec.fleet.document import load
 from virtsec.fleet.export import as_text, exported
 from virtsec.fleet.schema import schema
@@ -24,6 +24,7 @@ from virtsec.fleet.wanted import Fleet, wanted
 from virtsec.host.lock import host_lock
 from virtsec.plans.host import policy_of
 from virtsec.rootfs import debian
+from virtsec.rootfs.unfinished import is_unfinished
 from virtsec.spec import ApartBy, Identity
 from virtsec.step import Host, Watcher
 
@@ -47,11 +48,11 @@ def plan_fleet(path: Path, host: Host | None = None, *, prune: bool = False) -> 
     host = host or open_host()
     fleet = wanted(load(path))
     _check_shared(fleet, host)
-    there = bases.base_names()
-    found = differences(_containers(host), there, fleet, prune=prune)
+    found = _differences(fleet, host, prune)
+    known = {*bases.base_names(), *fleet.bases}
     for each in found:
         if each.action is Action.MAKE:
-            _check_there(each, {*there, *fleet.bases})
+            _check_there(each, known)
     return FleetPlan(path, found)
 
 
@@ -73,15 +74,16 @@ def apply_fleet(
     check_ready(host)
     fleet = wanted(load(path))
     _check_shared(fleet, host)
-    with host_lock(host.progress):
-        found = differences(_containers(host), bases.base_names(), fleet, prune=prune)
-        work = Rollout(host, watch, parallel)
-        work.make_bases(_of(found, Action.MAKE, "base"))
+    work = Rollout(host, watch, parallel)
+    with host_lock(host.progress), work.telling():
+        found = _differences(fleet, host, prune)
+        work.make_bases(_of(found, Action.MAKE, BASE))
         work.remove([each.name for each in _of(found, Action.REMOVE)])
+        work.finish([each.name for each in _of(found, Action.MAKE) if each.spec is None])
+        work.change(_of(found, Action.CHANGE))  # what these had others may get
         work.make([each.spec for each in _of(found, Action.MAKE) if each.spec is not None])
-        work.change(_of(found, Action.CHANGE))
         work.link(fleet)
-        return work.outcomes
+    return work.outcomes
 
 
 def destroy_fleet(path: Path, host: Host | None = None, watch: Watcher | None = None) -> Outcomes:
@@ -92,11 +94,11 @@ def destroy_fleet(path: Path, host: Host | None = None, watch: Watcher | None = 
     host = host or open_host()
     check_ready(host)
     fleet = wanted(load(path))
-    with host_lock(host.progress):
+    work = Rollout(host, watch)
+    with host_lock(host.progress), work.telling():
         there = {each.name for each in _containers(host)}
-        work = Rollout(host, watch)
         work.remove([spec.name for spec in fleet.containers if spec.name in there])
-        return work.outcomes
+    return work.outcomes
 
 
 def export_fleet(host: Host | None = None) -> dict[str, Any]:
@@ -133,6 +135,12 @@ def diff_fleet(path: Path, host: Host | None = None) -> str:
         as_text(exported(specs, fleet.bases)).splitlines(keepends=True) for specs in (have, asked)
     )
     return "".join(unified_diff(one, other, "this host", str(path)))
+
+
+def _differences(fleet: Fleet, host: Host, prune: bool) -> tuple[Difference, ...]:
+    have = _containers(host)
+    unfinished = {each.name for each in have if is_unfinished(each.spec.rootfs)}
+    return differences(have, bases.base_names(), fleet, unfinished=unfinished, prune=prune)
 
 
 def _check_there(made: Difference, known: Collection[str]) -> None:
@@ -176,5 +184,5 @@ def _containers(host: Host) -> list[Container]:
     return list(readable(host.libvirt.domains()))
 
 
-def _of(found: Sequence[Difference], action: Action, kind: str = "container") -> list[Difference]:
+def _of(found: Sequence[Difference], action: Action, kind: str = CONTAINER) -> list[Difference]:
     return [each for each in found if (each.action, each.kind) == (action, kind)]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
 from virtsec.commands import bases
+from virtsec.commands.changing import Changes
 from virtsec.commands.definition import on_its_base, prepared
 from virtsec.commands.facts import gather
 from virtsec.commands.find import find_ours
@@ -17,18 +19,15 @@ from virtsec.commands.reaching import with_labels
 from virtsec.domain.links import links_of, with_links
 from virtsec.domain.metadata import Container, readable
 from virtsec.domain.records import DomainRecord
-from virtsec.domain.steps import ChangeAutostart
-from virtsec.errors import Failed, Refused, VirtsecError
-from virtsec.fleet.difference import Action, Difference, When, as_defined
+from virtsec.errors import Failed, VirtsecError
+from virtsec.fleet.difference import CONTAINER, Action, Difference
 from virtsec.fleet.wanted import Fleet
-from virtsec.host.expose import check_free
 from virtsec.mac.protocol import Policy
 from virtsec.mac.steps import LoadPolicies
-from virtsec.plans.change import plan_limits, plan_parts
-from virtsec.plans.define import plan_making
-from virtsec.plans.host import HostFacts, owns_tree, policy_of
+from virtsec.plans.define import plan_last, plan_making
+from virtsec.plans.host import owns_tree, policy_of
 from virtsec.plans.offer import Offer
-from virtsec.plans.reach import check_exposed_apart, plan_link, plan_reach, plan_unlink, set_traffic
+from virtsec.plans.reach import check_exposed_apart, plan_link, plan_unlink, set_traffic
 from virtsec.plans.undefine import check_undefine, plan_undefine
 from virtsec.spec import ContainerSpec, Link, Links
 from virtsec.step import Host, Step, Watcher, execute
@@ -43,8 +42,11 @@ class Done:
     name: str  #: of either
 
 
-#: By name: what was done, or why it could not be.
-Outcomes = dict[str, Done | VirtsecError]
+#: By kind and name: what was done, or why it could not be. A base may be called as a container is.
+Outcomes = dict[tuple[str, str], Done | VirtsecError]
+
+
+_PAST = {Action.MAKE: "made", Action.CHANGE: "changed", Action.REMOVE: "removed"}
 
 
 class Rollout:
@@ -57,6 +59,18 @@ class Rollout:
         self.outcomes: Outcomes = {}
         self._host, self._watch = host, watch
         self._parallel = parallel or os.cpu_count() or 1
+        self._stopping = False
+        self._left: list[str] = []  #: what could not be undone, a sentence each
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Have what ends the work early, such as Ctrl-C, say in its notes what was done before."""
+        try:
+            yield
+        except BaseException as error:
+            for note in (*self._told(), *self._left):
+                error.add_note(note)
+            raise
 
     def make_bases(self, wanted: Sequence[Difference]) -> None:
         """Make bases that are not there."""
@@ -70,29 +84,35 @@ class Rollout:
         """Undefine containers, with the trees that virtsec made."""
         leaving = []
         for name in names:
-            try:
+            with self._failing(name):
                 record, container = find_ours(name, self._host)
                 check_undefine(container, record, owns_tree(container.spec))
-            except VirtsecError as error:
-                self.outcomes[name] = error
-            else:
                 leaving.append((container, record))
         for storage in (True, False):
             alike = [each for each in leaving if owns_tree(each[0].spec) is storage]
             if alike:
                 self._remove_all(alike, storage)
 
+    def finish(self, names: Sequence[str]) -> None:
+        """Do what is left where a definition was cut off when libvirt had the domain."""
+        for name in names:
+            self._attempt(Difference(Action.MAKE, CONTAINER, name), partial(self._finish_one, name))
+
     def make(self, specs: Sequence[ContainerSpec]) -> None:
         """Define containers: their policies in one transaction, their trees in parallel.
 
         They have no links yet: `link` gives them, when all are there.
         """
+        with self._failing(*(spec.name for spec in specs)):
+            self._make(specs)
+
+    def _make(self, specs: Sequence[ContainerSpec]) -> None:
         facts = gather(self._host)
         known, offer = list(readable(facts.domains)), Offer(facts, self._host.mac)
         making: list[tuple[Container, tuple[Step, ...]]] = []
         policies: list[Policy] = []
         for spec in specs:
-            try:
+            with self._failing(spec.name):
                 check_exposed_apart(spec, known)
                 exposed = with_labels(spec.exposed, self._host.mac.port_label)
                 bare = replace(spec, links=(), exposed=exposed)
@@ -100,58 +120,91 @@ class Rollout:
                 container = offer.identified(ready.spec)
                 plan = plan_making(container, facts, self._host.mac, ready.source, ready.fitting)
                 policies.append(policy_of(container, self._host.mac))
-            except VirtsecError as error:
-                self.outcomes[spec.name] = error
-            else:
                 making.append((container, plan.steps))
         if not making:
             return
         news = [container for container, _ in making]
         traffic = set_traffic(known, [*known, *news])
         execute((LoadPolicies(tuple(policies)), *traffic), self._host, self._watch)
-        with ThreadPoolExecutor(self._parallel) as pool:
+        try:
+            self._make_at_once(making)
+        finally:
+            self._take_back(known, news)
+
+    def _make_at_once(self, making: Sequence[tuple[Container, tuple[Step, ...]]]) -> None:
+        """Make some at a time. Interrupted, no other one is begun, and what is half made undone."""
+        pool = ThreadPoolExecutor(self._parallel)
+        try:
             list(pool.map(self._make_one, making))
-        failed = [each for each in news if isinstance(self.outcomes[each.name], VirtsecError)]
-        if failed:  # nothing of theirs stays
-            there = [each for each in news if each not in failed]
-            names = [each.name for each in failed]
-            self._host.mac.unload(names)
-            execute(set_traffic([*known, *news], [*known, *there]), self._host, self._watch)
+        except BaseException:
+            self._stopping = True
+            raise
+        finally:
+            while True:
+                # Whoever is impatient waits as well: half of a container would stay.
+                with suppress(KeyboardInterrupt):
+                    pool.shutdown(cancel_futures=True)
+                    break
+
+    def _take_back(self, known: Sequence[Container], news: Sequence[Container]) -> None:
+        """Have nothing stay of those of `news` that were not made."""
+        came = {each.name: self.outcomes.get((CONTAINER, each.name)) for each in news}
+        failed = [name for name, outcome in came.items() if not isinstance(outcome, Done)]
+        if not failed:
+            return
+        there = [each for each in news if isinstance(came[each.name], Done)]
+        traffic = set_traffic([*known, *news], [*known, *there])
+        for undo in (
+            partial(self._host.mac.unload, failed),
+            partial(execute, traffic, self._host, self._watch),
+        ):
+            try:
+                undo()
+            except BaseException as error:
+                self._note(failed, f"The policy of {', '.join(failed)} may be there still: {error}")
+                if not isinstance(error, VirtsecError):
+                    raise
 
     def change(self, wanted: Sequence[Difference]) -> None:
-        """Change containers, but for their links."""
-        facts = gather(self._host)
-        known = {each.name: each for each in readable(facts.domains)}
-        for each in wanted:
-            self._attempt(each, partial(self._change_one, each, facts, known))
+        """Change containers, but for their links; see `Changes` for the order."""
+        with self._failing(*(each.name for each in wanted)):
+            work = Changes(self._host, self._watch)
+            for stage in (work.check, work.narrow):
+                for each in wanted:
+                    self._attempt(each, partial(stage, each), last=False)
+            left = [each for each in wanted if not self._failed(each)]
+            for group in work.together(left):
+                with self._failing(*(each.name for each in group)):
+                    work.change_parts(group)
+            for each in wanted:
+                self._attempt(each, partial(work.change_rest, each))
 
     def link(self, fleet: Fleet) -> None:
         """Have the fleet's containers linked as the file asks, those that are there.
 
         All of them or none: what fails is the error of each whose links were to change.
         """
-        before = list(readable(self._host.libvirt.domains()))
-        there = {each.name for each in before}
-        have = links_of(before)
-        asked = {
-            spec.name: self._labelled(have.get(spec.name, ()), spec.links, there)
-            for spec in fleet.containers
-            if spec.name in there
-        }
-        for spec in fleet.containers:
-            if spec.name in there:
-                self._note_missing(spec, there)
-        changed = [name for name in asked if {*asked[name]} != {*have.get(name, ())}]
-        try:
-            self._link(before, have, asked)
-        except VirtsecError as error:
-            self.outcomes |= dict.fromkeys(changed, error)
+        with self._failing(*(spec.name for spec in fleet.containers if spec.links)):
+            before = list(readable(self._host.libvirt.domains()))
+            there = {each.name for each in before}
+            have = links_of(before)
+            asked = {
+                spec.name: self._labelled(have.get(spec.name, ()), spec.links, there)
+                for spec in fleet.containers
+                if spec.name in there
+            }
+            for spec in fleet.containers:
+                if spec.name in there:
+                    self._note_missing(spec, there)
+            changed = [name for name in asked if {*asked[name]} != {*have.get(name, ())}]
+            with self._failing(*changed):
+                self._link(before, have, asked)
 
     def _note_missing(self, spec: ContainerSpec, there: Collection[str]) -> None:
         """Have what was done with a container be no success while it lacks one it is to ask."""
         missing = sorted({link.to for link in spec.links} - {*there})
-        if missing and not isinstance(self.outcomes.get(spec.name), VirtsecError):
-            self.outcomes[spec.name] = Failed(
+        if missing and not isinstance(self.outcomes.get((CONTAINER, spec.name)), VirtsecError):
+            self.outcomes[CONTAINER, spec.name] = Failed(
                 f"{spec.name} is not linked to {missing[0]}, which is not there.",
                 "Apply the file again when it is.",
             )
@@ -177,65 +230,83 @@ class Rollout:
     def _newest(self, spec: ContainerSpec) -> ContainerSpec:
         return spec if spec.base is None else replace(spec, base=bases.newest_base(spec.base.name))
 
+    def _finish_one(self, name: str) -> None:
+        _, container = find_ours(name, self._host)
+        execute(plan_last(container.spec), self._host, self._watch)
+
     def _make_one(self, making: tuple[Container, tuple[Step, ...]]) -> None:
         container, steps = making
-        done = Difference(Action.MAKE, "container", container.name)
-        self._attempt(done, lambda: execute(steps, self._host, self._watch))
 
-    def _change_one(
-        self, wanted: Difference, facts: HostFacts, known: dict[str, Container]
-    ) -> None:
-        """Change one of `known`, which is all there are by now: rules on packets are about all."""
-        if rebuilt := [each.field for each in wanted.changes if each.when is When.REBUILD]:
-            raise Refused(
-                f"{wanted.name} would have to be made anew for another {', '.join(rebuilt)}.",
-                f"Run `virtsec undefine {wanted.name} --storage` and apply again, if what is in it "
-                "may be lost.",
-            )
-        assert wanted.spec is not None
-        changed = {each.field for each in wanted.changes}
-        record, container = find_ours(wanted.name, self._host)
-        spec = as_defined(wanted.spec, container.spec)
-        mac = self._host.mac
-        if spec.limits != container.spec.limits:
-            record, container = self._do(plan_limits(container, record, spec.limits), record.name)
-        if changed & {"network", "mounts", "init", "init_args"}:
-            _, steps = plan_parts(container, record, spec, facts)
-            record, container = self._do(steps, record.name)
-        if changed & {"egress", "exposed"}:
-            others = [each for each in known.values() if each.name != record.name]
-            exposed = with_labels(spec.exposed, mac.port_label)
-            after = replace(
-                container, spec=replace(container.spec, egress=spec.egress, exposed=exposed)
-            )
-            steps = plan_reach(record, container, after, others, mac)
-            check_free([each for each in spec.exposed if each not in container.spec.exposed])
-            record, container = self._do(steps, record.name)
-            known[record.name] = container
-        if "autostart" in changed:
-            self._do((ChangeAutostart(record.name, spec.autostart),), record.name)
+        def watch(index: int, step: Step) -> None:
+            if self._stopping:
+                raise Failed(
+                    f"{container.name} was not made: that was interrupted.", "Apply the file again."
+                )
+            if self._watch is not None:
+                self._watch(index, step)
 
-    def _do(self, steps: Sequence[Step], name: str) -> tuple[DomainRecord, Container]:
-        """Do that, and look at the container anew."""
-        execute(steps, self._host, self._watch)
-        return find_ours(name, self._host)
+        done = Difference(Action.MAKE, CONTAINER, container.name)
+        self._attempt(done, lambda: execute(steps, self._host, watch))
 
     def _remove_all(self, leaving: Sequence[tuple[Container, DomainRecord]], storage: bool) -> None:
-        containers = list(readable(self._host.libvirt.domains()))
-        steps = plan_undefine(leaving, containers, storage, self._host.mac)
-        try:
+        names = [each.name for each, _ in leaving]
+        with self._failing(*names):
+            containers = list(readable(self._host.libvirt.domains()))
+            steps = plan_undefine(leaving, containers, storage, self._host.mac)
             execute(steps, self._host, self._watch)
-        except VirtsecError as error:
-            self.outcomes |= {each.name: error for each, _ in leaving}
-        else:
-            self.outcomes |= {
-                each.name: Done(Action.REMOVE, "container", each.name) for each, _ in leaving
-            }
+            for name in names:
+                self.outcomes[CONTAINER, name] = Done(Action.REMOVE, CONTAINER, name)
 
-    def _attempt(self, each: Difference, work: Callable[[], object]) -> None:
-        try:
+    def _attempt(self, each: Difference, work: Callable[[], object], *, last: bool = True) -> None:
+        """Do one thing with one of them; done with it is what was asked after the `last`."""
+        if self._failed(each):
+            return
+        with self._failing(each.name, kind=each.kind):
             work()
-        except VirtsecError as error:
-            self.outcomes[each.name] = error
-        else:
-            self.outcomes[each.name] = Done(each.action, each.kind, each.name)
+            if last:
+                self.outcomes[each.kind, each.name] = Done(each.action, each.kind, each.name)
+
+    def _failed(self, each: Difference) -> bool:
+        return isinstance(self.outcomes.get((each.kind, each.name)), VirtsecError)
+
+    @contextmanager
+    def _failing(self, *names: str, kind: str = CONTAINER) -> Iterator[None]:
+        """Have what fails be what came of these; where one failed before, that stays."""
+        try:
+            yield
+        except Exception as error:
+            failure = _told_of(error)
+            for name in names:
+                if not isinstance(self.outcomes.get((kind, name)), VirtsecError):
+                    self.outcomes[kind, name] = failure
+
+    def _note(self, names: Sequence[str], sentence: str) -> None:
+        """Have it be told that something is left of these."""
+        self._left.append(sentence)
+        for name in names:
+            if isinstance(came := self.outcomes.get((CONTAINER, name)), VirtsecError):
+                came.add_note(sentence)
+
+    def _told(self) -> Iterator[str]:
+        """What came of each, in sentences."""
+        for (kind, name), came in self.outcomes.items():
+            if isinstance(came, Done):
+                yield f"The {kind} {name} was {_PAST[came.action]}."
+            else:
+                yield f"{name}: {came.sentence}"
+                yield from getattr(came, "__notes__", ())
+
+
+def _told_of(error: Exception) -> VirtsecError:
+    """An error in a sentence, with what was added to it."""
+    if isinstance(error, VirtsecError):
+        return error
+    if isinstance(error, OSError):
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        failed = Failed(f"The system refused: {what}.", "Put it right and apply the file again.")
+    else:
+        failed = Failed(f"virtsec itself is wrong here: {error!r}.", "Report it.")
+    failed.__cause__ = error
+    for note in getattr(error, "__notes__", ()):
+        failed.add_note(note)
+    return failed

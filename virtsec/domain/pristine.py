@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
-from pathlib import PurePosixPath
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 
 from virtsec.domain.keep import PRISTINE, drop, keep
 from virtsec.errors import BadInput
@@ -22,6 +22,16 @@ from virtsec.step import Host
 _LARGEST = 64 * 2**20  # bytes; the hook reads it whole before each start
 
 
+def kept(name: str, store: PurePosixPath = STORE) -> bytes | None:
+    """The copy of container `name`'s init; None where there is none. Raises `RootfsFailed`."""
+    path = store / name / PRISTINE
+    with explained("read", path):
+        try:
+            return Path(path).read_bytes()
+        except FileNotFoundError:
+            return None
+
+
 @dataclass(frozen=True, slots=True)
 class KeepInit:
     """Copy a container's init to where only root may change it."""
@@ -30,6 +40,7 @@ class KeepInit:
     rootfs: PurePosixPath
     init: PurePosixPath
     store: PurePosixPath = STORE
+    before: bytes | None = field(default=None, repr=False)  #: the copy of the one before it
 
     def describe(self) -> str:
         """See `Step.describe`."""
@@ -41,7 +52,10 @@ class KeepInit:
 
     def undo(self, host: Host) -> None:
         """See `Step.undo`."""
-        DropInit(self.name, self.store).apply(host)
+        if self.before is None:
+            DropInit(self.name, self.store).apply(host)
+        else:
+            keep(self.store / self.name, PRISTINE, self.before)
 
     def _content(self) -> bytes:
         with opened(self.rootfs) as root, explained("read", self.init):

@@ -11,6 +11,8 @@ from virtsec.domain.metadata import Container
 from virtsec.fleet.wanted import Fleet
 from virtsec.spec import ContainerSpec, Limits
 
+BASE, CONTAINER = "base", "container"
+
 
 class Action(StrEnum):
     """What is done with a container or a base."""
@@ -46,7 +48,7 @@ class Difference:
     kind: str  #: "container" or "base"
     name: str  #: the container's or the base's
     changes: tuple[Change, ...] = ()  #: of a container that is to be otherwise
-    spec: ContainerSpec | None = None  #: what a container is to be
+    spec: ContainerSpec | None = None  #: what a container is to be; None for what is left to make
     source: str | None = None  #: what a base is made from
 
 
@@ -70,27 +72,36 @@ _WHEN: Mapping[str, When] = {
 
 
 def differences(
-    have: Sequence[Container], bases: Collection[str], fleet: Fleet, *, prune: bool = False
+    have: Sequence[Container],
+    bases: Collection[str],
+    fleet: Fleet,
+    *,
+    unfinished: Collection[str] = (),
+    prune: bool = False,
 ) -> tuple[Difference, ...]:
     """What is to be done, in the order it is done: nothing where all is as the file asks.
 
-    Without `prune` containers that the file does not name are left alone. Bases are never removed.
+    Of the containers that are `unfinished` the rest is to be made, which needs no spec. Without
+    `prune` containers that the file does not name are left alone. Bases are never removed.
     """
     there = {each.name: each.spec for each in have}
     named = {spec.name for spec in fleet.containers}
     found = [
-        Difference(Action.MAKE, "base", name, source=source)
+        Difference(Action.MAKE, BASE, name, source=source)
         for name, source in fleet.bases.items()
         if name not in bases
     ]
     if prune:
         gone = sorted(there.keys() - named)
-        found += [Difference(Action.REMOVE, "container", name) for name in gone]
+        found += [Difference(Action.REMOVE, CONTAINER, name) for name in gone]
     for spec in fleet.containers:
         if spec.name not in there:
-            found.append(Difference(Action.MAKE, "container", spec.name, spec=spec))
-        elif changes := tuple(_changes(there[spec.name], spec)):
-            found.append(Difference(Action.CHANGE, "container", spec.name, changes, spec))
+            found.append(Difference(Action.MAKE, CONTAINER, spec.name, spec=spec))
+            continue
+        if spec.name in unfinished:
+            found.append(Difference(Action.MAKE, CONTAINER, spec.name))
+        if changes := tuple(_changes(there[spec.name], spec)):
+            found.append(Difference(Action.CHANGE, CONTAINER, spec.name, changes, spec))
     return tuple(found)
 
 
@@ -119,7 +130,9 @@ def as_defined(wanted: ContainerSpec, have: ContainerSpec) -> ContainerSpec:
     if network.gateway is None and network.addresses == have.network.addresses:
         network = replace(network, gateway=have.network.gateway)
     base = wanted.base
-    if base is not None and have.base is not None and base.name == have.base.name:
+    if base is None and wanted.source is None:
+        base = have.base  # it took up what was left on one
+    elif base is not None and have.base is not None and base.name == have.base.name:
         base = have.base
     return replace(
         wanted,

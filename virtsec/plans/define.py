@@ -89,13 +89,13 @@ def plan_rest(spec: ContainerSpec, facts: HostFacts, mac: MacModule) -> DefinePl
     if replace(asked, source=asked.source or wanted.source) != wanted:
         return None
     policy = policy_of(container, mac)
-    return DefinePlan(replace(container, spec=wanted), policy, found.xml, tuple(_last(wanted)))
+    return DefinePlan(replace(container, spec=wanted), policy, found.xml, plan_last(wanted))
 
 
-def _last(spec: ContainerSpec) -> list[Step]:
-    """What needs the domain to be there."""
+def plan_last(spec: ContainerSpec) -> tuple[Step, ...]:
+    """What needs the domain to be there; until it is done the tree is noted as unfinished."""
     autostart = [SetAutostart(spec.name)] if spec.autostart else []
-    return [*expose(None, spec), *autostart, *plan_keep(spec)]
+    return (*expose(None, spec), *autostart, *plan_keep(spec))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ def plan_making(
         steps.append(seen(spec, KeepInit(spec.name, spec.rootfs, spec.init)))
     steps += order(spec.name, None, container)
     steps += [LimitSlice(spec.name, None, spec.limits), DefineDomain(spec.name, xml)]
-    steps += _last(spec)
+    steps += plan_last(spec)
     return Making(xml, tuple(steps))
 
 

@@ -94,12 +94,17 @@ def check_port(record: DomainRecord, sentence: str) -> None:
 
 
 def expose(before: ContainerSpec | None, after: ContainerSpec | None) -> tuple[Step, ...]:
-    """What a container exposes; None where it is not, or no longer, called so."""
+    """What a container exposes, and at which address; None where it is not, or no longer, there."""
     have, wanted = (spec if spec and spec.exposed else None for spec in (before, after))
     named = wanted or have
-    if named is None or (have and wanted and have.exposed == wanted.exposed):
+    if named is None or (have and wanted and _leading(have) == _leading(wanted)):
         return ()
     return (Expose(named.name, have, wanted),)
+
+
+def _leading(spec: ContainerSpec) -> tuple[object, ...]:
+    """What its units are made of."""
+    return spec.exposed, spec.network.addresses
 
 
 def check_exposed_apart(spec: ContainerSpec, others: Sequence[Container]) -> None:

@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from types import SimpleNamespace
 from typing import Any
 
@@ -41,6 +43,35 @@ def test_with_json_and_without_a_terminal_there_is_no_progress() -> None:
     output = Output()
     output.json = True
     assert isinstance(progress_for(output), Silent)
+
+
+def test_what_threads_do_at_once_is_told_of_each(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = progress_for(Output())
+    together = Barrier(2, timeout=5)
+
+    def work(number: int) -> None:
+        progress.begin(f"label /srv/vs{number}", None)
+        together.wait()
+        progress.advance(number)
+        together.wait()
+        progress.end()
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(work, (1, 2)))
+    assert sorted(capsys.readouterr().err.splitlines()) == [
+        "  label /srv/vs1: 1 done",
+        "  label /srv/vs2: 2 done",
+    ]
+
+
+def test_a_thread_that_helps_with_a_stage_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is on a base is written by a thread that sees it with its base."""
+    progress = progress_for(Output())
+    progress.begin("write vs1.tar", None)
+    with ThreadPoolExecutor(1) as alone:
+        alone.submit(progress.advance, 7).result()
+    progress.end()
+    assert capsys.readouterr().err == "  write vs1.tar: 7 done\n"
 
 
 def on_a_terminal(code: str, **environment: str) -> str:
@@ -76,6 +107,31 @@ def test_on_a_terminal_there_is_a_bar() -> None:
     written = on_a_terminal(BAR)
     assert "label [/srv/vs1]" in written
     assert "999/1000" in written
+
+
+TWO_BARS = """
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from virtsec.cli.output import Output
+from virtsec.cli.progress import progress_for
+bar, together = progress_for(Output()), Barrier(2, timeout=5)
+def work(number):
+    together.wait()
+    bar.begin(f"label /srv/vs{number}", 10)
+    together.wait()
+    bar.advance(number)
+    together.wait()
+    bar.end()
+for _ in range(2):
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(work, (1, 2)))
+"""
+
+
+def test_stages_of_several_threads_have_a_bar_each() -> None:
+    written = on_a_terminal(TWO_BARS)
+    for number in (1, 2):
+        assert f"label /srv/vs{number}" in written
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from virtsec.commands import (
     bases,
     definition,
     facts,
+    fleet,
     limiting,
     linking,
     reaching,
@@ -32,7 +33,7 @@ from virtsec.step import Host
 def own_lock(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Each test has a lock of its own, and leaves the host's alone."""
     own = partial(lock.host_lock, directory=tmp_path / "lock")
-    for module in (bases, definition, limiting, linking, reaching, suggesting):
+    for module in (bases, definition, fleet, limiting, linking, reaching, suggesting):
         monkeypatch.setattr(module, "host_lock", own)
 
 

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address, ip_interface
 from pathlib import Path, PurePosixPath
+from socket import AF_INET6, SOCK_STREAM, socket
 from typing import Any, cast
 
 import pytest
 import yaml
 
-from tests.unit.fakes import FakeMac, fake_host, foreign, record
-from tests.unit.samples import SAMPLES, sample
+from tests.unit.fakes import FakeLibvirt, FakeMac, defined, fake_host, foreign, record
+from tests.unit.samples import SAMPLES, Sample, sample
 from virtsec.commands import bases, fleet
-from virtsec.commands.rollout import Done
-from virtsec.errors import BadInput, Failed, NotFound
-from virtsec.fleet.difference import Action
+from virtsec.commands.rollout import Done, Outcomes
+from virtsec.domain.claims import static_addresses
+from virtsec.domain.steps import DefineDomain, RedefineDomain
+from virtsec.errors import BadInput, Failed, NotFound, Refused
+from virtsec.fleet.difference import BASE, CONTAINER, Action
 from virtsec.fleet.export import as_text
-from virtsec.spec import Egress, Mount
-from virtsec.step import Host
+from virtsec.spec import Egress, Exposed, Mount, Network
+from virtsec.step import Host, Step, Watcher
 
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     """A host with containers of several kinds and a domain of somebody else's."""
     monkeypatch.setattr(bases, "BASES", PurePosixPath(tmp_path / "bases"))
-    ours = [record(each.spec.name, each.xml) for each in SAMPLES.values()]
+    ours = [defined(each.spec.name, each.xml) for each in SAMPLES.values()]
     return fake_host(*{each.name: each for each in ours}.values(), foreign("theirs"))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Where a fleet's file may be."""
+    return tmp_path / "fleet.yaml"
 
 
 def test_of_what_is_exported_there_is_nothing_to_do(host: Host, tmp_path: Path) -> None:
@@ -98,9 +108,9 @@ def test_what_changes_of_several_is_in_force_for_all_of_them(host: Host, tmp_pat
     rewritten(path, host, {name: {"egress": "lan"} for name in ("vs1", "vs2")})
     outcomes = fleet.apply_fleet(path, host)
     assert all(isinstance(each, Done) for each in outcomes.values())
-    assert outcomes.keys() == {"vs1", "vs2"}
+    assert outcomes.keys() == {(CONTAINER, "vs1"), (CONTAINER, "vs2")}
     limited = cast(FakeMac, host.mac).traffic.egress
-    assert {name: limited[name] for name in outcomes} == {"vs1": Egress.LAN, "vs2": Egress.LAN}
+    assert {name: limited[name] for _, name in outcomes} == {"vs1": Egress.LAN, "vs2": Egress.LAN}
 
 
 def test_one_whose_link_leads_nowhere_is_no_success(host: Host, tmp_path: Path) -> None:
@@ -110,9 +120,159 @@ def test_one_whose_link_leads_nowhere_is_no_success(host: Host, tmp_path: Path) 
     document.setdefault("links", []).append({"from": "vs1", "to": "absent", "port": 80})
     path.write_text(yaml.safe_dump(document))
     outcomes = fleet.apply_fleet(path, host)
-    assert outcomes.keys() == {"vs1", "absent"}
-    assert isinstance(outcomes["vs1"], Failed)
-    assert "vs1 is not linked to absent" in str(outcomes["vs1"])
+    assert outcomes.keys() == {(CONTAINER, "vs1"), (CONTAINER, "absent")}
+    assert isinstance(failed := outcomes[CONTAINER, "vs1"], Failed)
+    assert "vs1 is not linked to absent" in str(failed)
+
+
+def test_a_base_and_a_container_of_one_name_are_told_apart(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise Failed("The base vs1 was not made.")
+
+    monkeypatch.setattr(bases, "make_first", fail)
+    path = tmp_path / "fleet.yaml"
+    document = rewritten(path, host, {"vs1": {"pids": 99}})
+    path.write_text(yaml.safe_dump({**document, "bases": {"vs1": {"from": "/srv/vs1.tar"}}}))
+    outcomes = fleet.apply_fleet(path, host)
+    assert {key: isinstance(each, Done) for key, each in outcomes.items()} == {
+        (BASE, "vs1"): False,
+        (CONTAINER, "vs1"): True,
+    }
+
+
+def at(last: int) -> Network:
+    """A static address."""
+    return Network(
+        addresses=(ip_interface(f"192.168.122.{last}/24"),), gateway=ip_address("192.168.122.1")
+    )
+
+
+def applied(
+    path: Path, containers: list[Sample], *asked: dict[str, Any], running: bool = False
+) -> tuple[Host, Outcomes]:
+    """A host of those containers after `asked` was applied, and what came of it."""
+    host = fake_host(*(defined(each.spec.name, each.xml, running=running) for each in containers))
+    path.write_text(yaml.safe_dump({"version": 1, "containers": list(asked)}))
+    outcomes = fleet.apply_fleet(path, host)
+    if all(isinstance(each, Done) for each in outcomes.values()):
+        assert fleet.plan_fleet(path, host).differences == ()
+    return host, outcomes
+
+
+def came(outcomes: Outcomes) -> dict[str, type]:
+    """What came of each, by name."""
+    return {name: type(each) for (_, name), each in outcomes.items()}
+
+
+def test_a_port_of_the_host_may_lead_elsewhere_in_the_container(log: list[str], file: Path) -> None:
+    with socket(AF_INET6, SOCK_STREAM) as systemd:
+        systemd.bind(("::", 0))
+        systemd.listen()
+        port = systemd.getsockname()[1]
+        web = sample("web", network=at(10), exposed=(Exposed(port, 80),))
+        asked = {"name": "web", "address": ["192.168.122.10/24"], "expose": [f"{port}:81"]}
+        host, outcomes = applied(file, [web], asked)
+    assert came(outcomes) == {"web": Done}
+    (proxy,) = (text for unit, text in host.systemd.unit_files("").items() if "service" in unit)
+    assert "192.168.122.10:81" in proxy
+
+
+def test_an_address_and_what_is_exposed_at_it_go_together(log: list[str], file: Path) -> None:
+    web = sample("web", network=at(10), exposed=(Exposed(18080, 80),))
+    assert came(applied(file, [web], {"name": "web"})[1]) == {"web": Done}
+
+
+def test_a_port_goes_from_one_container_to_another(log: list[str], file: Path) -> None:
+    one = sample("one", network=at(10))
+    two = sample("two", network=at(11), exposed=(Exposed(18080, 80),))
+    asked = [
+        {"name": "one", "address": ["192.168.122.10/24"], "expose": ["18080:80"]},
+        {"name": "two", "address": ["192.168.122.11/24"]},
+    ]
+    assert came(applied(file, [one, two], *asked)[1]) == {"one": Done, "two": Done}
+
+
+@pytest.fixture
+def front(file: Path) -> list[Sample]:
+    """Three containers with addresses that follow each other."""
+    return [sample(f"app-{n}", network=at(100 + n)) for n in (1, 2, 3)]
+
+
+def pooled(first: int, count: int) -> dict[str, Any]:
+    """What asks for that many with the addresses from there on."""
+    return {
+        "version": 1,
+        "pools": {"front": f"192.168.122.{first}-192.168.122.199/24"},
+        "containers": [{"name": "app-{n}", "count": count, "pool": "front", "from": "/srv/x"}],
+    }
+
+
+@pytest.mark.parametrize("first", [100, 102, 103])
+def test_addresses_go_from_one_to_another_at_once(
+    first: int, front: list[Sample], log: list[str], file: Path
+) -> None:
+    host = fake_host(*(defined(each.spec.name, each.xml) for each in front))
+    file.write_text(yaml.safe_dump(pooled(first, 4)))
+    assert came(fleet.apply_fleet(file, host)) == dict.fromkeys(
+        ("app-1", "app-2", "app-3", "app-4"), Done
+    )
+    assert fleet.plan_fleet(file, host).differences == ()
+
+
+def test_two_change_their_addresses_with_each_other_or_not_at_all(
+    log: list[str], file: Path
+) -> None:
+    both = [sample("a", network=at(10)), sample("b", network=at(11))]
+    asked = [
+        {"name": name, "address": [f"192.168.122.{n}/24"]} for name, n in (("a", 11), ("b", 10))
+    ]
+    assert came(applied(file, both, *asked)[1]) == {"a": Done, "b": Done}
+    host = fake_host(*(defined(each.spec.name, each.xml) for each in both))
+    before = {each.name: static_addresses(each.xml) for each in host.libvirt.domains()}
+
+    def watch(_: int, step: Step) -> None:
+        if isinstance(step, RedefineDomain) and step.name == "b":
+            raise Failed("The second of both.")
+
+    assert came(fleet.apply_fleet(file, host, watch=watch)) == {"a": Failed, "b": Failed}
+    assert {each.name: static_addresses(each.xml) for each in host.libvirt.domains()} == before
+
+
+def test_who_runs_has_its_address_until_it_stops(
+    front: list[Sample], log: list[str], file: Path
+) -> None:
+    """Nobody else gets it, least of all who is exposed at it."""
+    host = fake_host(*(defined(each.spec.name, each.xml, running=True) for each in front))
+    file.write_text(yaml.safe_dump(pooled(102, 3)))
+    outcomes = fleet.apply_fleet(file, host)
+    assert came(outcomes) == {"app-1": BadInput, "app-2": BadInput, "app-3": Done}
+    assert "app-3 has the address 192.168.122.103 already" in str(outcomes[CONTAINER, "app-2"])
+
+
+def test_who_may_ask_local_addresses_only_may_lose_its_network_when_it_is_stopped(
+    log: list[str], file: Path
+) -> None:
+    """Running, it would have its network for a while, and be limited no more."""
+    lan, alone = sample("web", egress=Egress.LAN), {"name": "web", "network": "none"}
+    host, outcomes = applied(file, [lan], alone)
+    assert came(outcomes) == {"web": Done}
+    assert cast(FakeMac, host.mac).traffic.egress == {}
+    assert came(applied(file, [lan], alone, running=True)[1]) == {"web": Refused}
+
+
+def test_what_was_changed_before_a_failure_is_told(
+    log: list[str], file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise Failed("It does not start with the host.")
+
+    monkeypatch.setattr(FakeLibvirt, "set_autostart", fail)
+    asked = {"name": "web", "pids": 77, "autostart": True}
+    _, outcomes = applied(file, [sample("web")], asked)
+    notes = outcomes[CONTAINER, "web"].__notes__  # type: ignore[union-attr]
+    assert notes[-1] == "What was changed of web before stays so."
 
 
 @pytest.mark.parametrize(
@@ -126,3 +286,86 @@ def test_a_plan_says_what_is_not_there_to_make_it_from(
     path.write_text(yaml.safe_dump(document))
     with pytest.raises(NotFound, match="absent is to "):
         fleet.plan_fleet(path, host)
+
+
+def three(path: Path) -> Path:
+    """A file that asks for containers m-1, m-2 and m-3, and nothing else."""
+    defaults = {"from": "/srv/x.tar"}
+    containers = [{"name": "m-{n}", "count": 3}]
+    path.write_text(yaml.safe_dump({"version": 1, "defaults": defaults, "containers": containers}))
+    return path
+
+
+def raising(error: BaseException, name: str) -> Watcher:
+    """Has `error` raised before the domain `name` is defined."""
+
+    def watch(_: int, step: Step) -> None:
+        if isinstance(step, DefineDomain) and step.name == name:
+            raise error
+
+    return watch
+
+
+def test_interrupted_nothing_stays_of_those_that_were_not_made_and_the_others_are_told(
+    log: list[str], tmp_path: Path
+) -> None:
+    host = fake_host()
+    with pytest.raises(KeyboardInterrupt) as raised:
+        fleet.apply_fleet(
+            three(tmp_path / "fleet.yaml"),
+            host,
+            parallel=1,
+            watch=raising(KeyboardInterrupt(), "m-2"),
+        )
+    assert raised.value.__notes__[0] == "The container m-1 was made."
+    made = {each.name for each in host.libvirt.domains()}
+    assert "m-1" in made
+    assert "m-2" not in made
+    assert host.mac.loaded().keys() == made
+    assert log[:4] == ["root", "keep", "root", "undo root"]
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left"), ValueError("of ours")])
+def test_whatever_one_fails_of_the_others_are_made(
+    error: Exception, log: list[str], tmp_path: Path
+) -> None:
+    host = fake_host()
+    path = three(tmp_path / "fleet.yaml")
+    outcomes = fleet.apply_fleet(path, host, watch=raising(error, "m-2"))
+    assert log.count("keep") == 2
+    assert {name: type(each) for (_, name), each in outcomes.items()} == {
+        "m-1": Done,
+        "m-2": Failed,
+        "m-3": Done,
+    }
+    assert host.mac.loaded().keys() == {"m-1", "m-3"}
+
+
+def test_a_policy_that_is_not_taken_is_the_failure_of_those_it_is_of(
+    log: list[str], tmp_path: Path
+) -> None:
+    """And what went before is told."""
+    old = sample("old", source="/srv/x.tar")
+    host = fake_host(defined("old", old.xml))
+    cast(FakeMac, host.mac).fails = True
+    outcomes = fleet.apply_fleet(three(tmp_path / "fleet.yaml"), host, prune=True)
+    assert log == ["RemoveTree"]
+    assert {name: type(each) for (_, name), each in outcomes.items()} == {
+        "old": Done,
+        "m-1": Failed,
+        "m-2": Failed,
+        "m-3": Failed,
+    }
+
+
+def test_what_was_cut_off_at_its_end_is_finished(
+    host: Host, log: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "fleet.yaml"
+    rewritten(path, host, {})
+    roots = {SAMPLES["static"].spec.rootfs}
+    monkeypatch.setattr(fleet, "is_unfinished", lambda root: root in roots)
+    (found,) = fleet.plan_fleet(path, host).differences
+    assert (found.action, found.name) == (Action.MAKE, "vs3")
+    assert fleet.apply_fleet(path, host).keys() == {(CONTAINER, "vs3")}
+    assert log == ["keep"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import pytest
 
 from tests.unit.fakes import fake_host
 from virtsec.domain.keep import PRISTINE
-from virtsec.domain.pristine import DropInit, KeepInit
+from virtsec.domain.pristine import DropInit, KeepInit, kept
 from virtsec.errors import BadInput, VirtsecError
 
 
@@ -27,10 +28,10 @@ def test_init_is_kept_as_the_container_sees_it(tmp_path: Path) -> None:
     step = tree(tmp_path)
     step.apply(fake_host())
     step.apply(fake_host())
-    kept = tmp_path / "store/vs1" / PRISTINE
-    assert kept.read_bytes() == b"program"
-    assert kept.stat().st_mode & 0o077 == 0
-    assert [path.name for path in kept.parent.iterdir()] == [PRISTINE]
+    copy = tmp_path / "store/vs1" / PRISTINE
+    assert copy.read_bytes() == b"program"
+    assert copy.stat().st_mode & 0o077 == 0
+    assert [path.name for path in copy.parent.iterdir()] == [PRISTINE]
 
 
 def test_undo_and_drop_leave_nothing_and_may_be_repeated(tmp_path: Path) -> None:
@@ -39,6 +40,19 @@ def test_undo_and_drop_leave_nothing_and_may_be_repeated(tmp_path: Path) -> None
     step.undo(fake_host())
     DropInit("vs1", step.store).apply(fake_host())
     assert not (tmp_path / "store/vs1").exists()
+
+
+def test_the_former_copy_is_back_when_another_is_undone(tmp_path: Path) -> None:
+    step = tree(tmp_path)
+    step.apply(fake_host())
+    (tmp_path / "root/usr/other").write_bytes(b"another")
+    other = replace(step, init=PurePosixPath("/usr/other"), before=kept("vs1", step.store))
+    other.apply(fake_host())
+    assert kept("vs1", step.store) == b"another"
+    other.undo(fake_host())
+    assert kept("vs1", step.store) == b"program"
+    step.undo(fake_host())
+    assert kept("vs1", step.store) is None
 
 
 def test_a_tree_beside_the_copy_stays(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from virtsec.errors import VirtsecError
 from virtsec.fleet.difference import Action, When, differences
 from virtsec.fleet.document import parse
 from virtsec.fleet.export import as_text, exported
-from virtsec.fleet.wanted import wanted
+from virtsec.fleet.wanted import Fleet, wanted
 from virtsec.spec import Base, Identity, IdRange
 
 
@@ -64,6 +64,16 @@ def test_what_is_asked_otherwise_is_changed_and_when_is_said(
     (found,) = differences(made(WHOLE), ["web"], fleet(WHOLE.replace(before, after)))
     assert (found.action, found.name) == (Action.CHANGE, name)
     assert {each.field: each.when for each in found.changes} == fields
+
+
+def test_what_took_up_a_layer_that_was_left_is_as_it_was_asked() -> None:
+    """Asked for neither a base nor a source, it is on the base of what an `undefine` left."""
+    (job,) = fleet("version: 1\ncontainers: [{name: job}]\n").containers
+    asked = Fleet((replace(job, source=None),), {})
+    there = Container(
+        replace(job, source=None, base=Base("web", 2)), Identity(selinux_label("job"), None)
+    )
+    assert differences([there], ["web"], asked) == ()
 
 
 def test_others_are_left_alone_unless_pruned() -> None:

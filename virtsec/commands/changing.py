@@ -1,0 +1,138 @@
+"""Containers that are there and are to be otherwise: what a fleet's file asks for, in stages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+from virtsec.commands.facts import gather
+from virtsec.commands.find import find_ours
+from virtsec.commands.reaching import with_labels
+from virtsec.domain.metadata import Container, readable
+from virtsec.domain.pristine import kept
+from virtsec.domain.records import DomainRecord
+from virtsec.domain.steps import ChangeAutostart
+from virtsec.errors import Refused
+from virtsec.fleet.difference import Difference, When, as_defined
+from virtsec.host.expose import check_free
+from virtsec.plans.change import narrowed, plan_limits, plan_parts
+from virtsec.plans.moves import together
+from virtsec.plans.reach import plan_reach, set_traffic
+from virtsec.spec import ContainerSpec
+from virtsec.step import Host, Step, Watcher, execute
+
+_PARTS = {"network", "mounts", "init", "init_args"}
+_REACH = {"egress", "exposed"}
+
+
+class Changes:
+    """What is changed of containers, but for their links; the host's lock is held meanwhile.
+
+    Each stage is done with all of them before the next, since one may be in the way of what another
+    gets. Each raises what fails, with a note where something was changed before.
+    """
+
+    def __init__(self, host: Host, watch: Watcher | None) -> None:
+        self._host, self._watch = host, watch
+        self._facts = gather(host)
+        #: All there are, as they are by now: rules on packets are about all.
+        self._known = {each.name: each for each in readable(self._facts.domains)}
+        self._taken = {one.at for each in self._known.values() for one in each.spec.exposed}
+        self._begun: set[str] = set()  #: of whom something was changed
+
+    def check(self, wanted: Difference) -> None:
+        """Raise what can be told before anything is changed."""
+        if rebuilt := [each.field for each in wanted.changes if each.when is When.REBUILD]:
+            raise Refused(
+                f"{wanted.name} would have to be made anew for another {', '.join(rebuilt)}.",
+                f"Run `virtsec undefine {wanted.name} --storage` and apply again, if what is in it "
+                "may be lost.",
+            )
+        exposed = _asked(wanted).exposed
+        check_free([each for each in exposed if each.at not in self._taken])
+
+    def narrow(self, wanted: Difference) -> None:
+        """Take away what is asked or exposed no longer."""
+        if not _fields(wanted) & _REACH:
+            return
+        with self._noting(wanted.name):
+            record, container, spec = self._look(wanted)
+            self._reach(record, container, narrowed(container, spec))
+
+    def together(self, wanted: Sequence[Difference]) -> list[list[Difference]]:
+        """Those that get another network, mounts or init: one has what another one gets, or not."""
+        moving = {each.name: each for each in wanted if _fields(each) & _PARTS}
+        networks = {name: _asked(each).network for name, each in moving.items()}
+        groups = together(self._facts.domains, networks)
+        return [[moving[name] for name in group] for group in groups]
+
+    def change_parts(self, group: Sequence[Difference]) -> None:
+        """Give them another network, mounts or init, all of them or none."""
+        names = {each.name for each in group}
+        others = tuple(each for each in self._facts.domains if each.name not in names)
+        facts = replace(self._facts, domains=others)
+        with self._noting(*names):
+            steps: list[Step] = []
+            have = now = self._known
+            for each in group:
+                record, container, spec = self._look(each)
+                after, more = plan_parts(container, record, spec, facts, kept(record.name))
+                steps += more
+                now = {**now, record.name: after}
+            steps += set_traffic([*have.values()], [*now.values()])
+            self._do(steps, *names)
+
+    def change_rest(self, wanted: Difference) -> None:
+        """Change its limits, whom it may ask, what it exposes, and whether the host starts it."""
+        changed = _fields(wanted)
+        with self._noting(wanted.name):
+            record, container, spec = self._look(wanted)
+            if spec.limits != container.spec.limits:
+                self._do(plan_limits(container, record, spec.limits), record.name)
+                record, container, spec = self._look(wanted)
+            if changed & _REACH:
+                there = {each.at for each in container.spec.exposed}
+                check_free([each for each in spec.exposed if each.at not in there])
+                exposed = with_labels(spec.exposed, self._host.mac.port_label)
+                asked = replace(container.spec, egress=spec.egress, exposed=exposed)
+                self._reach(record, container, replace(container, spec=asked))
+            if "autostart" in changed:
+                self._do((ChangeAutostart(record.name, spec.autostart),), record.name)
+
+    def _reach(self, record: DomainRecord, container: Container, after: Container) -> None:
+        if after == container:
+            return
+        others = [each for each in self._known.values() if each.name != record.name]
+        steps = plan_reach(record, container, after, others, self._host.mac)
+        self._do(steps, record.name)
+
+    def _look(self, wanted: Difference) -> tuple[DomainRecord, Container, ContainerSpec]:
+        """One of them as it is by now, and what it is to be."""
+        record, container = find_ours(wanted.name, self._host)
+        return record, container, as_defined(_asked(wanted), container.spec)
+
+    def _do(self, steps: Sequence[Step], *names: str) -> None:
+        execute(steps, self._host, self._watch)
+        self._begun.update(names)
+        for name in names:
+            self._known[name] = find_ours(name, self._host)[1]
+
+    @contextmanager
+    def _noting(self, *names: str) -> Iterator[None]:
+        """Have whatever ends this say of whom something was changed already."""
+        try:
+            yield
+        except BaseException as error:
+            for name in sorted(self._begun.intersection(names)):
+                error.add_note(f"What was changed of {name} before stays so.")
+            raise
+
+
+def _asked(wanted: Difference) -> ContainerSpec:
+    assert wanted.spec is not None  # who is to be changed has one
+    return wanted.spec
+
+
+def _fields(wanted: Difference) -> set[str]:
+    return {each.field for each in wanted.changes}
