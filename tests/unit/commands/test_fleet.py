@@ -184,6 +184,16 @@ def test_an_address_and_what_is_exposed_at_it_go_together(log: list[str], file: 
     assert came(applied(file, [web], {"name": "web"})[1]) == {"web": Done}
 
 
+def test_no_other_container_takes_the_address_that_a_port_leads_to_by_now(
+    log: list[str], file: Path
+) -> None:
+    web = sample("web", network=at(10), exposed=(Exposed(18080, 80),))
+    asked = {"name": "web", "address": ["192.168.122.11/24"], "expose": ["18080:80"]}
+    host, outcomes = applied(file, [web], asked)
+    assert came(outcomes) == {"web": Done}
+    assert cast(FakeMac, host.mac).traffic.addresses == {"web": ("192.168.122.11",)}
+
+
 def test_a_port_goes_from_one_container_to_another(log: list[str], file: Path) -> None:
     one = sample("one", network=at(10))
     two = sample("two", network=at(11), exposed=(Exposed(18080, 80),))
