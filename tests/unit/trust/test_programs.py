@@ -186,6 +186,7 @@ def test_whatever_runs_a_program_says_what_environment_it_has() -> None:
 TEMPORARY = {
     "private.py": "a directory of root's alone, in one that only root can exchange",
     "copy.py": "beside what it becomes: a directory of root's alone, as mkdtemp(3) makes it",
+    "calls.py": "inside, as the container's own root",
     "devices.py": "inside, as the container's own root",
     "kernel.py": "inside, as the container's own root",
     "labels.py": "inside, as the container's own root",
