@@ -105,7 +105,7 @@ def test_what_is_exported_and_imported_is_the_same(original: Small) -> None:
             kept = [name for name in member.pax_headers if name.startswith("SCHILY.xattr.")]
             assert not [name for name in kept if name[13:].startswith(HOSTS)], member.name
     words = ("import", str(ARCHIVE), "--name", "again")
-    complained(words, 3, "more of the host than its own tree: /mnt/host is mounted at /mnt")
+    complained(words, 3, "more of the host than its own tree: /hostroot is mounted at /mnt")
     virtsec(*words, "--trust")
     again = Small("again")
     assert tree(again) == tree(original)
