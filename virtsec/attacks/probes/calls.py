@@ -7,7 +7,6 @@ import os
 import platform
 import socket
 import tempfile
-from contextlib import suppress
 
 from virtsec.kernel.syscall import check, libc, syscall
 
@@ -73,12 +72,17 @@ def place_of(address: str, port: int) -> tuple[str | int, ...]:
 def scratch() -> str:
     """A directory to make files in: on disk if possible, as a tmpfs may have no set-id bits.
 
-    Raises `RuntimeError` where nothing can be made: then nothing is tried, and nothing refused.
+    Raises `RuntimeError` where nothing can be made: then nothing is tried, and nothing refused. But
+    where it is permission that lacks the attack is to find that out.
     """
     for place in _SCRATCH:
-        with suppress(OSError):
+        try:
             tempfile.TemporaryFile(dir=place).close()
+        except PermissionError:
             return place
+        except OSError:
+            continue
+        return place
     raise RuntimeError(f"nothing can be made in {', '.join(_SCRATCH)}")
 
 
