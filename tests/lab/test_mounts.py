@@ -58,7 +58,7 @@ def test_what_is_read_only_no_root_inside_makes_writable(sharing: Small) -> None
     """libvirt alone would leave it writable: its own mount has another one's `nosuid` to keep."""
     assert sharing.inside("cat /kept/alices").stdout.startswith("alice\n")
     for undo in ("true", "mount -o remount,bind,rw /kept", "mount -o remount,bind,rw,nosuid /kept"):
-        said = sharing.inside(f"{undo}; echo mine >/kept/alices && echo written").stdout
+        said = sharing.inside(f"{undo}; echo mine >/kept/alices && echo written; true").stdout
         assert "written" not in said
     assert (KEPT / "alices").read_text() == "alice\n"
 
