@@ -36,6 +36,13 @@ class Domain:
     def __init__(self, name: str, number: int = -1) -> None:
         self._name, self._number = name, number
         self.gone = False
+        self.asked: list[tuple[str, int]] = []
+
+    def shutdownFlags(self, flags: int) -> None:
+        self.asked.append(("shutdown", flags))
+
+    def reboot(self, flags: int) -> None:
+        self.asked.append(("reboot", flags))
 
     def name(self) -> str:
         return self._name
@@ -69,6 +76,9 @@ class Connection:
 
     def lookupByName(self, name: str) -> Domain:
         name.encode()  # as libvirt's own binding does
+        for domain in self.domains_:
+            if domain.name() == name:
+                return domain
         raise Error(42)
 
     def listAllNetworks(self, flags: int) -> list[Any]:
@@ -170,3 +180,12 @@ def test_a_look_at_a_domain_that_fails_otherwise_is_not_repeated() -> None:
     with pytest.raises(LibvirtFailed, match="Could not look up on"):
         Libvirt(Library, lambda: connection).domain("on")
     assert connection.trips == 1
+
+
+def test_init_is_asked_by_signals_alone_and_no_file_of_the_containers_is_opened() -> None:
+    """VIR_DOMAIN_SHUTDOWN_SIGNAL and VIR_DOMAIN_REBOOT_SIGNAL of libvirt-domain.h."""
+    domain = Domain("vs1", 42)
+    libvirt, _ = edge(domain)
+    libvirt.shutdown("vs1")
+    libvirt.reboot("vs1")
+    assert domain.asked == [("shutdown", 1 << 3), ("reboot", 1 << 3)]
