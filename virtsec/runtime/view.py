@@ -117,10 +117,11 @@ def obey(own: str) -> None:
 
             resource.setrlimit(resource.RLIMIT_NOFILE, (int(rest), int(rest)))
         else:
-            require(order in ("idmap", "ro"), f"there is no order {order!r}")
-            start, _, path = rest.partition(" ") if order == "idmap" else ("", "", rest)
-            mapped = f"X-mount.idmap=b:0:{int(start)}:{ID_COUNT},nosuid,nodev" if start else ""
-            options = mapped or "ro"
+            path, options = rest, "ro"
+            if order == "idmap":
+                start, _, path = rest.partition(" ")
+                options = f"X-mount.idmap=b:0:{int(start)}:{ID_COUNT},nosuid,nodev"
+            require(order in ("idmap", "ro") and path, f"there is no order {order!r}")
             command = [program(MOUNT), "--bind", "-o", options, "--", path, path]
             child = posix.posix_spawn(command[0], command, {b"PATH": PATH})
             status = posix.waitpid(child, 0)[1]
