@@ -74,13 +74,13 @@ class Changes:
         facts = replace(self._facts, domains=others)
         with self._noting(*names):
             steps: list[Step] = []
-            have = now = self._known
+            now = dict(self._known)
             for each in group:
                 record, container, spec = self._look(each)
                 after, more = plan_parts(container, record, spec, facts, kept(record.name))
                 steps += more
-                now = {**now, record.name: after}
-            steps += set_traffic([*have.values()], [*now.values()])
+                now[record.name] = after
+            steps += set_traffic([*self._known.values()], [*now.values()])
             self._do(steps, *names)
 
     def change_rest(self, wanted: Difference) -> None:
