@@ -10,6 +10,8 @@ from functools import partial
 
 from bench.paired import Row, by_turns
 
+from virtsec.runtime.view import CGROUPS, group_of
+
 TIMES = 15
 BARE = ("/usr/bin/python3", "-I", "-S", "-c", "pass")
 FOREIGN = """<domain type='lxc'><name>theirs</name><uuid>7c9b4a5e-0d5e-4c5c-8a54-3f1f7c2f7a11</uuid>
@@ -72,8 +74,7 @@ def controller(path: str, name: str) -> Iterator[Row]:
     words = (path, "--name", name, "--security", SECURITY, "--handshakefds", "0:1")
     last = f"posix.execv({NOTHING!r}, [{NOTHING!r}])"
     bare = (*BARE[:-1], f"import posix; {last}")
-    unit = name.replace("-", "\\x2d")
-    top = f"/sys/fs/cgroup/machine.slice/machine-{unit}.slice"
+    top = f"{CGROUPS}/{group_of(name)}"
     least = (*BARE[:-1], f"{LEAST.format(top=top)}{last}")
     ours, theirs, floor = by_turns(TIMES, *(partial(runs, each) for each in (words, bare, least)))
     against = "python3 -I -S -c, and exec"
