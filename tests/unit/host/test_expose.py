@@ -69,18 +69,17 @@ def test_a_port_is_looked_at_on_a_kernel_without_ipv6_too(monkeypatch: pytest.Mo
         return socket(family, kind)
 
     monkeypatch.setattr(expose, "socket", made)
-    with socket(AF_INET, SOCK_STREAM) as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        port = other.getsockname()[1]
-        with pytest.raises(BadInput, match=f"Port {port} of this host cannot be listened on"):
-            check_free([Exposed(port, 80)])
-    check_free([Exposed(port, 80)])
+    assert_told_while_taken(AF_INET, "127.0.0.1")
 
 
 def test_a_port_that_is_taken_is_told() -> None:
-    with socket(AF_INET6, SOCK_STREAM) as other:
-        other.bind(("::", 0))
+    assert_told_while_taken(AF_INET6, "::")
+
+
+def assert_told_while_taken(family: int, address: str) -> None:
+    """A port at which somebody listens there is told, and free when nobody does."""
+    with socket(family, SOCK_STREAM) as other:
+        other.bind((address, 0))
         other.listen()
         port = other.getsockname()[1]
         with pytest.raises(BadInput, match=f"Port {port} of this host cannot be listened on"):
