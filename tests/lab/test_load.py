@@ -31,12 +31,24 @@ def room() -> int:
 
 
 @pytest.fixture
-def names(tmp_path: Path) -> Iterator[list[str]]:
+def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Says how far it is, with the time of day: this takes hours."""
+
+    def at_once(text: str) -> None:
+        with capsys.disabled():
+            print(time.strftime("%T"), text, flush=True)
+
+    return at_once
+
+
+@pytest.fixture
+def names(tmp_path: Path, say: Callable[[str], None]) -> Iterator[list[str]]:
     """Containers that are shut off."""
     prepare()
     count = room()
     file = tmp_path / "load.yaml"
     file.write_text(fleet_of("load", count))
+    say(f"defining {count} containers")
     virtsec("fleet", "apply", str(file), timeout=3600)
     yield [f"load-{number + 1}" for number in range(count)]
     virtsec("fleet", "destroy", str(file), timeout=3600)
@@ -91,22 +103,31 @@ def stop(names: list[str]) -> None:
 
 @pytest.mark.stress
 def test_waves_leave_nothing_and_what_runs_is_confined(
-    names: list[str], chance: Chance, counted: Callable[[str], None]
+    names: list[str],
+    chance: Chance,
+    counted: Callable[[str], None],
+    say: Callable[[str], None],
 ) -> None:
     # What libvirt and systemd make when a container starts for the first time is no leak.
+    say("starting all of them for the first time")
     start(names)
+    say("stopping them")
     stop(names)
     before, begun = left(), time.monotonic()
     memory: list[int] = []
     while time.monotonic() < begun + MINUTES * 60 or len(memory) < 2:
+        say(f"wave {len(memory) + 1}")
         start(names)
         assert set(names) <= set(virsh("list", "--name").stdout.split())
+        say("all run")
         for name in chance.some(names, SAMPLE):
             status, result = verified(name)
             assert (status, broken(result)) == (0, {})
+        say("a sample was attacked; stopping all")
         stop(names)
         assert left() == before
         memory.append(resident())
+    say("the last wave is over")
     assert memory[-1] <= memory[0] * GROWTH
     shown = " ".join(f"{each >> 10}" for each in memory)
     counted(f"{len(names)} containers in {len(memory)} waves; libvirt's memory after each: {shown}")
