@@ -3,12 +3,16 @@
 import bz2
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from virtsec.errors import HostNotReady, PolicyFailed
 from virtsec.mac.selinux import store
+from virtsec.mac.selinux.module import SELinux
+from virtsec.mac.selinux.policy import base_modules
+from virtsec.spec import Traffic
+from virtsec.step import Host
 
 
 @pytest.fixture
@@ -57,6 +61,26 @@ def test_any_number_of_modules_is_one_transaction(calls: list[dict[str, Any]]) -
 def test_nothing_to_change_rebuilds_nothing(calls: list[dict[str, Any]]) -> None:
     store.change({}, [])
     assert calls == []
+
+
+def test_an_upgrade_that_fails_leaves_the_modules_containers_run_under(
+    place: Path, calls: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("virtsec.mac.packets.steps.setup_steps", lambda *_: [])
+    texts = base_modules()
+    for name in ("virtsec", "virtsec-libvirt"):  # an earlier version has no virtsec-host
+        (place / name).mkdir(parents=True)
+        (place / name / "cil").write_text(f"({name}, of an earlier version)")
+    (step,) = SELinux(tmp_path).setup_steps(Traffic())
+    for name, text in texts.items():  # as it is once the step was done
+        (place / name).mkdir(exist_ok=True)
+        (place / name / "cil").write_text(text)
+    step.undo(cast(Host, None))
+    (call,) = calls
+    assert call["files"] == {
+        name: f"({name}, of an earlier version)" for name in ("virtsec", "virtsec-libvirt")
+    }
+    assert call["command"][-2:] == ["-r", "virtsec-host"]
 
 
 def test_a_failed_load_says_what_semodule_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,6 +114,51 @@ def test_a_setup_that_fails_leaves_the_host_as_it_was(
     assert kernel.rules() == []
 
 
+@pytest.mark.parametrize("failing", range(5))
+def test_an_upgrade_that_fails_leaves_what_containers_run_under_as_it_was(
+    host: tuple[Host, Smack, Path, FakeSmackfs], calls: list[str], failing: int
+) -> None:
+    it, smack, root, kernel = host
+    (root / "boot").mkdir()
+    (root / "boot/config").write_text("x")
+    execute(smack.setup_steps(Traffic()), it)
+    # As an earlier version had it.
+    for path in (
+        "etc/smack/accesses.d/virtsec",
+        f"etc/systemd/system/{setup.CHANGES}",
+        "etc/virtsec/packets.nft",
+    ):
+        (root / path).write_text(f"{(root / path).read_text()}# of an earlier version\n")
+    record = root / "etc/smack/virtsec-host-files"
+    record.write_text(record.read_text().replace("/boot/\n", ""))
+    for secret in (root / "boot", root / "boot/config"):
+        for name in os.listxattr(secret):
+            os.removexattr(secret, name)
+    before, rules = contents(root), kernel.rules()
+    calls.clear()
+
+    def fail(index: int, _: Step) -> None:
+        if index == failing:
+            raise HostNotReady("The power went.")
+
+    steps = smack.setup_steps(Traffic())
+    assert len(steps) == 4
+    with pytest.raises(HostNotReady):
+        execute([*steps, steps[0]], it, fail)  # what comes after them may fail, too
+    assert contents(root) == before
+    assert kernel.rules() == rules
+    assert kernel.hosts[-1] == "0.0.0.0/0 @"
+    assert not [each for each in calls if "disable" in each or "destroy" in each]
+
+
+def contents(root: Path) -> dict[str, object]:
+    """What files say, and which secrets have a label: this kernel hands none down."""
+    there = [path for path in root.rglob("*") if path.is_file()]
+    found: dict[str, object] = {str(path): path.read_bytes() for path in there}
+    secrets = ("etc/shadow", "boot", "boot/config")
+    return found | {name: os.listxattr(root / name) for name in secrets}
+
+
 def test_what_the_administrator_adds_and_what_was_replaced_is_labelled_by_the_next_setup(
     host: tuple[Host, Smack, Path, FakeSmackfs],
 ) -> None:

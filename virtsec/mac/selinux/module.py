@@ -6,7 +6,7 @@ import datetime
 import os
 import subprocess
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from virtsec.errors import BadInput, Failed, HostNotReady
@@ -48,6 +48,7 @@ class LoadBase:
     """Load the modules every container's own module builds on."""
 
     modules: Mapping[str, str]
+    before: Mapping[str, str] = field(default_factory=dict)  #: what there was of them
 
     def describe(self) -> str:
         """See `Step.describe`."""
@@ -59,9 +60,13 @@ class LoadBase:
         store.change(self.modules, ())
 
     def undo(self, host: Host) -> None:
-        """See `Step.undo`."""
+        """See `Step.undo`. Containers of an earlier version go on under its modules."""
         del host
-        store.change({}, [name for name in store.installed("virtsec") if name in self.modules])
+        there = store.installed("virtsec")
+        store.change(
+            {name: text for name, text in self.before.items() if there.get(name) != text},
+            [name for name in there if name in self.modules and name not in self.before],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +256,8 @@ class SELinux:
         wanted = {
             name: text for name, text in policy.base_modules().items() if have.get(name) != text
         }
-        steps: list[Step] = [LoadBase(wanted)] if wanted else []
+        before = {name: have[name] for name in wanted if name in have}
+        steps: list[Step] = [LoadBase(wanted, before)] if wanted else []
         return [*steps, *packets.setup_steps(self._root, PACKETS, traffic)]
 
     def remove_steps(self) -> Sequence[Step]:
