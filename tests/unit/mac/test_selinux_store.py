@@ -83,6 +83,19 @@ def test_an_upgrade_that_fails_leaves_the_modules_containers_run_under(
     assert call["command"][-2:] == ["-r", "virtsec-host"]
 
 
+def test_remove_takes_along_what_virsh_left_of_a_container_which_builds_on_the_base(
+    place: Path, calls: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("virtsec.mac.packets.steps.remove_steps", lambda *_: [])
+    for name in ("virtsec", "virtsec-container-gone", "virtsec-theirs"):
+        (place / name).mkdir(parents=True)
+        (place / name / "cil").write_text("(a)")
+    (step,) = SELinux(tmp_path).remove_steps()
+    step.apply(cast(Host, None))
+    (call,) = calls
+    assert call["command"][-4:] == ["-r", "virtsec", "-r", "virtsec-container-gone"]
+
+
 def test_a_failed_load_says_what_semodule_said(monkeypatch: pytest.MonkeyPatch) -> None:
     said = "libsemanage.add_user: user x not in password file\nFailed to resolve allow statement\n"
     monkeypatch.setattr(

@@ -16,6 +16,7 @@ from virtsec.mac import detect, install
 from virtsec.mac.smack import hostfiles, protect, setup
 from virtsec.mac.smack.kernel import Smackfs
 from virtsec.mac.smack.module import Smack
+from virtsec.mac.smack.policy import container_policy
 from virtsec.mac.smack.rule import Rule
 from virtsec.mac.smack.setup import Place
 from virtsec.spec import Traffic
@@ -84,6 +85,17 @@ def test_remove_gives_the_host_back(
     assert "/usr/sbin/nft destroy table bridge virtsec" in calls
     assert kernel.hosts[-1] == "0.0.0.0/0 -CIPSO"
     assert list(smack.remove_steps()) == []
+
+
+def test_remove_takes_along_what_virsh_left_of_a_container(
+    host: tuple[Host, Smack, Path, FakeSmackfs],
+) -> None:
+    it, smack, root, kernel = host
+    execute(smack.setup_steps(Traffic()), it)
+    smack.load([container_policy("gone")])
+    execute(smack.remove_steps(), it)
+    assert not (root / "etc/smack").exists()
+    assert kernel.rules() == []
 
 
 def test_nothing_is_labelled_again_while_labels_are_taken_off(

@@ -71,9 +71,9 @@ class LoadBase:
 
 @dataclass(frozen=True, slots=True)
 class UnloadBase:
-    """Take the base modules out again."""
+    """Take the base modules out again, with those that are left of containers and build on them."""
 
-    modules: tuple[str, ...]
+    modules: Mapping[str, str]
 
     def describe(self) -> str:
         """See `Step.describe`."""
@@ -87,8 +87,7 @@ class UnloadBase:
     def undo(self, host: Host) -> None:
         """See `Step.undo`."""
         del host
-        base = policy.base_modules()
-        store.change({name: base[name] for name in self.modules}, ())
+        store.change(self.modules, ())
 
 
 class SELinux:
@@ -263,7 +262,11 @@ class SELinux:
     def remove_steps(self) -> Sequence[Step]:
         """See the protocol."""
         have = store.installed("virtsec")
-        there = tuple(name for name in policy.BASE if name in have)
+        there = {
+            name: text
+            for name, text in have.items()
+            if name in policy.BASE or policy.container_name(name)
+        }
         steps = packets.remove_steps(self._root, PACKETS)
         return [*steps, UnloadBase(there)] if there else steps
 

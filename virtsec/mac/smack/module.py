@@ -32,6 +32,7 @@ from virtsec.mac.smack.rule import (
 )
 from virtsec.mac.smack.setup import Place
 from virtsec.mac.smack.store import Store, kept_as
+from virtsec.mac.steps import UnloadPolicies
 from virtsec.spec import ApartBy, ContainerSpec, IdRange, Label, Traffic, Transport
 from virtsec.step import Step
 
@@ -211,7 +212,9 @@ class Smack:
 
     def remove_steps(self) -> Sequence[Step]:
         """See the protocol."""
-        return setup.remove_steps(self._place)
+        steps = setup.remove_steps(self._place)
+        left = tuple(Policy(name, text) for name, text in self._store.containers().items())
+        return [UnloadPolicies(left), *steps] if left else steps
 
     def _holds(self, line: str) -> bool:
         """Whether a line of a file of rules is loaded, or is no rule."""
