@@ -260,6 +260,24 @@ def test_directories_are_watched_into_which_a_file_may_be_moved(
     assert not any("*" in line or line.endswith("/") for line in watched)
 
 
+def test_a_file_the_administrator_adds_is_watched_from_the_next_protect_on(
+    host: tuple[Host, Smack, Path, FakeSmackfs], calls: list[str]
+) -> None:
+    it, smack, root, kernel = host
+    execute(smack.setup_steps(Traffic()), it)
+    (root / "etc/own").mkdir()
+    (root / setup.ADDED).write_text("/etc/own/key mine\n")
+    assert smack.ready() is None, "containers start as before, and `protect` may be run"
+    calls.clear()
+    smack.protect(check=True)
+    assert calls == []
+    smack.protect(check=False)
+    watched = (root / "etc/systemd/system" / setup.CHANGES).read_text().splitlines()
+    assert "PathChanged=/etc/own" in watched
+    assert calls[-1] == f"/usr/bin/systemctl restart {setup.CHANGES}"
+    assert setup.missing_files(Place(kernel, root)) == []
+
+
 @pytest.mark.parametrize(
     ("listed", "found"),
     [("capability,smack\n", "smack"), ("lockdown,capability,yama,selinux\n", "selinux")],

@@ -57,9 +57,11 @@ class Smack:
         """See the protocol."""
         if rules := setup.missing_rules(self._place):
             return f"Smack rule '{rules[0]}' not loaded"
-        if files := setup.missing_files(self._place) or packets.missing(
-            self._place.root, setup.PACKETS
-        ):
+        # What is watched is the administrator's to say: the next `protect` sees to that.
+        watching = self._place.unit(setup.CHANGES)
+        own = [each for each in setup.missing_files(self._place)
+               if each != watching or not watching.exists()]  # fmt: skip
+        if files := own or packets.missing(self._place.root, setup.PACKETS):
             return f"{files[0]} not installed or out of date"
         return None
 
@@ -162,7 +164,10 @@ class Smack:
 
     def protect(self, *, check: bool) -> Sequence[PurePosixPath]:
         """See the protocol."""
-        return [PurePosixPath(path) for path in protect.protect(self._place, check=check)]
+        found = protect.protect(self._place, check=check)
+        if not check:
+            setup.watch(self._place)
+        return [PurePosixPath(path) for path in found]
 
     def overlaps(self, process: str, label: Label) -> bool:
         """See the protocol."""

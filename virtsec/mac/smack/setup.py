@@ -118,6 +118,16 @@ def missing_files(place: Place) -> list[Path]:
     return [path for path, (text, _) in place.files().items() if read(path) != text]
 
 
+def watch(place: Place) -> None:
+    """Have what is listed by now watched, on a host whose units are there. Raises `Failed`."""
+    unit = place.unit(CHANGES)
+    text, mode = place.files()[unit]
+    if unit.exists() and read(unit) != text:
+        replace(unit, text, mode)
+        run(SYSTEMCTL, "daemon-reload")
+        run(SYSTEMCTL, "restart", CHANGES)
+
+
 def setup_steps(place: Place, traffic: Traffic) -> list[Step]:
     """What is left to do."""
     steps: list[Step] = []
