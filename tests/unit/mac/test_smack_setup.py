@@ -13,13 +13,14 @@ from tests.unit.mac.smack_fakes import FakeSmackfs
 from virtsec.domain.connection import Libvirt
 from virtsec.errors import HostNotReady
 from virtsec.mac import detect, install
+from virtsec.mac.packets import traffic
 from virtsec.mac.smack import hostfiles, protect, setup
 from virtsec.mac.smack.kernel import Smackfs
 from virtsec.mac.smack.module import Smack
 from virtsec.mac.smack.policy import container_policy
 from virtsec.mac.smack.rule import Rule
 from virtsec.mac.smack.setup import Place
-from virtsec.spec import Traffic
+from virtsec.spec import Link, Traffic
 from virtsec.step import Host, Step, execute
 
 
@@ -169,6 +170,20 @@ def contents(root: Path) -> dict[str, object]:
     found: dict[str, object] = {str(path): path.read_bytes() for path in there}
     secrets = ("etc/shadow", "boot", "boot/config")
     return found | {name: os.listxattr(root / name) for name in secrets}
+
+
+def test_an_upgrade_writes_what_packets_may_reach_as_this_version_does(
+    host: tuple[Host, Smack, Path, FakeSmackfs],
+) -> None:
+    it, smack, root, _ = host
+    wanted = Traffic({"vs1": (Link("vs2", 80),)})
+    execute(smack.setup_steps(wanted), it)
+    now = (root / traffic.FILE).read_text()
+    (root / traffic.FILE).write_text(now.replace("ct direction reply", "ct state established"))
+    (step,) = smack.setup_steps(wanted)
+    step.apply(it)
+    assert (root / traffic.FILE).read_text() == now
+    assert step.describe() not in [each.describe() for each in smack.setup_steps(wanted)]
 
 
 def test_what_the_administrator_adds_and_what_was_replaced_is_labelled_by_the_next_setup(
