@@ -46,6 +46,15 @@ def test_modules_are_read_compressed_or_not(place: Path) -> None:
     assert store.installed("virtsec") == {"virtsec": "(a)", "virtsec-x": "(b)"}
 
 
+def test_a_module_that_another_takes_out_meanwhile_is_not_there(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place / "virtsec").mkdir(parents=True)
+    (place / "virtsec" / "cil").write_text("(a)")
+    monkeypatch.setattr(store, "names", lambda _: {"virtsec", "virtsec-container-gone"})
+    assert store.installed("virtsec") == {"virtsec": "(a)"}
+
+
 def test_a_store_without_modules_of_ours_is_empty(place: Path) -> None:
     assert not place.exists()
     assert store.installed("virtsec") == {}
