@@ -23,7 +23,7 @@ from virtsec.step import Host
 
 #: Those of doctor's checks that say who may reach whom.
 _OF_HOST = {"enforcing", "policy", "secrets", "links"}
-_OF_CONTAINER = {"definition", "alone", "live-label"}
+_OF_CONTAINER = {"definition", "module", "alone", "live-label"}
 
 
 def audit(host: Host | None = None) -> Audited:
@@ -35,7 +35,8 @@ def audit(host: Host | None = None) -> Audited:
     check_policy(host)
     records = host.libvirt.domains()
     loaded = host.mac.loaded()
-    ours = list(readable(records))
+    # Of one that another security module labels it is a finding, and there is nothing to ask.
+    ours = [each for each in readable(records) if each.identity.label.model == host.mac.model]
     containers = [
         each for each in ours if each.name in loaded or not policy_of(each, host.mac).text
     ]

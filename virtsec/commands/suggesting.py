@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from virtsec.commands.find import check_policy, find_ours
 from virtsec.commands.host import open_host
-from virtsec.domain.metadata import Container
+from virtsec.domain.metadata import Container, readable
 from virtsec.domain.steps import SetMetadata
 from virtsec.host.lock import host_lock
 from virtsec.mac.denial import Weighed
@@ -46,7 +46,9 @@ def suggest_policy(
     check_policy(host)
     with host_lock(host.progress) if apply else nullcontext():
         _, container = find_ours(name, host)
-        names = [name, *(each for each in host.mac.loaded() if each != name)]
+        # A container is one whether its policy is loaded now or not.
+        others = {*host.mac.loaded(), *(each.name for each in readable(host.libvirt.domains()))}
+        names = [name, *sorted(others - {name})]
         have = container.spec.additions
         weighed = host.mac.refused(container.identity.label, names, since)
         news = [each for each in weighed if merged(have, [each.addition]) != have]

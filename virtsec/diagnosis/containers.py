@@ -42,7 +42,8 @@ def is_ours(record: DomainRecord) -> bool:
 def container_checks(
     record: DomainRecord, claimed: Mapping[str, Claims], host: Host
 ) -> list[Check]:
-    """All there is to ask about a container; of one with broken metadata only that.
+    """All there is to ask about a container; only what is wrong of one with broken metadata, or of
+    another security module.
 
     `claimed` is what each domain of the host has, by name.
     """
@@ -63,6 +64,10 @@ def container_checks(
 
     found = [Check("definition", "Its definition is what virtsec made of it.", definition)]
     if container is None:
+        return found
+    found.append(Check("module", "The security module that it was defined under runs.",
+                       lambda: _module(container, host)))  # fmt: skip
+    if _module(container, host):  # all else is about its label, or asks that module
         return found
     return [
         *found,
@@ -85,6 +90,17 @@ def container_checks(
         Check("live-label", "If it runs, then with its own label.",
               lambda: _live(container, record, host)),
     ]  # fmt: skip
+
+
+def _module(container: Container, host: Host) -> Fault | None:
+    model = container.identity.label.model
+    if model == host.mac.model:
+        return None
+    return Fault(
+        f"It was defined under {model}, and {host.mac.model} runs: it is not started.",
+        f"Boot with security={model}, or run `virtsec undefine {container.name}` and define it "
+        "again with the tree that is left.",
+    )
 
 
 def _shared(container: Container, claimed: Mapping[str, Claims], host: Host) -> Fault | None:

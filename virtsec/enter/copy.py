@@ -154,6 +154,6 @@ def _put(made: Path, final: Path) -> None:
         empty = directory and final.is_dir() and not any(final.iterdir())
         if not file and not empty:
             raise Refused(f"{final} is there already.", "Move it away, or choose another name.")
-    if directory:
-        made.chmod(0o755)
+    if directory:  # without set-id bits; what was private stays so
+        made.chmod(made.stat().st_mode & 0o777)
     made.rename(final)

@@ -80,8 +80,13 @@ def installed(name: str, host: Host) -> Mapping[str, str]:
 
 def names(host: Host) -> set[str]:
     """The containers that this host has units of."""
-    found = (_UNIT.fullmatch(unit) for unit in host.systemd.unit_files(_PREFIX))
-    return {each[1] for each in found if each}
+    return {each[1] for each in map(_UNIT.fullmatch, all_installed(host)) if each}
+
+
+def all_installed(host: Host) -> Mapping[str, str]:
+    """The units of all containers that this host has."""
+    found = host.systemd.unit_files(_PREFIX)
+    return {unit: text for unit, text in found.items() if _UNIT.fullmatch(unit)}
 
 
 def _socket_of(unit: str) -> str:
@@ -151,3 +156,22 @@ class Expose:
             if found.get(unit) != text or not host.systemd.active(_socket_of(unit))
         }
         host.systemd.put_units(gone, new, host.mac.restore)
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Take units away that are left of containers."""
+
+    texts: Mapping[str, str]  #: by name
+
+    def describe(self) -> str:
+        """See `Step.describe`."""
+        return f"take away {', '.join(sorted(self.texts))}"
+
+    def apply(self, host: Host) -> None:
+        """See `Step.apply`."""
+        host.systemd.put_units([*self.texts], {}, host.mac.restore)
+
+    def undo(self, host: Host) -> None:
+        """See `Step.undo`."""
+        host.systemd.put_units([], self.texts, host.mac.restore)

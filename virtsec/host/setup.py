@@ -20,6 +20,7 @@ from virtsec.errors import BadInput, Refused
 from virtsec.host import checks
 from virtsec.host.checks import Part
 from virtsec.host.daemon import ReloadDaemon, running_unit
+from virtsec.host.expose import Withdraw, all_installed
 from virtsec.host.files import (
     ChangeMode,
     Found,
@@ -75,7 +76,7 @@ def setup(
 
     def plan() -> list[Step]:
         if remove:
-            return plan_remove(host.libvirt, host.mac, places)
+            return plan_remove(host, places)
         return plan_setup(host.libvirt, host.mac, places, network=network)
 
     if dry_run:
@@ -124,22 +125,22 @@ def plan_setup(
 
 
 def plan_remove(
-    libvirt: Libvirt,
-    mac: MacModule,
-    places: Places,
-    *,
-    unit: Callable[[], str] = running_unit,
+    host: Host, places: Places, *, unit: Callable[[], str] = running_unit
 ) -> list[Step]:
     """The steps that undo what setup did and is still there; changes nothing.
 
-    Raises `Refused` while there are containers of ours.
+    They take along what is left of containers whose domains are gone: `virsh undefine` takes no
+    more. Raises `Refused` while there are containers of ours.
     """
+    libvirt, mac = host.libvirt, host.mac
     if names := [record.name for record in libvirt.domains() if _ours(record.xml)]:
         raise Refused(
             f"Containers of virtsec are still defined here: {', '.join(names)}.",
             f"Undefine them first: `virtsec undefine {' '.join(names)}`.",
         )
-    steps = plan_network_removal(look(libvirt, places), places.forwarding)
+    ports = all_installed(host)
+    steps: list[Step] = [Withdraw(ports)] if ports else []
+    steps += plan_network_removal(look(libvirt, places), places.forwarding)
     hook, controller = _own(places.hook), _own(places.controller)
     if hook:
         steps.append(RemoveFile(places.hook, hook, between_starts=True))

@@ -138,7 +138,10 @@ class MacModule(Protocol):
         """
 
     def remove_steps(self) -> Sequence[Step]:
-        """What undoes `setup_steps`, less what is gone already."""
+        """What undoes `setup_steps`, less what is gone already.
+
+        It takes along what is left of containers that libvirt does not know any more.
+        """
 
     def protect(self, *, check: bool) -> Sequence[PurePosixPath]:
         """Label what of the host no container may read and is not labelled so; returns what.

@@ -112,6 +112,15 @@ def test_a_container_without_policy_is_a_finding_and_is_not_asked_about(host: Ho
     assert not found.sound
 
 
+def test_one_of_another_security_module_is_a_finding_and_is_not_asked_about(host: Host) -> None:
+    libvirt = cast(FakeLibvirt, host.libvirt)
+    libvirt.records["vs2"] = record("vs2", sample("vs2", smack=True).xml)
+    found = audit(host)
+    assert [each.name for each in found.containers] == ["vs1"]
+    assert ("vs2", "module") in [(each.subject, each.id) for each in found.findings]
+    assert "policy-loaded" not in [each.id for each in found.findings]
+
+
 def test_an_edited_domain_and_broken_metadata_are_findings(host: Host) -> None:
     libvirt = cast(FakeLibvirt, host.libvirt)
     for name, before, after in (("vs1", "policy='deny'", "policy='allow'"),

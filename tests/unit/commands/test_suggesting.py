@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Collection
 from typing import cast
 
 import pytest
@@ -14,7 +15,7 @@ from virtsec.commands.suggesting import merged, suggest_policy
 from virtsec.domain.metadata import read_record, without_namespace
 from virtsec.errors import BadInput, LibvirtFailed
 from virtsec.mac.denial import Weighed
-from virtsec.spec import Addition
+from virtsec.spec import Addition, Label
 from virtsec.step import Host
 
 PORT = Addition("http_cache_port_t", "tcp_socket", ("name_bind",))
@@ -61,6 +62,21 @@ def test_applied_it_is_in_the_policy_and_in_the_metadata_and_what_breaks_a_promi
     assert cast(FakeMac, host.mac).policies["vs1"] == (
         "(container vs1)\n(allow http_cache_port_t)\n"
     )
+
+
+def test_another_container_counts_as_one_while_its_policy_is_not_loaded(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cast(FakeLibvirt, host.libvirt).records["vs2"] = record("vs2", sample("vs2").xml)
+    asked: list[list[str]] = []
+
+    def refused(_label: Label, containers: Collection[str], _since: object) -> list[Weighed]:
+        asked.append(list(containers))
+        return []
+
+    monkeypatch.setattr(host.mac, "refused", refused)
+    suggest_policy("vs1", host)
+    assert asked == [["vs1", "vs2"]]
 
 
 def test_what_is_there_already_is_not_suggested_again(host: Host) -> None:

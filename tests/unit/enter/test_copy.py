@@ -97,6 +97,16 @@ class TestOut:
         assert (tmp_path / "other/file").read_bytes() == b"x"
         assert (tmp_path / "other/link").readlink() == Path("/etc/shadow")
 
+    @pytest.mark.parametrize(("name", "path"), [("keys", "/root/keys"), (".", "/root/keys/.")])
+    def test_a_private_directory_stays_private(
+        self, name: str, path: str, comes: Comes, tmp_path: Path
+    ) -> None:
+        folder = {"type": tarfile.DIRTYPE, "mode": 0o2700}
+        comes(archive((name, folder, b""), (f"{name}/id", {}, b"x")))
+        copy.copy_out(TARGET, path, tmp_path / "keys")
+        assert (tmp_path / "keys/id").read_bytes() == b"x"
+        assert (tmp_path / "keys").stat().st_mode & 0o7777 == 0o700
+
     @pytest.mark.parametrize(
         "members",
         [

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from tests.unit.fakes import FakeSystemd
 from virtsec.domain.records import DomainRecord, DomainState, NetworkState
 from virtsec.host.places import Places
 from virtsec.spec import Traffic
@@ -119,12 +120,14 @@ class Machine:
     libvirt: FakeLibvirt
     mac: FakeMac
     reloads: list[bool] = field(default_factory=list)  #: whether the hook was there at each
+    systemd: FakeSystemd = field(default_factory=FakeSystemd)
 
     @property
     def host(self) -> Host:
         libvirt: Any = self.libvirt
         mac: Any = self.mac
-        return Host(libvirt, mac)
+        systemd: Any = self.systemd
+        return Host(libvirt, mac, systemd=systemd)
 
     def snapshot(self) -> dict[str, tuple[Any, ...]]:
         """Every path with type, mode, time of change of content, and content."""

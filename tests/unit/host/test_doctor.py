@@ -121,6 +121,15 @@ def test_an_edit_is_found_and_not_mended() -> None:
     assert not found.fixable
 
 
+def test_one_of_another_security_module_is_told_so_and_asked_nothing_else() -> None:
+    ours = record("vs1", sample("vs1", smack=True).xml)
+    checks = container_checks(ours, {}, fake_host(ours))
+    assert [each.id for each in checks] == ["definition", "module"]
+    (found,) = (each for each in examine("vs1", checks, fix=True) if each.id == "module")
+    assert found.sentence == "It was defined under smack, and selinux runs: it is not started."
+    assert not found.fixable
+
+
 def test_what_is_mended_is_the_container_as_it_is_by_then(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

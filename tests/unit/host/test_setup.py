@@ -276,6 +276,14 @@ def test_remove_refuses_while_containers_of_ours_are_defined(machine: Machine) -
     assert installed(machine.places)
 
 
+def test_remove_takes_ports_along_that_virsh_left_of_a_container(machine: Machine) -> None:
+    run(machine)
+    left = ("virtsec-expose-gone-8080.socket", "virtsec-expose-gone-8080.service")
+    machine.systemd.files = dict.fromkeys((*left, "virtsec-packets.service"), "")
+    assert f"take away {left[1]}, {left[0]}" in run(machine, remove=True)
+    assert list(machine.systemd.files) == ["virtsec-packets.service"]
+
+
 def test_remove_passes_over_foreign_containers_and_foreign_files(machine: Machine) -> None:
     run(machine)
     machine.libvirt.found = [foreign_domain("other")]

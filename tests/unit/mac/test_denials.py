@@ -44,7 +44,9 @@ def test_under_smack_one_rule_for_each_label_has_all_letters_that_were_refused()
     assert found.risk == "It would let vs1 read and write all that is labelled data."
 
 
-@pytest.mark.parametrize("label", ["_", "host", "vs2", "net", "virtsec-rest", "*", "^", ""])
+@pytest.mark.parametrize(
+    "label", ["_", "host", "vs2", "net", "virtsec-rest", "virtsec-link", "*", "^", ""]
+)
 def test_under_smack_what_is_the_hosts_or_anothers_is_never_added(label: str) -> None:
     record = RECORD.replace('"data"', f'"{label}"')
     (found,) = smack.weigh("vs1", smack.denials([record], "vs1"), ["vs1", "vs2"])

@@ -9,7 +9,7 @@ from virtsec.errors import Refused
 from virtsec.mac.selinux.context import SHARED, label_of
 from virtsec.mac.selinux.policy import BASE, base_modules, container_module
 from virtsec.runtime.checks import KEEP
-from virtsec.spec import ContainerSpec, Exposed, IdRange, Link, Served, Transport
+from virtsec.spec import ContainerSpec, Exposed, IdRange, Label, Link, Served, Transport
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "policy"
 
@@ -104,6 +104,12 @@ def test_one_that_categories_alone_keep_apart_needs_no_policy() -> None:
     spec = ContainerSpec(
         "vs1", PurePosixPath("/srv/vs1"), links=(Link("vs2", 80, label="http_port_t"),)
     )
+    assert container_module(spec, label, IdRange(1 << 20)).text == ""
+
+
+def test_one_that_was_defined_under_smack_needs_no_policy_and_can_be_undefined() -> None:
+    label = Label("smack", "vs1", "vs1", "vs1")
+    spec = ContainerSpec("vs1", PurePosixPath("/srv/vs1"))
     assert container_module(spec, label, IdRange(1 << 20)).text == ""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 
@@ -107,3 +107,13 @@ def test_containers_can_still_be_reached_beneath_what_is_listed_by_default() -> 
     needed = ("/var/lib/virtsec", "/var/lib/libvirt", "/run/libvirt", "/usr", "/var", "/srv")
     for entry in parse(policy.text("host-files.conf"), "host-files.conf"):
         assert entry.pattern not in needed
+
+
+@pytest.mark.parametrize(
+    "name", ["sda1", "vdb", "nvme0n1", "dm-0", "sr0", "nbd0", "pmem0", "bcache0", "zram0", "sg0"]
+)
+def test_what_udev_labels_of_disks_is_labelled_by_setup_and_given_back_by_its_removal(
+    name: str,
+) -> None:
+    entries = parse(policy.text("host-files.conf"), "host-files.conf")
+    assert any(PurePath(f"/dev/{name}").match(entry.pattern) for entry in entries)

@@ -13,12 +13,14 @@ from tests.unit.mac.smack_fakes import FakeSmackfs
 from virtsec.domain.connection import Libvirt
 from virtsec.errors import HostNotReady
 from virtsec.mac import detect, install
+from virtsec.mac.packets import traffic
 from virtsec.mac.smack import hostfiles, protect, setup
 from virtsec.mac.smack.kernel import Smackfs
 from virtsec.mac.smack.module import Smack
+from virtsec.mac.smack.policy import container_policy
 from virtsec.mac.smack.rule import Rule
 from virtsec.mac.smack.setup import Place
-from virtsec.spec import Traffic
+from virtsec.spec import Link, Traffic
 from virtsec.step import Host, Step, execute
 
 
@@ -86,6 +88,17 @@ def test_remove_gives_the_host_back(
     assert list(smack.remove_steps()) == []
 
 
+def test_remove_takes_along_what_virsh_left_of_a_container(
+    host: tuple[Host, Smack, Path, FakeSmackfs],
+) -> None:
+    it, smack, root, kernel = host
+    execute(smack.setup_steps(Traffic()), it)
+    smack.load([container_policy("gone")])
+    execute(smack.remove_steps(), it)
+    assert not (root / "etc/smack").exists()
+    assert kernel.rules() == []
+
+
 def test_nothing_is_labelled_again_while_labels_are_taken_off(
     host: tuple[Host, Smack, Path, FakeSmackfs],
 ) -> None:
@@ -112,6 +125,65 @@ def test_a_setup_that_fails_leaves_the_host_as_it_was(
         execute(smack.setup_steps(Traffic()), it, fail)
     assert state(root) == before
     assert kernel.rules() == []
+
+
+@pytest.mark.parametrize("failing", range(5))
+def test_an_upgrade_that_fails_leaves_what_containers_run_under_as_it_was(
+    host: tuple[Host, Smack, Path, FakeSmackfs], calls: list[str], failing: int
+) -> None:
+    it, smack, root, kernel = host
+    (root / "boot").mkdir()
+    (root / "boot/config").write_text("x")
+    execute(smack.setup_steps(Traffic()), it)
+    # As an earlier version had it.
+    for path in (
+        "etc/smack/accesses.d/virtsec",
+        f"etc/systemd/system/{setup.CHANGES}",
+        "etc/virtsec/packets.nft",
+    ):
+        (root / path).write_text(f"{(root / path).read_text()}# of an earlier version\n")
+    record = root / "etc/smack/virtsec-host-files"
+    record.write_text(record.read_text().replace("/boot/\n", ""))
+    for secret in (root / "boot", root / "boot/config"):
+        for name in os.listxattr(secret):
+            os.removexattr(secret, name)
+    before, rules = contents(root), kernel.rules()
+    calls.clear()
+
+    def fail(index: int, _: Step) -> None:
+        if index == failing:
+            raise HostNotReady("The power went.")
+
+    steps = smack.setup_steps(Traffic())
+    assert len(steps) == 4
+    with pytest.raises(HostNotReady):
+        execute([*steps, steps[0]], it, fail)  # what comes after them may fail, too
+    assert contents(root) == before
+    assert kernel.rules() == rules
+    assert kernel.hosts[-1] == "0.0.0.0/0 @"
+    assert not [each for each in calls if "disable" in each or "destroy" in each]
+
+
+def contents(root: Path) -> dict[str, object]:
+    """What files say, and which secrets have a label: this kernel hands none down."""
+    there = [path for path in root.rglob("*") if path.is_file()]
+    found: dict[str, object] = {str(path): path.read_bytes() for path in there}
+    secrets = ("etc/shadow", "boot", "boot/config")
+    return found | {name: os.listxattr(root / name) for name in secrets}
+
+
+def test_an_upgrade_writes_what_packets_may_reach_as_this_version_does(
+    host: tuple[Host, Smack, Path, FakeSmackfs],
+) -> None:
+    it, smack, root, _ = host
+    wanted = Traffic({"vs1": (Link("vs2", 80),)})
+    execute(smack.setup_steps(wanted), it)
+    now = (root / traffic.FILE).read_text()
+    (root / traffic.FILE).write_text(now.replace("ct direction reply", "ct state established"))
+    (step,) = smack.setup_steps(wanted)
+    step.apply(it)
+    assert (root / traffic.FILE).read_text() == now
+    assert step.describe() not in [each.describe() for each in smack.setup_steps(wanted)]
 
 
 def test_what_the_administrator_adds_and_what_was_replaced_is_labelled_by_the_next_setup(
@@ -201,6 +273,24 @@ def test_directories_are_watched_into_which_a_file_may_be_moved(
     assert watched.count("PathChanged=/etc") == 1
     assert "PathChanged=/etc/ssh" in watched
     assert not any("*" in line or line.endswith("/") for line in watched)
+
+
+def test_a_file_the_administrator_adds_is_watched_from_the_next_protect_on(
+    host: tuple[Host, Smack, Path, FakeSmackfs], calls: list[str]
+) -> None:
+    it, smack, root, kernel = host
+    execute(smack.setup_steps(Traffic()), it)
+    (root / "etc/own").mkdir()
+    (root / setup.ADDED).write_text("/etc/own/key mine\n")
+    assert smack.ready() is None, "containers start as before, and `protect` may be run"
+    calls.clear()
+    smack.protect(check=True)
+    assert calls == []
+    smack.protect(check=False)
+    watched = (root / "etc/systemd/system" / setup.CHANGES).read_text().splitlines()
+    assert "PathChanged=/etc/own" in watched
+    assert calls[-1] == f"/usr/bin/systemctl restart {setup.CHANGES}"
+    assert setup.missing_files(Place(kernel, root)) == []
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -66,8 +66,13 @@ def let_through(
 
 def setup_steps(root: Path, labels: PacketLabels, wanted: Traffic) -> list[Step]:
     """What is left to do, so that packets are labelled and reach what is `wanted`."""
-    done = in_force() and not missing(root, labels)
-    return [] if done else [LabelPackets(root, labels, wanted)]
+    # An earlier version may have written the same otherwise.
+    written = read(root / traffic.FILE) == traffic.text(wanted)
+    if in_force() and written and not missing(root, labels):
+        return []
+    found = {path: read(path) for path in (*files(root, labels), root / traffic.FILE)}
+    before = {path: text for path, text in found.items() if text is not None}
+    return [LabelPackets(root, labels, wanted, before)]
 
 
 def remove_steps(root: Path, labels: PacketLabels) -> list[Step]:
@@ -83,6 +88,7 @@ class LabelPackets:
     root: Path
     labels: PacketLabels
     wanted: Traffic = field(default_factory=Traffic)
+    before: Mapping[Path, str] = field(default_factory=dict)  #: what there was of its files
 
     def describe(self) -> str:
         """See `Step.describe`."""
@@ -90,18 +96,15 @@ class LabelPackets:
 
     def apply(self, host: Host) -> None:
         """See `Step.apply`."""
-        for path, (text, mode) in files(self.root, self.labels).items():
-            replace(path, text, mode)
-            host.mac.restore([PurePosixPath(path)])
+        texts = {path: text for path, (text, _) in files(self.root, self.labels).items()}
         # Anew, whatever is there: an earlier version may have written it otherwise.
-        host.mac.restore([PurePosixPath(traffic.write(self.wanted, self.root))])
-        run(SYSTEMCTL, "daemon-reload")
-        run(SYSTEMCTL, "enable", "--quiet", UNIT)
-        run(SYSTEMCTL, "restart", UNIT)
+        self._start({**texts, self.root / traffic.FILE: traffic.text(self.wanted)}, host)
 
     def undo(self, host: Host) -> None:
-        """See `Step.undo`."""
-        del host
+        """See `Step.undo`. Where packets were labelled they are: containers may be running."""
+        if self.root / _UNIT in self.before:
+            self._start(self.before, host)
+            return
         if (self.root / _UNIT).exists():
             run(SYSTEMCTL, "disable", "--quiet", "--now", UNIT)
             for family in ("bridge", "inet"):
@@ -113,6 +116,14 @@ class LabelPackets:
             with failing((self.root / ours).parent):
                 remove_empty((self.root / ours).parent)
         run(SYSTEMCTL, "daemon-reload")
+
+    def _start(self, texts: Mapping[Path, str], host: Host) -> None:
+        for path, text in texts.items():
+            replace(path, text, 0o755 if path == self.root / _KEEPER else 0o644)
+            host.mac.restore([PurePosixPath(path)])
+        run(SYSTEMCTL, "daemon-reload")
+        run(SYSTEMCTL, "enable", "--quiet", UNIT)
+        run(SYSTEMCTL, "restart", UNIT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import datetime
 import os
 import subprocess
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from virtsec.errors import BadInput, Failed, HostNotReady
@@ -48,6 +48,7 @@ class LoadBase:
     """Load the modules every container's own module builds on."""
 
     modules: Mapping[str, str]
+    before: Mapping[str, str] = field(default_factory=dict)  #: what there was of them
 
     def describe(self) -> str:
         """See `Step.describe`."""
@@ -59,16 +60,20 @@ class LoadBase:
         store.change(self.modules, ())
 
     def undo(self, host: Host) -> None:
-        """See `Step.undo`."""
+        """See `Step.undo`. Containers of an earlier version go on under its modules."""
         del host
-        store.change({}, [name for name in store.installed("virtsec") if name in self.modules])
+        there = store.installed("virtsec")
+        store.change(
+            {name: text for name, text in self.before.items() if there.get(name) != text},
+            [name for name in there if name in self.modules and name not in self.before],
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class UnloadBase:
-    """Take the base modules out again."""
+    """Take the base modules out again, with those that are left of containers and build on them."""
 
-    modules: tuple[str, ...]
+    modules: Mapping[str, str]
 
     def describe(self) -> str:
         """See `Step.describe`."""
@@ -82,8 +87,7 @@ class UnloadBase:
     def undo(self, host: Host) -> None:
         """See `Step.undo`."""
         del host
-        base = policy.base_modules()
-        store.change({name: base[name] for name in self.modules}, ())
+        store.change(self.modules, ())
 
 
 class SELinux:
@@ -251,13 +255,18 @@ class SELinux:
         wanted = {
             name: text for name, text in policy.base_modules().items() if have.get(name) != text
         }
-        steps: list[Step] = [LoadBase(wanted)] if wanted else []
+        before = {name: have[name] for name in wanted if name in have}
+        steps: list[Step] = [LoadBase(wanted, before)] if wanted else []
         return [*steps, *packets.setup_steps(self._root, PACKETS, traffic)]
 
     def remove_steps(self) -> Sequence[Step]:
         """See the protocol."""
         have = store.installed("virtsec")
-        there = tuple(name for name in policy.BASE if name in have)
+        there = {
+            name: text
+            for name, text in have.items()
+            if name in policy.BASE or policy.container_name(name)
+        }
         steps = packets.remove_steps(self._root, PACKETS)
         return [*steps, UnloadBase(there)] if there else steps
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from virtsec.errors import BadInput, Refused
 from virtsec.mac.protocol import Policy
-from virtsec.mac.selinux.context import categories_of, is_shared, types_of
+from virtsec.mac.selinux.context import MODEL, categories_of, is_shared, types_of
 from virtsec.resources import resource
 from virtsec.spec import ContainerSpec, IdRange, Label, Transport
 
@@ -38,8 +38,11 @@ def base_modules() -> dict[str, str]:
 def container_module(spec: ContainerSpec, label: Label, ids: IdRange | None) -> Policy:
     """The module of one container: three types, the macro, and where its files are.
 
-    One that shares its types needs none. Raises `Refused` when it would need one all the same.
+    One that shares its types needs none, as does one of another security module, which is not
+    started. Raises `Refused` when one that shares would need it all the same.
     """
+    if label.model != MODEL:
+        return Policy(spec.name, "")
     if is_shared(label):
         if spec.additions or _opened_ports(spec):
             raise Refused(

@@ -10,6 +10,7 @@ import bz2
 import os
 import subprocess
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from virtsec.errors import HostNotReady, PolicyFailed
@@ -55,9 +56,10 @@ def installed(prefix: str) -> dict[str, str]:
     """CIL texts of the modules in the store whose names begin with `prefix`."""
     found: dict[str, str] = {}
     for name in sorted(names(prefix)):
-        raw = (_modules() / name / "cil").read_bytes()
-        # The store keeps modules compressed unless semanage.conf says otherwise.
-        found[name] = (bz2.decompress(raw) if raw.startswith(b"BZh") else raw).decode()
+        with suppress(FileNotFoundError):  # it was taken out meanwhile
+            raw = (_modules() / name / "cil").read_bytes()
+            # The store keeps modules compressed unless semanage.conf says otherwise.
+            found[name] = (bz2.decompress(raw) if raw.startswith(b"BZh") else raw).decode()
     return found
 
 

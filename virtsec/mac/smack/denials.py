@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from virtsec.errors import BadInput
 from virtsec.mac.denial import Denial, Weighed, grouped, weighed
-from virtsec.mac.smack.rule import FLOOR, HOST, NET, REST, STAR, check_label
+from virtsec.mac.smack.rule import FLOOR, HOST, LINK, NET, REST, STAR, check_label
 from virtsec.spec import Addition
 
 _FIELD = re.compile(r'(\w+)=(?:"([^"]*)"|(\S+))')
@@ -55,7 +55,7 @@ def _breaks(label: str, containers: Collection[str]) -> str:
         return "The host's secrets are labelled so, and no container may even read them."
     if label in containers:
         return "It is another container, and containers are kept apart."
-    if label in {NET, REST, STAR, "^", "?", ""}:
+    if label in {NET, LINK, REST, STAR, "^", "?", ""}:
         return "The label is Smack's or virtsec's own."
     try:
         check_label(label)

@@ -32,6 +32,7 @@ from virtsec.mac.smack.rule import (
 )
 from virtsec.mac.smack.setup import Place
 from virtsec.mac.smack.store import Store, kept_as
+from virtsec.mac.steps import UnloadPolicies
 from virtsec.spec import ApartBy, ContainerSpec, IdRange, Label, Traffic, Transport
 from virtsec.step import Step
 
@@ -56,9 +57,11 @@ class Smack:
         """See the protocol."""
         if rules := setup.missing_rules(self._place):
             return f"Smack rule '{rules[0]}' not loaded"
-        if files := setup.missing_files(self._place) or packets.missing(
-            self._place.root, setup.PACKETS
-        ):
+        # What is watched is the administrator's to say: the next `protect` sees to that.
+        watching = self._place.unit(setup.CHANGES)
+        own = [each for each in setup.missing_files(self._place)
+               if each != watching or not watching.exists()]  # fmt: skip
+        if files := own or packets.missing(self._place.root, setup.PACKETS):
             return f"{files[0]} not installed or out of date"
         return None
 
@@ -161,7 +164,10 @@ class Smack:
 
     def protect(self, *, check: bool) -> Sequence[PurePosixPath]:
         """See the protocol."""
-        return [PurePosixPath(path) for path in protect.protect(self._place, check=check)]
+        found = protect.protect(self._place, check=check)
+        if not check:
+            setup.watch(self._place)
+        return [PurePosixPath(path) for path in found]
 
     def overlaps(self, process: str, label: Label) -> bool:
         """See the protocol."""
@@ -211,7 +217,9 @@ class Smack:
 
     def remove_steps(self) -> Sequence[Step]:
         """See the protocol."""
-        return setup.remove_steps(self._place)
+        steps = setup.remove_steps(self._place)
+        left = tuple(Policy(name, text) for name, text in self._store.containers().items())
+        return [UnloadPolicies(left), *steps] if left else steps
 
     def _holds(self, line: str) -> bool:
         """Whether a line of a file of rules is loaded, or is no rule."""

@@ -6,7 +6,7 @@ Each knows from the host itself whether it is done: a second setup plans none.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ from virtsec.mac.install import SYSTEMCTL, active, failing, read, replace, run
 from virtsec.mac.packets import steps as packets
 from virtsec.mac.smack import hostfiles, policy
 from virtsec.mac.smack.kernel import Smackfs
-from virtsec.mac.smack.rule import LINK, NET, Rule
+from virtsec.mac.smack.rule import LINK, NET, Rule, parse
 from virtsec.mac.smack.store import RULES
 from virtsec.spec import Traffic
 from virtsec.step import Host, Step, shown
@@ -118,19 +118,31 @@ def missing_files(place: Place) -> list[Path]:
     return [path for path, (text, _) in place.files().items() if read(path) != text]
 
 
+def watch(place: Place) -> None:
+    """Have what is listed by now watched, on a host whose units are there. Raises `Failed`."""
+    unit = place.unit(CHANGES)
+    text, mode = place.files()[unit]
+    if unit.exists() and read(unit) != text:
+        replace(unit, text, mode)
+        run(SYSTEMCTL, "daemon-reload")
+        run(SYSTEMCTL, "restart", CHANGES)
+
+
 def setup_steps(place: Place, traffic: Traffic) -> list[Step]:
     """What is left to do."""
     steps: list[Step] = []
     if missing_files(place) or missing_rules(place):
-        steps.append(LoadBase(place))
+        found = {path: read(path) for path in place.files()}
+        before = {path: text for path, text in found.items() if text is not None}
+        steps.append(LoadBase(place, before))
     steps += packets.setup_steps(place.root, PACKETS, traffic)
-    wanted = [entry.line for entry in place.entries()]
-    known = {entry.line for entry in place.protected()}
+    wanted, protected = [entry.line for entry in place.entries()], place.protected()
+    known = {entry.line for entry in protected}
     if not known.issuperset(wanted) or hostfiles.unlabelled(place.entries(), place.root):
-        steps.append(ProtectHost(place))
+        steps.append(ProtectHost(place, tuple(protected)))
     # Last, so first to be undone: one of them would label again what labels are taken off.
     if missing_files(place) or not active(CHANGES):
-        steps.append(StartUnits())
+        steps.append(StartUnits(again=place.unit(CHANGES).exists()))
     return steps
 
 
@@ -151,6 +163,7 @@ class LoadBase:
     """Load the rules every host of containers needs, and keep them for the next boot."""
 
     place: Place
+    before: Mapping[Path, str] = field(default_factory=dict)  #: what there was of its files
 
     def describe(self) -> str:
         """See `Step.describe`."""
@@ -169,18 +182,29 @@ class LoadBase:
             raise PolicyFailed(f"The kernel did not take the rule '{missing[0]}'.", "See `dmesg`.")
 
     def undo(self, host: Host) -> None:
-        """See `Step.undo`."""
+        """See `Step.undo`. Containers of an earlier version go on under its rules."""
         del host
+        earlier = parse(self.before.get(self.place.root / _RULES, ""), f"/{_RULES}")
+        about = {(rule.subject, rule.object) for rule in earlier}
         with failing(Path("/sys/fs/smackfs")):
             for rule in policy.base_rules():
-                self.place.smackfs.load(Rule(rule.subject, rule.object, "-"))
-            # An entry cannot be taken out, but one marked so counts as none.
-            hosts = policy.text("virtsec.netlabel").split()[0]
-            self.place.smackfs.label_hosts(f"{hosts} -CIPSO")
-        for path in self.place.files():
+                if (rule.subject, rule.object) not in about:
+                    self.place.smackfs.load(Rule(rule.subject, rule.object, "-"))
+            for rule in earlier:
+                self.place.smackfs.load(rule)
+            if self.place.root / _NETLABEL not in self.before:
+                # An entry cannot be taken out, but one marked so counts as none.
+                hosts = policy.text("virtsec.netlabel").split()[0]
+                self.place.smackfs.label_hosts(f"{hosts} -CIPSO")
+        for path, (_, mode) in self.place.files().items():
+            if path in self.before:
+                replace(path, self.before[path], mode)
+                continue
             with failing(path):
                 path.unlink(missing_ok=True)
         run(SYSTEMCTL, "daemon-reload")
+        if self.place.unit(CHANGES) in self.before:
+            run(SYSTEMCTL, "try-restart", CHANGES)
         # Other directories are those of the packages whose files are beside ours, empty or not.
         for directory in (Path(_RULES).parent, Path(_NETLABEL).parent, Path("etc/smack")):
             with failing(self.place.root / directory):
@@ -210,6 +234,8 @@ class UnloadBase:
 class StartUnits:
     """Have files that are replaced labelled again, now and from each boot on."""
 
+    again: bool = False  #: an earlier version's do so already
+
     def describe(self) -> str:
         """See `Step.describe`."""
         return f"start {CHANGES}, which labels replaced files"
@@ -224,7 +250,8 @@ class StartUnits:
     def undo(self, host: Host) -> None:
         """See `Step.undo`."""
         del host
-        run(SYSTEMCTL, "disable", "--quiet", "--now", PROTECT, CHANGES)
+        if not self.again:
+            run(SYSTEMCTL, "disable", "--quiet", "--now", PROTECT, CHANGES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +276,7 @@ class ProtectHost:
     """Label what containers may not read."""
 
     place: Place
+    before: tuple[hostfiles.Entry, ...] = ()  #: what was labelled
 
     def describe(self) -> str:
         """See `Step.describe`."""
@@ -263,8 +291,12 @@ class ProtectHost:
         """See `Step.undo`."""
         record = self.place.root / _PROTECTED
         with shown(host.progress, "take the label 'host' off again"), failing(record):
-            hostfiles.expose(self.place.protected(), self.place.root)
-            record.unlink(missing_ok=True)
+            hostfiles.expose(self.place.protected(), self.place.root, but=self.before)
+            if self.before:
+                hostfiles.protect(self.before, self.place.root)
+                _note(record, self.before)
+            else:
+                record.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)
