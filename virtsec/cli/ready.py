@@ -35,8 +35,8 @@ def setup(
     \b
     Example: virtsec setup
     """
-    from virtsec.cli.schema import setup_document  # noqa: PLC0415  (slow imports)
-    from virtsec.commands.preparing import setup as set_up  # noqa: PLC0415
+    from virtsec.commands.preparing import setup as set_up  # noqa: PLC0415  (slow imports)
+    from virtsec.commands.results import as_json  # noqa: PLC0415
 
     output = output_of(context, json)
     host = open_host(output)
@@ -50,7 +50,7 @@ def setup(
             output.say(_line(step))
     for path in done.kept:
         output.warn(f"{path} stays: {_within(path)} in it.")
-    output.show(setup_document(done), lambda: _conclude(output, done))
+    output.show(as_json(done), lambda: _conclude(output, done))
 
 
 def _within(path: "Path") -> str:

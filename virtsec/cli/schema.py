@@ -5,7 +5,7 @@ command                          document
 ================================ ================================================================
 (nothing)                        {"installed": true|false, "next": COMMAND}
 --version                        {"version": VERSION}
-setup                            `virtsec.SetupResult`: removed, dry_run, steps, kept
+setup                            `virtsec.SetupResult`
 protect                          {"check": true|false, "paths": [PATH, …]}
 define                           `virtsec.commands.results.Defined`
 clone, import                    `virtsec.commands.results.Defined`
@@ -44,7 +44,7 @@ fleet schema                     the schema
 policy show                      `virtsec.commands.policies.Shown`
 policy diff                      `virtsec.commands.policies.Compared`
 policy suggest                   `virtsec.commands.suggesting.Suggested`
-doctor                           `virtsec.commands.doctoring.Diagnosis`: healthy, checks
+doctor                           `virtsec.commands.doctoring.Diagnosis`
 anything that failed as a whole  {"error": {"sentence", "remedy", "status", "notes"}}
 ================================ ================================================================
 
@@ -60,24 +60,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from virtsec.commands.results import as_json
-from virtsec.step import as_json as step_as_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import PurePosixPath
 
-    from virtsec import Enforcement, SetupResult
+    from virtsec import Enforcement
     from virtsec.commands.results import Info, Listed
-
-
-def setup_document(result: SetupResult) -> dict[str, Any]:
-    """What `setup` prints."""
-    return {
-        "removed": result.removed,
-        "dry_run": result.dry_run,
-        "steps": [step_as_json(step) for step in result.steps],
-        "kept": [str(path) for path in result.kept],
-    }
 
 
 def protect_document(paths: Sequence[PurePosixPath], *, check: bool) -> dict[str, Any]:

@@ -25,6 +25,8 @@ from virtsec.spec import (
     Network,
     Served,
 )
+from virtsec.step import Step
+from virtsec.step import as_json as step_as_json
 
 if TYPE_CHECKING:
     from virtsec.plans.define import DefinePlan
@@ -166,8 +168,6 @@ class Planned:
     @classmethod
     def of(cls, plan: DefinePlan) -> Planned:
         """The plan as data to print."""
-        from virtsec.step import as_json as step_as_json  # noqa: PLC0415
-
         identity = plan.container.identity
         return cls(
             spec=plan.container.spec,
@@ -183,9 +183,11 @@ def as_json(value: Any) -> Any:
     """`value`, a result or part of one, as what `json.dumps` takes.
 
     Dataclasses become objects, tuples lists, enumerations their values; paths and addresses
-    become strings.
+    become strings. A step is what it is called and what it does.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        if isinstance(value, Step):
+            return step_as_json(value)
         return {f.name: as_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {str(key): as_json(item) for key, item in value.items()}
@@ -193,6 +195,5 @@ def as_json(value: Any) -> Any:
         return [as_json(item) for item in value]
     if isinstance(value, StrEnum):
         return value.value
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    return str(value)
+    plain = value is None or isinstance(value, bool | int | float | str)
+    return value if plain else str(value)

@@ -18,6 +18,7 @@ import typer
 import virtsec
 from virtsec import cli
 from virtsec.cli.app import app
+from virtsec.domain.steps import SetAutostart
 
 #: Modules that hold values and the words for them, and interfaces: they do nothing to a host.
 VALUES = {"errors", "kernel.signals", "names", "spec", "step", "words"}
@@ -68,6 +69,16 @@ def test_whatever_takes_a_host_opens_it_unless_given_one() -> None:
         thing = getattr(virtsec, name)
         if inspect.isfunction(thing) and "host" in (given := inspect.signature(thing).parameters):
             assert given["host"].default is None, name
+
+
+def test_what_setup_gives_is_as_json_what_the_command_prints() -> None:
+    done = virtsec.SetupResult(False, True, (SetAutostart("vs1"),), (Path("/etc/virtsec"),))
+    assert virtsec.as_json(done) == {
+        "removed": False,
+        "dry_run": True,
+        "steps": [{"step": "SetAutostart", "does": "start vs1 with the host"}],
+        "kept": ["/etc/virtsec"],
+    }
 
 
 def test_importing_it_imports_neither_lxml_nor_libvirt() -> None:
