@@ -1,5 +1,7 @@
 """`virtsec fleet plan`, `apply`, `destroy`, `diff`, `export` and `schema`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +10,7 @@ import typer
 from virtsec.cli.helping import add, group
 from virtsec.cli.options import Json, output_of
 from virtsec.cli.session import open_host, watcher
+from virtsec.errors import BadInput, Failed
 
 app = group(
     """All containers of a host from one file.
@@ -26,8 +29,26 @@ File = Annotated[
     ),
 ]
 Detailed = Annotated[
-    bool, typer.Option("--detailed-exitcode", help="Exit status 2 where there is something to do.")
+    bool,
+    typer.Option(
+        "--detailed-exitcode",
+        help="Exit status 2 where there is something to do, and 1 for a file that makes no sense.",
+    ),
 ]
+
+
+@contextmanager
+def _told_apart(detailed: bool) -> Iterator[None]:
+    """Have `_CHANGES` say nothing else: a file that makes no sense has failed then, as any error.
+
+    A script that applies what differs would take it for that.
+    """
+    try:
+        yield
+    except BadInput as error:
+        if not detailed:
+            raise
+        raise Failed(error.sentence, error.remedy) from error
 
 
 def plan(
@@ -51,7 +72,8 @@ def plan(
     from virtsec.commands.results import as_json  # noqa: PLC0415
 
     output = output_of(context, json)
-    found = fleet.plan_fleet(file, open_host(output), prune=prune)
+    with _told_apart(detailed):
+        found = fleet.plan_fleet(file, open_host(output), prune=prune)
     output.show(as_json(found), lambda: fleets.planned(output, found))
     return _CHANGES if detailed and found.differences else 0
 
@@ -116,7 +138,8 @@ def diff(context: typer.Context, file: File, detailed: Detailed = False, json: J
     from virtsec.commands import fleet  # noqa: PLC0415  (slow imports)
 
     output = output_of(context, json)
-    found = fleet.diff_fleet(file, open_host(output))
+    with _told_apart(detailed):
+        found = fleet.diff_fleet(file, open_host(output))
     output.show({"diff": found}, lambda: output.pass_on(found))
     return _CHANGES if detailed and found else 0
 
