@@ -65,12 +65,16 @@ def tell(
     outcomes: Iterable[tuple[str, _Result | VirtsecError]],
     render: Callable[[_Result], None],
 ) -> int:
-    """Say what became of each name, as soon as it is known; the status of the worst."""
+    """Say what became of each name, as soon as it is known; the status of the worst.
+
+    What ends this early, such as Ctrl-C, has notes on what was done before.
+    """
     from virtsec.commands.results import as_json  # noqa: PLC0415
 
     results: list[Any] = []
     errors: list[dict[str, Any]] = []
     told: list[VirtsecError] = []
+    done: list[str] = []
     try:
         for name, outcome in outcomes:
             if isinstance(outcome, VirtsecError):
@@ -80,11 +84,15 @@ def tell(
                     output.error(outcome)
                 told.append(outcome)
             else:
+                done.append(name)
                 results.append(as_json(outcome))
                 if not output.json:
                     render(outcome)
     except KeyboardInterrupt as error:
-        for note in dict.fromkeys(note for each in told for note in notes(each)):
+        before = [f"What was asked for was done with {name}." for name in done]
+        if output.json:  # else it was told when it failed
+            before += [f"{each['name']}: {each['error']['sentence']}" for each in errors]
+        for note in dict.fromkeys([*before, *(note for each in told for note in notes(each))]):
             error.add_note(note)
         raise
     output.show({"results": results, "errors": errors}, lambda: None)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 from virtsec.commands import bases, live
 from virtsec.commands.find import find, find_ours
@@ -38,8 +39,9 @@ def start(name: str, host: Host | None = None, *, follow: bool = False) -> Start
     check_ready(host)
     if follow:
         bases.follow(name, host)
-    host.libvirt.start(name)
-    live.wait_for_init(find(name, host).pid)
+    with _asking(name, "start"):
+        host.libvirt.start(name)
+        live.wait_for_init(find(name, host).pid)
     return Started(
         name=name,
         label=container.identity.label.process,
@@ -53,14 +55,17 @@ def shutdown(name: str, host: Host | None = None, wait: float | None = None) -> 
     Raises `Failed` when it still runs after `wait` seconds.
     """
     host = host or open_host()
-    _ask(name, host, STOP_SIGNALS, host.libvirt.shutdown)
-    return Acted(name, "shutdown", _state(name, host) if wait is None else _off(name, host, wait))
+    with _asking(name, "shut down"):
+        _ask(name, host, STOP_SIGNALS, host.libvirt.shutdown)
+        state = _state(name, host) if wait is None else _off(name, host, wait)
+    return Acted(name, "shutdown", state)
 
 
 def reboot(name: str, host: Host | None = None) -> Acted:
     """Ask container `name` to stop and start again; returns at once."""
     host = host or open_host()
-    _ask(name, host, REBOOT_SIGNALS, host.libvirt.reboot)
+    with _asking(name, "reboot"):
+        _ask(name, host, REBOOT_SIGNALS, host.libvirt.reboot)
     return Acted(name, "reboot", _state(name, host))
 
 
@@ -68,15 +73,26 @@ def destroy(name: str, host: Host | None = None) -> Acted:
     """Stop container `name` now, without asking it. Its tree and definition stay."""
     host = host or open_host()
     _running(name, host)
-    try:
-        host.libvirt.destroy(name)
-    except Failed:
-        # libvirt reads the container's cgroups while it kills what is in them, and fails when one
-        # vanishes in between. What counts is whether the container is gone; else once more.
-        if _state(name, host) is not DomainState.SHUTOFF:
-            time.sleep(_INTERVAL)
+    with _asking(name, "stop"):
+        try:
             host.libvirt.destroy(name)
+        except Failed:
+            # libvirt reads the container's cgroups while it kills what is in them, and fails when
+            # one vanishes in between. What counts is whether the container is gone; else once more.
+            if _state(name, host) is not DomainState.SHUTOFF:
+                time.sleep(_INTERVAL)
+                host.libvirt.destroy(name)
     return Acted(name, "destroy", _state(name, host))
+
+
+@contextmanager
+def _asking(name: str, what: str) -> Iterator[None]:
+    """Have an interrupt tell what a container was asked for: nothing takes that back."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        error.add_note(f"{name} may {what} all the same: see `virtsec list --all`.")
+        raise
 
 
 def _ask(

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.unit.cli.library import Library, Said
+from tests.unit.cli.library import LABEL, Library, Said
+from virtsec.commands.results import Started
 from virtsec.errors import Failed
+from virtsec.mac.protocol import Enforcement
 
 Virtsec = Callable[..., Said]
 
@@ -44,6 +46,23 @@ def test_what_could_not_be_undone_of_several_is_told_however_the_command_ends(
     said = virtsec("label", "vs1", "vs2")
     assert said.status == 130
     assert said.err.endswith("interrupted\nCould not undo 'make /x'.\n")
+
+
+def test_what_was_done_with_others_before_an_interrupt_is_told(
+    virtsec: Virtsec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(name: str, _host: Any, **_: Any) -> Any:
+        if name == "vs1":
+            return Started(name, LABEL.process, Enforcement.ENFORCING)
+        raise Failed("It broke.", "Mend it.") if name == "vs2" else KeyboardInterrupt
+
+    monkeypatch.setattr("virtsec.commands.lifecycle.start", start)
+    said = virtsec("start", "vs1", "vs2", "vs3")
+    assert said.out.startswith("Started vs1 as ")
+    assert said.err.endswith("interrupted\nWhat was asked for was done with vs1.\n")
+    error = virtsec("start", "vs1", "vs2", "vs3", "--json").json["error"]
+    assert error["sentence"] == "It was interrupted."
+    assert error["notes"] == ["What was asked for was done with vs1.", "vs2: It broke."]
 
 
 def test_an_interrupt_while_a_failure_is_undone_tells_what_could_not_be(

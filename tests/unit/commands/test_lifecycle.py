@@ -54,6 +54,22 @@ def test_a_permissive_host_is_data_not_a_failure() -> None:
     assert lifecycle.start("vs1", given).enforcement is Enforcement.PERMISSIVE
 
 
+def test_an_interrupt_tells_that_the_container_may_start_or_stop_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(live, "wait_for_init", interrupted)
+    with pytest.raises(KeyboardInterrupt) as started:
+        lifecycle.start("vs1", host())
+    assert started.value.__notes__ == ["vs1 may start all the same: see `virtsec list --all`."]
+    monkeypatch.setattr(lifecycle, "_off", interrupted)
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        lifecycle.shutdown("vs1", host(running=True), wait=60)
+    assert stopped.value.__notes__ == ["vs1 may shut down all the same: see `virtsec list --all`."]
+
+
 def test_nothing_starts_on_a_host_that_is_not_ready() -> None:
     given = host()
     assert isinstance(given.mac, FakeMac)
