@@ -36,7 +36,7 @@ def bases(incomplete: str) -> list[str]:
         from virtsec.commands.bases import base_names  # noqa: PLC0415  (slow to import)
 
         return [name for name in base_names() if name.startswith(incomplete)]
-    except (OSError, ImportError):
+    except (VirtsecError, OSError, ImportError):
         return []
 
 

@@ -178,6 +178,8 @@ def define(  # noqa: PLR0917  (typer makes each parameter an option)
     \b
     Example: virtsec define vs1 --from /srv/images/debian.tar --memory 1G
     """
+    from dataclasses import replace  # noqa: PLC0415
+
     from virtsec import words  # noqa: PLC0415
     from virtsec.cli import render  # noqa: PLC0415
     from virtsec.commands import definition  # noqa: PLC0415  (slow imports)
@@ -200,7 +202,6 @@ def define(  # noqa: PLR0917  (typer makes each parameter an option)
         name=name,
         rootfs=root,
         source=source,
-        base=None if base is None else newest_base(base),
         scratch=scratch,
         privileged=privileged,
         limits=Limits(
@@ -224,6 +225,8 @@ def define(  # noqa: PLR0917  (typer makes each parameter an option)
         exposed=tuple(sorted({words.exposed(text) for text in expose or ()})),
     )
     host = open_host(output)
+    if base is not None:
+        spec = replace(spec, base=newest_base(base))
     if dry_run:
         planned = Planned.of(definition.plan(spec, host))
         output.show(as_json(planned), lambda: render.planned(output, planned))

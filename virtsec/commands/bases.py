@@ -74,12 +74,12 @@ class Removed:
 
 
 def base_names() -> list[str]:
-    """Every base there is."""
+    """Every base there is. Raises `HostNotReady` unless root asks."""
     return [name for name in _listed(BASES) if _generations(name)]
 
 
 def newest_base(name: str) -> Base:
-    """The generation that a new container gets. Raises `NotFound`."""
+    """The generation that a new container gets. Raises `NotFound`, and as `base_names`."""
     found = _generations(check_name(name))
     if not found:
         raise NotFound(f"There is no base {name}.", f"Run `virtsec base create {name}`.")
@@ -232,9 +232,13 @@ def _users(base: Base) -> list[str]:
 
 
 def _listed(directory: PurePosixPath) -> list[str]:
-    with suppress(FileNotFoundError):
+    try:
         return sorted(each.name for each in Path(directory).iterdir())
-    return []
+    except FileNotFoundError:
+        return []
+    except PermissionError:
+        need_root()
+        raise
 
 
 def _size(tree: PurePosixPath) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -11,7 +12,7 @@ import virtsec.rootfs.bases
 from tests.unit.fakes import fake_host
 from virtsec.commands import bases
 from virtsec.commands.bases import Removed, remove_base
-from virtsec.errors import Failed, NotFound
+from virtsec.errors import Failed, HostNotReady, NotFound
 from virtsec.rootfs import steps, unfinished
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may note a tree as unfinished")
@@ -66,3 +67,16 @@ def test_what_is_somebody_elses_stays_and_is_told(place: Path, theirs: str) -> N
             remove_base("web", fake_host())
         assert [each.name for each in place.iterdir()] == [theirs]
         assert (place / theirs / "precious").exists()
+
+
+@pytest.mark.parametrize("ask", [bases.base_names, lambda: bases.newest_base("web")])
+def test_who_may_not_look_at_bases_is_told_to_be_root(
+    ask: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: Path) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    monkeypatch.setattr("virtsec.kernel.privilege.os.geteuid", lambda: 65534)
+    with pytest.raises(HostNotReady):
+        ask()
