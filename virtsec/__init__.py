@@ -13,8 +13,15 @@ As a library:
 
 Each command has its function here, and the command line is built on these and nothing else. They
 return frozen data, raise the errors of `virtsec.errors`, and open the host themselves where they
-are given none; `docs/api.md` shows more. What is named here is imported when it is first used:
-lxml and libvirt take longer to import than `virtsec --help` may take.
+are given none; `docs/api.md` shows more.
+
+Whatever works on the host raises `HostNotReady` as `open_host` does, and what needs `setup` before
+that; whatever is about a container `NotFound` where there is none of that name, `Refused` where
+virtsec did not make it, and `BadInput` where its metadata cannot be read. Each says what it raises
+besides.
+
+What is named here is imported when it is first used: lxml and libvirt take longer to import than
+`virtsec --help` may take.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def adopt(
 
     Whatever else is in its definition stays. Raises `NotFound`, `Refused` for one that is virtsec's
     already, runs or has what no container may have, and `BadInput` for a name that none may have;
-    nothing is changed then.
+    nothing is changed then. `Failed` is raised when a step fails; what was begun is undone.
     """
     host = host or open_host()
     check_ready(host)
@@ -71,7 +71,8 @@ def adopt(
 def release(name: str, host: Host | None = None, watch: Watcher | None = None) -> Released:
     """Give the stopped domain `name` back as it was when it was adopted, with its files' labels.
 
-    Raises what `find_ours` does, and `Refused` while it runs or where virtsec made it.
+    Raises `Refused` while it runs or where virtsec made it, and `Failed` when a step fails; what
+    was begun is undone then.
     """
     host = host or open_host()
     check_ready(host)

@@ -77,7 +77,8 @@ def clone(
 def export(name: str, path: Path, host: Host | None = None) -> Exported:
     """Write a stopped container into an archive at `path`, from which `import_` makes it again.
 
-    Raises what `find_ours` does, `Refused` while it runs, and what `export_tree` does.
+    Raises `Refused` while it runs, `BadInput` for a name that says no way to pack it or is taken,
+    `NotFound` where there is no such directory, and `Failed`; nothing is left then.
     """
     host = host or open_host()
     check_target(path)
@@ -135,9 +136,9 @@ def import_(
 def rename(name: str, new: str, host: Host | None = None, watch: Watcher | None = None) -> Renamed:
     """Call a stopped container `new`: its domain, its labels, its place in the store, its links.
 
-    Its UUID is another one; its addresses and its ids stay. Raises what `find_ours` does,
-    `BadInput` for a name that cannot be had, and `Refused` while it runs; what was begun is undone
-    then. One that was killed is taken up by the next.
+    Its UUID is another one; its addresses and its ids stay. Raises `BadInput` for a
+    name that cannot be had, `Refused` while it runs, and `Failed` when a step fails; what was begun
+    is undone then. One that was killed is taken up by the next.
     """
     host = host or open_host()
     check_ready(host)

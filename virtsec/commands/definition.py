@@ -161,7 +161,8 @@ def undefine(
 def label(name: str, host: Host | None = None, watch: Watcher | None = None) -> Labelled:
     """Put the labels (and owners) of container `name` on its tree again.
 
-    Raises `NotFound`, and `Refused` when it is running or not ours.
+    Raises `Refused` when it is running, and `Failed` when a step fails; what was begun is undone
+    then.
     """
     host = host or open_host()
     check_ready(host)

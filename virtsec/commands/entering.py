@@ -22,7 +22,8 @@ _VIRSH = "/usr/bin/virsh"
 def run(name: str, command: Command, host: Host | None = None, content: bytes = b"") -> Completed:
     """Run a command inside container `name`, confined as all in it, with `content` as its input.
 
-    Raises what `target` does, `Failed` when it cannot be run.
+    Raises `Failed` when the container does not run or the command cannot be run, `Refused` when it
+    runs without the label it is defined with, and `BadInput` for a command that is too long.
     """
     return door.run(target(name, host or open_host()), command, content)
 
@@ -40,7 +41,7 @@ def copy_in(
 ) -> None:
     """Copy `source` of the host to `path` inside container `name`, for `user`.
 
-    Raises what `target` does, `NotFound` for a source that is not there, and `Failed`.
+    Raises as `run` does, and `NotFound` for a source that is not there.
     """
     copy.copy_in(target(name, host or open_host()), source, path, user)
 
@@ -50,7 +51,8 @@ def copy_out(
 ) -> None:
     """Copy `path` inside container `name`, as `user` reads it, to `destination` on the host.
 
-    Raises what `target` does, `NotFound` and `Refused` for the destination, and `Failed`.
+    Raises as `run` does, `NotFound` where there is no directory to put it in, and `Refused` where
+    something is there that is not a file to be replaced by a file.
     """
     copy.copy_out(target(name, host or open_host()), path, destination, user)
 
@@ -58,7 +60,7 @@ def copy_out(
 def console(name: str, host: Host | None = None) -> tuple[str, ...]:
     """The words of the command that attaches to the console of container `name`: virsh's.
 
-    Raises what `find_ours` does, and `Failed` when it does not run.
+    Raises `Failed` when it does not run.
     """
     record, _ = find_ours(name, host or open_host())
     if not record.active:
@@ -74,8 +76,8 @@ def logs(
 ) -> int:
     """Give `write` the journal of container `name`, whether it runs or not, as data.
 
-    Returns how many older files of it are too large to read. Raises what `find_ours` does,
-    `NotFound` where it keeps none, and `BadInput` for a query that journalctl does not understand.
+    Returns how many older files of it are too large to read. Raises `NotFound` where it keeps none,
+    and `BadInput` for a query that journalctl does not understand.
     """
     _, container = find_ours(name, host or open_host())
     return read_journal(container.spec.rootfs, query or Query(), write)

@@ -29,8 +29,8 @@ def shift(
 ) -> Shifted:
     """Have container `name` be privileged or not: its tree, its definition and its policy.
 
-    Raises what `find_ours` does, `Refused` while it runs, and `Failed` when a step fails; what was
-    begun is undone then. One that was killed is taken up by the next.
+    Raises `Refused` while it runs, and `Failed` when a step fails; what was begun is undone then.
+    One that was killed is taken up by the next.
     """
     host = host or open_host()
     check_policy(host)

@@ -29,8 +29,8 @@ def start(name: str, host: Host | None = None, *, follow: bool = False) -> Start
 
     With `follow` it is moved to the newest generation of its base before.
 
-    Raises `NotFound`, `HostNotReady`, and `Refused` when it is not ours or the hook finds its
-    confinement weakened.
+    Raises `Refused` when the hook finds its confinement weakened, and `Failed` when it runs
+    already, libvirt does not start it, or it cannot be moved.
     """
     host = host or open_host()
     record, container = find_ours(name, host)
@@ -52,7 +52,7 @@ def start(name: str, host: Host | None = None, *, follow: bool = False) -> Start
 def shutdown(name: str, host: Host | None = None, wait: float | None = None) -> Acted:
     """Ask container `name` to power off; returns at once, or with `wait` when it is off.
 
-    Raises `Failed` when it still runs after `wait` seconds.
+    Raises `Failed` when it does not run, or still does after `wait` seconds.
     """
     host = host or open_host()
     with _asking(name, "shut down"):
@@ -62,7 +62,10 @@ def shutdown(name: str, host: Host | None = None, wait: float | None = None) -> 
 
 
 def reboot(name: str, host: Host | None = None) -> Acted:
-    """Ask container `name` to stop and start again; returns at once."""
+    """Ask container `name` to stop and start again; returns at once.
+
+    Raises `Failed` when it does not run.
+    """
     host = host or open_host()
     with _asking(name, "reboot"):
         _ask(name, host, REBOOT_SIGNALS, host.libvirt.reboot)
@@ -70,7 +73,10 @@ def reboot(name: str, host: Host | None = None) -> Acted:
 
 
 def destroy(name: str, host: Host | None = None) -> Acted:
-    """Stop container `name` now, without asking it. Its tree and definition stay."""
+    """Stop container `name` now, without asking it. Its tree and definition stay.
+
+    Raises `Failed` when it does not run, or cannot be stopped.
+    """
     host = host or open_host()
     _running(name, host)
     with _asking(name, "stop"):

@@ -25,8 +25,8 @@ class Limited:
 def limit(name: str, wanted: Mapping[str, int], host: Host | None = None) -> Limited:
     """Give container `name` other limits: `wanted` by the fields of `Limits`, the rest stays.
 
-    Raises what `find_ours` does, `BadInput` for what makes no sense, and `Failed` when it could not
-    be changed; nothing is changed then.
+    Raises `BadInput` for what makes no sense, and `Failed` when it could not be changed; nothing
+    is changed then.
     """
     host = host or open_host()
     if not wanted:

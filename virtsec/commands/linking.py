@@ -29,8 +29,9 @@ class Linked:
 def link(name: str, wanted: Sequence[Link], host: Host | None = None) -> Linked:
     """Let container `name` use `wanted`, besides what it may already; from now on.
 
-    Raises what `find_ours` does, `BadInput` for a link to itself, and `Refused` for one to a
-    container that is not on the same network.
+    Raises `BadInput` for a link to itself, `Refused` for one to a container that is not on the same
+    network or for a port that those who share a policy cannot have, and `Failed` when a step fails;
+    nothing is changed then.
     """
     host = host or open_host()
     check_policy(host)
@@ -54,7 +55,8 @@ def labelled(link: Link, mac: MacModule) -> Link:
 def unlink(name: str, to: str, ports: Iterable[Link], host: Host | None = None) -> Linked:
     """Take `ports` away, all that `name` may ask `to` for where there are none; from now on.
 
-    Raises what `find_ours` does, and `NotFound` where there is no such link.
+    Raises `NotFound` where there is no such link, and `Failed` when a step fails; nothing is
+    changed then.
     """
     host = host or open_host()
     check_policy(host)

@@ -40,14 +40,14 @@ class Compared:
 
 
 def show_policy(name: str, host: Host | None = None) -> Shown:
-    """The policy in force for container `name`. Raises what `find_ours` does."""
+    """The policy in force for container `name`."""
     host = host or open_host()
     texts = host.mac.texts_in_force(_own(name, host))
     return Shown(name, host.mac.model, tuple(Part(*each) for each in texts.items()))
 
 
 def diff_policy(name: str, host: Host | None = None) -> Compared:
-    """Compare it with this version's. Raises what `find_ours` does."""
+    """Compare the policy in force for container `name` with this version's."""
     host = host or open_host()
     own = _own(name, host)
     have, wanted = host.mac.texts_in_force(own), host.mac.texts(own)

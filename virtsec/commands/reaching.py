@@ -41,8 +41,8 @@ def reach(
 ) -> Reached:
     """Have container `name` ask whom it may, and expose ports, from now on; it may run.
 
-    What is not given stays. Raises what `find_ours` does, `BadInput` where it has no network or no
-    static address, or a port is taken, `NotFound` for a port of the host it is not exposed at,
+    What is not given stays. Raises `BadInput` where it has no network or no static address, or a
+    port is taken, `NotFound` for a port of the host it is not exposed at,
     `Refused` where its interface is not called what the packet filter knows it by, and `Failed`;
     nothing is changed then.
     """

@@ -39,8 +39,9 @@ def suggest_policy(
 ) -> Suggested:
     """Look at what was refused container `name` `since` then; with `apply` allow what can be.
 
-    What its policy has meanwhile is not suggested again. Raises what `find_ours` and
-    `MacModule.refused` do, and `Failed` when it could not be applied; nothing is changed then.
+    What its policy has meanwhile is not suggested again. Raises `HostNotReady` where what
+    reads the records is not installed, and `Failed` when they cannot be read or it could not be
+    applied; nothing is changed then.
     """
     host = host or open_host()
     check_policy(host)

@@ -36,7 +36,8 @@ def verify(
 ) -> Verified:
     """Attack from inside `name`, the host and container `against`.
 
-    Both have to run. Raises what `find_ours` does, `Failed` when one does not run or stops.
+    Both have to run. Raises `Failed` when one does not or stops, and `BadInput` for an attack that
+    there is not, or from a container on itself.
     """
     host = host or open_host()
     check_policy(host)

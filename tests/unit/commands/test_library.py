@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import pkgutil
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -79,6 +80,28 @@ def test_what_setup_gives_is_as_json_what_the_command_prints() -> None:
         "steps": [{"step": "SetAutostart", "does": "start vs1 with the host"}],
         "kept": ["/etc/virtsec"],
     }
+
+
+def test_what_a_function_says_it_raises_is_named_as_whoever_calls_it_knows_it() -> None:
+    for name in virtsec.__all__:
+        thing = getattr(virtsec, name)
+        if inspect.isfunction(thing):
+            said = re.split(r"(?<=[.;]) ", " ".join((inspect.getdoc(thing) or "").split()))
+            named = {
+                word for each in said if "aise" in each for word in re.findall(r"`([\w.]+)`", each)
+            }
+            assert named <= {*virtsec.__all__, *inspect.signature(thing).parameters}, name
+
+
+def test_whatever_acts_on_one_container_says_what_it_raises() -> None:
+    silent = {
+        name
+        for name in virtsec.__all__
+        if inspect.isfunction(thing := getattr(virtsec, name))
+        and {"name", "host"} <= inspect.signature(thing).parameters.keys()
+        and "aise" not in (inspect.getdoc(thing) or "")
+    }
+    assert silent == {"show_policy", "diff_policy"}  # nothing but what all raise
 
 
 def test_importing_it_imports_neither_lxml_nor_libvirt() -> None:
