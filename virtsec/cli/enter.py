@@ -57,7 +57,8 @@ def shell(
 ) -> int:
     """A login shell inside a container, confined as all in it.
 
-    Without a terminal here it has none there, and reads commands until its input ends.
+    Without a terminal here it has none there, and reads commands until its input ends. Its exit
+    status is the shell's own.
 
     \b
     Example: virtsec shell vs1

@@ -113,6 +113,8 @@ def destroy(context: typer.Context, names: RunningNames, json: Json = False) -> 
 def console(context: typer.Context, name: RunningName) -> None:
     """Attach to a container's console, by virsh; Ctrl-] leaves.
 
+    Its exit status is virsh's.
+
     \b
     Example: virtsec console vs1
     """

@@ -100,6 +100,12 @@ def test_every_command_that_has_json_has_a_document_and_no_other() -> None:
     assert said == having - {"virtsec"}
 
 
+@pytest.mark.parametrize("name", ["exec", "shell", "console"])
+def test_who_has_the_exit_status_of_another_program_says_so(name: str) -> None:
+    assert COMMANDS[f"virtsec {name}"].statuses.startswith("Its exit status is ")
+    assert f"- `virtsec {name}`: Its exit status is " in PAGES["reference/exit-status.md"]
+
+
 def test_a_field_is_described_by_the_comment_beside_it_or_before_it() -> None:
     found = {each.name: each for each in described(spec.Link)}
     assert list(found) == [each.name for each in fields(spec.Link)]
