@@ -54,6 +54,19 @@ def test_every_link_leads_to_a_file_and_a_heading_that_are_there(page: Path) -> 
             assert anchor in anchors(there), target
 
 
+def test_readme_leads_to_every_page_by_itself_or_by_others() -> None:
+    found, new = set(), {TREE / "README.md"}
+    while new:
+        found |= new
+        led = {
+            (page.parent / target.partition("#")[0]).resolve()
+            for page in new
+            for target in targets(page)
+        }
+        new = {each for each in led if each.suffix == ".md"} - found
+    assert {*PAGES} - found == set()
+
+
 def test_links_are_found_where_there_are_some(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
