@@ -91,7 +91,9 @@ def test_the_map_names_each_folder_and_only_such_as_there_are() -> None:
     named = {each for each in code(MAP) if re.fullmatch(r"virtsec/[\w/]+/", each)}
     assert named == packages
     others = {each for each in code(MAP) if each.endswith("/") and not each.startswith("virtsec/")}
-    assert {"policies/", "xml_templates/", "tests/unit/", "tests/lab/"} <= others
+    tests = {f"tests/{each.name}/" for each in (TREE / "tests").iterdir() if each.is_dir()}
+    assert tests - {"tests/__pycache__/"} <= others
+    assert {"policies/", "xml_templates/", "debian/", "docs/", "docs/generate/"} <= others
     assert [each for each in sorted(others) if not (TREE / each).is_dir()] == []
 
 
