@@ -13,6 +13,7 @@ from types import ModuleType
 
 import pytest
 
+from docs.generate.commands import commands
 from virtsec.attacks.probes import GROUPS, PROBES
 from virtsec.attacks.proven import proven
 
@@ -131,6 +132,26 @@ def drawer() -> ModuleType:
 def test_pictures_are_what_their_program_draws() -> None:
     for name, draw in drawer().PICTURES.items():
         assert (TREE / "docs" / name).read_text("utf-8") == draw(), "run docs/pictures.py"
+
+
+def test_the_changes_name_every_command() -> None:
+    told = {
+        word for each in code((TREE / "CHANGELOG.md").read_text("utf-8")) for word in each.split()
+    }
+    there = {each.path[-1] for each in commands() if not each.group}
+    assert there - told <= {"create", "refresh", "remove"}  # those of `base`, which is named
+
+
+@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md"])
+def test_commands_without_json_are_told(name: str) -> None:
+    text = (TREE / name).read_text("utf-8")
+    (told,) = re.findall(r"Every command but (.+?) takes `--json`", text, re.DOTALL)
+    without = {
+        each.path[-1]
+        for each in commands()
+        if not each.group and "--json" not in {names for names, _ in each.options}
+    }
+    assert {*code(told)} == without
 
 
 @pytest.mark.parametrize("name", ["LICENSE", "SECURITY.md", "CHANGELOG.md"])
