@@ -23,7 +23,8 @@ def verify(  # noqa: PLR0917  (the options)
         typer.Option(
             "--against",
             metavar="NAME",
-            help="Another that runs, to attack from the first.",
+            help="Another that runs, to attack from each; without it each of several attacks the "
+            "one before it.",
             autocompletion=running,
         ),
     ] = None,

@@ -48,15 +48,16 @@ def verify_each(
 ) -> int:
     """Attack from each of `names`, going on after a failure, and show what came of it.
 
-    Without `against` and with several names each is attacked from the one before it. What was
-    verified is written to `report` as well. The status is 1 when something did not hold. Raises
-    `Failed` when the page cannot be written, with no document shown.
+    With several names and without `against` each attacks the one before it, and so does the one
+    that the others are to attack. What was verified is written to `report` as well. The status is
+    1 when something did not hold. Raises `Failed` when the page cannot be written, with no document
+    shown.
     """
     status = 0
     verified: list[Verified] = []
     errors: list[dict[str, Any]] = []
     for index, name in enumerate(names):
-        other = against if against is not None or len(names) < 2 else names[index - 1]
+        other = names[index - 1] if len(names) > 1 and against in {None, name} else against
         try:
             found = verifying.verify(name, host, other, only)
         except VirtsecError as error:
