@@ -53,6 +53,8 @@ def verify(  # noqa: PLR0917  (the options)
         probes = verifying.list_attacks(only or ())
         output.show(proofs.probes_document(probes), lambda: proofs.listed(output, probes))
         return 0
+    if everything and names:
+        raise BadInput("Names and --all say two things.", "Give one of both.")
     host = open_host(output)
     wanted = proofs.running_containers(host) if everything else list(dict.fromkeys(names or []))
     if not wanted:

@@ -43,3 +43,11 @@ def test_the_one_that_all_are_to_attack_attacks_another_itself(
 ) -> None:
     assert virtsec("verify", "--all", "--against", "vs2", "--json").status == 0
     assert attacked == [("vs1", "vs2"), ("vs2", "vs1"), ("vs3", "vs2")]
+
+
+def test_a_name_beside_all_is_not_left_out_silently(
+    virtsec: Virtsec, attacked: list[tuple[str, str | None]]
+) -> None:
+    said = virtsec("verify", "vs1", "--all")
+    assert (said.status, attacked) == (2, [])
+    assert said.err == "error: Names and --all say two things.\nGive one of both.\n"
