@@ -149,12 +149,18 @@ def _check_there(made: Difference, known: Collection[str]) -> None:
     source = spec.source if spec else made.source
     # What cannot be looked at is not there to os.path; Path raises for some of it.
     if spec and spec.base and spec.base.name not in known:
-        raise NotFound(f"{name} is to be on a base {spec.base.name}.", "Add it to `bases`.")
+        raise NotFound(
+            f"{name} is to be on the base {spec.base.name}, which is not there.",
+            f"Add it to `bases`, or run `virtsec base create {spec.base.name}`.",
+        )
     if source and not source.startswith(debian.PREFIX) and not os.path.exists(source):  # noqa: PTH110
         raise NotFound(f"{name} is to be made from {source}, which is not there.", "Make it first.")
     for mount in spec.mounts if spec else ():
         if not os.path.isdir(mount.source):  # noqa: PTH112
-            raise NotFound(f"{name} is to have {mount.source}, no directory.", "Make it first.")
+            raise NotFound(
+                f"{name} is to have {mount.source} mounted, which is no directory.",
+                "Make it first, or choose another.",
+            )
 
 
 def _check_shared(fleet: Fleet, host: Host) -> None:

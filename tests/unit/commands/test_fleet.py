@@ -84,6 +84,26 @@ def test_what_a_base_is_to_be_made_from_is_there(host: Host, tmp_path: Path, sou
         fleet.plan_fleet(path, host)
 
 
+@pytest.mark.parametrize(
+    ("setting", "lacking"),
+    [
+        ({"base": "web"}, "a is to be on the base web, which is not there."),
+        (
+            {"from": "/etc/hostname", "mount": ["/etc/hostname:/a"]},
+            "a is to have /etc/hostname mounted, which is no directory.",
+        ),
+    ],
+)
+def test_what_a_container_lacks_is_said_to_be_lacking(
+    host: Host, tmp_path: Path, setting: dict[str, Any], lacking: str
+) -> None:
+    path = tmp_path / "fleet.yaml"
+    path.write_text(yaml.safe_dump({"version": 1, "containers": [{"name": "a", **setting}]}))
+    with pytest.raises(NotFound) as found:
+        fleet.plan_fleet(path, host)
+    assert found.value.sentence == lacking
+
+
 def test_what_somebody_else_made_is_never_to_go(host: Host, tmp_path: Path) -> None:
     path = tmp_path / "fleet.yaml"
     path.write_text("version: 1\ncontainers: []\n")
