@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from virtsec.cli import table
-from virtsec.cli.output import Output, clean
+from virtsec.cli.output import Output, clean, counted
 from virtsec.errors import BadInput, Failed
 
 if TYPE_CHECKING:
@@ -71,7 +71,9 @@ def _sum(audited: Audited) -> str:
     if audited.sound:
         return f"{audited.promise()} ({state})."
     ways = len(audited.open) + sum(not each.kept for each in audited.shared)
-    return f"{ways} ways are open, {len(audited.findings)} things are wrong ({state})."
+    open_ways = counted(ways, "way is open", "ways are open")
+    wrong = counted(len(audited.findings), "thing is wrong", "things are wrong")
+    return f"{open_ways}, {wrong} ({state})."
 
 
 def _matrix(output: Output, audited: Audited) -> None:

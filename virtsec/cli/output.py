@@ -27,6 +27,11 @@ def clean(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def counted(number: int, one: str, several: str) -> str:
+    """So many of something: `1 way`, `2 ways`."""
+    return f"{number} {one if number == 1 else several}"
+
+
 class Output:
     """Both streams of one run of the command line."""
 

@@ -163,4 +163,8 @@ def diagnosed(output: Output, found: Diagnosis) -> None:
             output.say(f"         {clean(each.remedy)}{by_us}")
     output.say()
     wrong = sum(not each.good for each in found.checks)
-    output.say(f"{wrong} of {len(found.checks)} are wrong." if wrong else "All is well.")
+    output.say(
+        f"{wrong} of {len(found.checks)} {'is' if wrong == 1 else 'are'} wrong."
+        if wrong
+        else "All is well."
+    )

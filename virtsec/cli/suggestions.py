@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from virtsec.cli.output import Output, clean
+from virtsec.cli.output import Output, clean, counted
 
 if TYPE_CHECKING:
     from virtsec import Weighed
@@ -35,5 +35,5 @@ def _rule(each: Weighed) -> str:
 def _reasons(output: Output, each: Weighed) -> None:
     by = f" by {', '.join(each.programs)}" if each.programs else ""
     of = f": {', '.join(each.things)}" if each.things else ""
-    output.say(f"  refused {each.times} times{clean(by)}{clean(of)}")
+    output.say(f"  refused {counted(each.times, 'time', 'times')}{clean(by)}{clean(of)}")
     output.say(f"  {clean(each.risk)}")
