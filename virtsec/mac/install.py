@@ -19,7 +19,7 @@ def replace(path: Path, text: str, mode: int = 0o644) -> None:
     staging = path.with_name(f".{path.name}.new")
     with failing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, text.encode(), staging, mode)
+        write_whole(path, text.encode(errors="surrogateescape"), staging, mode)
 
 
 @contextmanager
@@ -35,9 +35,9 @@ def failing(path: Path) -> Iterator[None]:
 
 
 def read(path: Path) -> str | None:
-    """What is in a file; None when it is not there or cannot be read."""
+    """What is in a file, UTF-8 or not; None when it is not there or cannot be read."""
     try:
-        return path.read_text()
+        return path.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:
         return None
 

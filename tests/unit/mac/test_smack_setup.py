@@ -203,6 +203,21 @@ def test_what_the_administrator_adds_and_what_was_replaced_is_labelled_by_the_ne
     assert os.listxattr(root / "etc/key") == []
 
 
+def test_what_the_administrator_adds_may_be_called_by_any_bytes(
+    host: tuple[Host, Smack, Path, FakeSmackfs],
+) -> None:
+    it, smack, root, _ = host
+    execute(smack.setup_steps(Traffic()), it)
+    key = os.fsencode(root / "etc") + b"/cl\xe9"
+    Path(os.fsdecode(key)).write_text("x")
+    (root / setup.ADDED).write_bytes(b"# cl\xe9s\n/etc/cl\xe9 mine\n")
+    execute(smack.setup_steps(Traffic()), it)
+    assert os.getxattr(key, "user.smack") == b"host"
+    assert smack.setup_steps(Traffic()) == []
+    execute(smack.remove_steps(), it)
+    assert os.listxattr(key) == []
+
+
 def test_what_protect_labelled_since_is_taken_off_by_remove(
     host: tuple[Host, Smack, Path, FakeSmackfs],
 ) -> None:

@@ -103,6 +103,9 @@ class LabelPackets:
     def undo(self, host: Host) -> None:
         """See `Step.undo`. Where packets were labelled they are: containers may be running."""
         if self.root / _UNIT in self.before:
+            for path in files(self.root, self.labels).keys() - self.before.keys():
+                with failing(path):
+                    path.unlink(missing_ok=True)
             self._start(self.before, host)
             return
         if (self.root / _UNIT).exists():

@@ -75,14 +75,15 @@ class Place:
         """What is to be labelled `host`: the default list and the administrator's."""
         entries = hostfiles.parse(policy.text("host-files.conf"), "host-files.conf")
         with suppress(FileNotFoundError):
-            entries += hostfiles.parse((self.root / ADDED).read_text(), f"/{ADDED}")
+            added = (self.root / ADDED).read_bytes().decode(errors="surrogateescape")
+            entries += hostfiles.parse(added, f"/{ADDED}")
         return entries
 
     def protected(self) -> list[hostfiles.Entry]:
         """What was labelled, by this version or another."""
         try:
-            return hostfiles.parse((self.root / _PROTECTED).read_text(), f"/{_PROTECTED}")
-        except (FileNotFoundError, BadInput):
+            return hostfiles.parse(read(self.root / _PROTECTED) or "", f"/{_PROTECTED}")
+        except BadInput:
             return []
 
     def protect(self) -> list[Path]:
