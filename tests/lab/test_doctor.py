@@ -250,11 +250,14 @@ def test_what_is_left_of_one_that_virsh_undefined_is_found_and_taken_away() -> N
     name, tree = "parted", Path("/var/lib/virtsec/parted/rootfs")
     exposed = ("--address", "192.168.122.88/24", "--expose", "8097:80")
     virtsec("define", name, "--from", "/srv/images/busybox.tar", *exposed)
+    limits = Path(f"/etc/systemd/system.control/machine-{name}.slice.d")
+    assert limits.is_dir()
     virsh("undefine", name)
     found = wrong()[("host", "left")]
     assert "parted is no domain any more" in found.sentence
     assert wrong(fix=True) == {}
     assert name not in open_host(Silent()).mac.loaded()
+    assert not limits.exists()
     assert not list(Path("/etc/systemd/system").glob(f"virtsec-expose-{name}*"))
     assert (tree / "bin/busybox").exists()
     virtsec("define", name, *exposed)

@@ -437,6 +437,10 @@ class FakeSystemd:
         """Remembers them."""
         self.units.setdefault(unit, {}).update(properties)
 
+    def limited(self, units: Collection[str]) -> list[str]:
+        """Those that are remembered."""
+        return [unit for unit in units if unit in self.units]
+
     def forget(self, units: Sequence[str]) -> None:
         """Forgets them."""
         for unit in units:

@@ -11,6 +11,7 @@ from virtsec.mac.install import SYSTEMCTL, active, failing, read, replace, run
 from virtsec.runtime.view import CGROUPS
 
 _UNITS = Path("/etc/systemd/system")
+_SET = Path("/etc/systemd/system.control")  # what set-property keeps, for each unit a directory
 _GROUPS = Path(CGROUPS, "machine.slice")
 
 _UNSET = "[not set]"  # as systemctl shows what `KEY=` takes back
@@ -27,6 +28,10 @@ class Systemd:
     def set_properties(self, unit: str, properties: Mapping[str, str]) -> None:
         """Have a unit so from now on, and after each boot; whether it runs or not."""
         run(SYSTEMCTL, "set-property", unit, *(f"{key}={text}" for key, text in properties.items()))
+
+    def limited(self, units: Collection[str]) -> list[str]:
+        """Those that were given properties which are kept from boot to boot."""
+        return [unit for unit in units if (_SET / f"{unit}.d").exists()]
 
     def forget(self, slices: Sequence[str]) -> None:
         """Have slices of /machine as they are without us, and those in which nothing runs no more.

@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from tests.unit.fakes import FakeMac, fake_host, foreign, record
+from tests.unit.fakes import FakeMac, FakeSystemd, fake_host, foreign, record
 from tests.unit.samples import sample
 from virtsec.commands.doctoring import doctor
 from virtsec.diagnosis import containers
@@ -17,6 +17,7 @@ from virtsec.diagnosis.check import Check, Fault, examine
 from virtsec.diagnosis.containers import container_checks, is_ours
 from virtsec.diagnosis.left import left_check
 from virtsec.domain.claims import claims
+from virtsec.domain.limits import slice_of
 from virtsec.errors import Failed, HostNotReady
 from virtsec.host.lock import host_lock
 from virtsec.plans.host import policy_of
@@ -107,6 +108,23 @@ def test_what_is_left_without_its_domain_is_found_and_taken_away() -> None:
     (mended,) = examine("host", [left_check(host)], fix=True)
     assert mended.good
     assert list(policies) == ["vs1"]
+
+
+def test_limits_that_are_left_go_where_the_container_was_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("virtsec.diagnosis.left.STORE", tmp_path)
+    host = fake_host(record("vs1", sample("vs1").xml))
+    for name in ("vs1", "gone"):
+        (tmp_path / name).mkdir()
+    for name in ("vs1", "gone", "foreign"):
+        host.systemd.set_properties(slice_of(name), {"TasksMax": "9"})
+    (found,) = examine("host", [left_check(host)], fix=False)
+    assert found.sentence.startswith("gone is no domain any more; ")
+    (mended,) = examine("host", [left_check(host)], fix=True)
+    assert mended.good
+    limited = cast(FakeSystemd, host.systemd).units
+    assert list(limited) == [slice_of("vs1"), slice_of("foreign")]
 
 
 def test_an_edit_is_found_and_not_mended() -> None:
