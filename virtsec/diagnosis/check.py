@@ -47,9 +47,9 @@ def examine(subject: str, checks: Iterable[Check], *, fix: bool) -> Iterator[Che
         if fix and fault is not None and fault.fix is not None:
             try:
                 fault.fix()
-            except VirtsecError as error:
-                fault = Fault(f"{fault.sentence} It could not be mended: {error.sentence}",
-                              error.remedy)  # fmt: skip
+            except (VirtsecError, OSError) as error:
+                why, remedy = _told(error)
+                fault = Fault(f"{fault.sentence} It could not be mended: {why}", remedy)
             else:
                 fault = _look(check)
                 mended = fault is None
@@ -63,5 +63,13 @@ def examine(subject: str, checks: Iterable[Check], *, fix: bool) -> Iterator[Che
 def _look(check: Check) -> Fault | None:
     try:
         return check.look()
-    except VirtsecError as error:
-        return Fault(error.sentence, error.remedy)
+    except (VirtsecError, OSError) as error:
+        return Fault(*_told(error))
+
+
+def _told(error: VirtsecError | OSError) -> tuple[str, str]:
+    """What went wrong, and what to do about it."""
+    if isinstance(error, VirtsecError):
+        return error.sentence, error.remedy
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}.", "Mend that, then run `virtsec doctor` again."

@@ -76,6 +76,23 @@ def test_a_fix_that_fails_says_why(broken: list[str]) -> None:
     assert found.remedy == "Make room."
 
 
+def test_what_the_system_refuses_is_a_fault_and_ends_no_run(broken: list[str]) -> None:
+    def fail() -> None:
+        raise OSError(30, "Read-only file system", "/etc/x")
+
+    checks = [
+        *looking(broken, fail),
+        Check("next", "It is.", fail),
+        Check("last", "It is.", lambda: None),
+    ]
+    found = examine("host", checks, fix=True)
+    assert [(each.id, each.good, each.sentence) for each in found] == [
+        ("it", False, "It is broken. It could not be mended: /etc/x: Read-only file system."),
+        ("next", False, "/etc/x: Read-only file system."),
+        ("last", True, "It is."),
+    ]
+
+
 def test_an_error_while_looking_is_a_fault() -> None:
     def look() -> Fault | None:
         raise Failed("It cannot be read.", "Mend it.")
