@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from virtsec.commands.find import check_policy, find_ours
 from virtsec.commands.host import open_host
@@ -31,6 +31,9 @@ def limit(name: str, wanted: Mapping[str, int], host: Host | None = None) -> Lim
     host = host or open_host()
     if not wanted:
         raise BadInput("Nothing is to be set.", "Name a limit, such as --memory 1G.")
+    known = [field.name for field in fields(Limits)]
+    if unknown := sorted(wanted.keys() - set(known)):
+        raise BadInput(f"There is no limit {unknown[0]}.", f"Choose of {', '.join(known)}.")
     check_policy(host)
     with host_lock(host.progress):
         record, container = find_ours(name, host)

@@ -95,6 +95,7 @@ def test_when_what_runs_cannot_be_limited_all_is_as_before() -> None:
     [
         ("vs1", {}, BadInput),
         ("vs1", {"pids": 3}, BadInput),
+        ("vs1", {"bogus": 3}, BadInput),
         ("vs1", {"memory_mib": 1}, BadInput),
         ("none", {"pids": 100}, NotFound),
         ("theirs", {"pids": 100}, Refused),
