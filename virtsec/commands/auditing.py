@@ -21,8 +21,9 @@ from virtsec.host.places import Places
 from virtsec.plans.host import policy_of
 from virtsec.step import Host
 
-#: Those of doctor's checks that say who may reach whom.
-_OF_HOST = {"enforcing", "policy", "secrets", "links"}
+#: Those of doctor's checks that say who may reach whom. The policy is of those who have the labels
+#: that it names, and hook and controller see to that at each start.
+_OF_HOST = {"enforcing", "policy", "secrets", "links", "hook", "controller", "hook-in-force"}
 _OF_CONTAINER = {"definition", "module", "alone", "live-label"}
 
 

@@ -135,10 +135,11 @@ def test_an_edited_domain_and_broken_metadata_are_findings(host: Host) -> None:
     assert {("vs1", "definition"), ("vs2", "definition")} <= found
 
 
+@pytest.mark.parametrize("check", ["secrets", "hook", "controller"])
 def test_what_is_wrong_with_the_host_is_a_finding(
-    host: Host, monkeypatch: pytest.MonkeyPatch
+    host: Host, monkeypatch: pytest.MonkeyPatch, check: str
 ) -> None:
-    wrong = Check("secrets", "Fine.", lambda: Fault("It is exposed.", "Protect it."))
+    wrong = Check(check, "Fine.", lambda: Fault("It is exposed.", "Protect it."))
     other = Check("store", "Fine.", lambda: Fault("Not of interest here.", ""))
     monkeypatch.setattr(auditing, "host_checks", lambda host, places: [wrong, other])
     assert [each.sentence for each in audit(host).findings] == ["It is exposed."]
