@@ -26,7 +26,10 @@ _APART = "Containers are kept apart, and from all that has categories."
 
 
 def denials(lines: Iterable[str], label: Label) -> Iterator[Denial]:
-    """The refusals of the container labelled `label` among records. Raises `HostNotReady`."""
+    """The refusals of the container labelled `label` among records that would be refused now, too.
+
+    Raises `HostNotReady`.
+    """
     try:
         from selinux import audit2why  # noqa: PLC0415  (slow, and only needed here)
         from sepolgen.audit import AuditParser  # noqa: PLC0415
@@ -46,7 +49,8 @@ def denials(lines: Iterable[str], label: Label) -> Iterator[Denial]:
         audit2why.finish()
     own = _who(label.process)
     for each in parser.avc_msgs:
-        if each.denial and _who(str(each.scontext)) == own:
+        refused = each.denial and each.type != audit2why.ALLOW
+        if refused and _who(str(each.scontext)) == own:
             thing = each.path or each.name or _port(each.message)
             constrained = each.type == audit2why.CONSTRAINT
             yield Denial(str(each.tcontext), each.tclass, frozenset(each.accesses),
