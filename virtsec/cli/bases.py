@@ -82,6 +82,8 @@ def list_(context: typer.Context, json: Json = False) -> None:
     found = bases.list_bases()
 
     def render() -> None:
+        if not found:
+            output.say("There is no base yet. Next: virtsec base create NAME --from TAR")
         for each in found:
             size = sum(generation.size for generation in each.generations)
             users = sum(len(generation.users) for generation in each.generations)

@@ -121,9 +121,10 @@ def define(  # noqa: PLR0917  (typer makes each parameter an option)
     mount: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="SRC:DST[:ro|idmap]",
-            help="A directory of this host seen inside, with `\\:` for a colon in a path; with "
-            "idmap user N inside is user N of this host in it; repeatable.",
+            metavar="SRC:DST[:OPTIONS]",
+            help="A directory of this host seen inside, with `\\:` for a colon in a path; options "
+            "are ro, which keeps it from being written, and idmap, by which user N inside is user "
+            "N of this host in it, or both with a comma; repeatable.",
         ),
     ] = None,
     init: Annotated[

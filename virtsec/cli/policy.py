@@ -9,7 +9,7 @@ from virtsec.cli.options import Json, Name, output_of
 from virtsec.cli.session import open_host
 
 app = group(
-    """Show the policy that confines a container.
+    """Show a container's policy, and add what it lacks.
 
     \b
     Example: virtsec policy show vs1

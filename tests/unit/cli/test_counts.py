@@ -60,3 +60,13 @@ def test_how_often_something_was_refused(
 
     monkeypatch.setattr("virtsec.commands.suggesting.suggest_policy", suggest)
     assert said in virtsec("policy", "suggest", "vs1").out
+
+
+def test_where_there_is_no_base_the_next_command_is_told(
+    virtsec: Virtsec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("virtsec.commands.bases.list_bases", list)
+    assert virtsec("base", "list").out == (
+        "There is no base yet. Next: virtsec base create NAME --from TAR\n"
+    )
+    assert virtsec("base", "list", "--json").out == '{\n  "bases": []\n}\n'
