@@ -1,14 +1,16 @@
 """What the kernel lets root change of the whole host, through files that leaked.
 
 Each is opened for writing, or for reading where that tells too much, and closed again: the kernel
-asks for permission then. The host's own /proc and /sys are used, which no mount makes read-only.
+asks for permission then. The host's own /proc and /sys are used, which no mount makes read-only;
+and, of what gives the host away whole, the same files where the container mounts them itself.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from virtsec.attacks.probe import Group, NotApplicable, Position, Targets
 from virtsec.attacks.probes import calls
@@ -20,14 +22,17 @@ _WRITE, _READ = os.O_WRONLY, os.O_RDONLY
 
 def _opened(root: str, path: str, flags: int) -> Callable[[Targets], str]:
     def attack(targets: Targets) -> str:
-        directory: int = getattr(targets, root)
-        try:
-            os.close(os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=directory))
-        except FileNotFoundError:
-            raise NotApplicable("this kernel has no such file") from None
+        _open(path, flags, getattr(targets, root))
         return "opened it for writing" if flags == _WRITE else "opened it"
 
     return attack
+
+
+def _open(path: str, flags: int, directory: int | None = None) -> None:
+    try:
+        os.close(os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=directory))
+    except FileNotFoundError:
+        raise NotApplicable("this kernel has no such file") from None
 
 
 for _identity, _root, _path, _flags, _what, _see in (
@@ -77,18 +82,36 @@ for _identity, _root, _path, _flags, _what, _see in (
     GROUP.probe(_identity, _what, _see)(_opened(_root, _path, _flags))
 
 
+@contextmanager
+def _mount(kind: str) -> Iterator[str]:
+    with tempfile.TemporaryDirectory(dir=calls.scratch()) as place:
+        try:
+            calls.mount(kind, place, kind)
+        except OSError as error:
+            if error.errno == 19:  # ENODEV
+                raise NotApplicable("this kernel has no such file system") from None
+            raise
+        try:
+            yield place
+        finally:
+            calls.umount(place)
+
+
 def _mounted(kind: str) -> Callable[[Targets], str]:
     def attack(targets: Targets) -> str:
         del targets
-        with tempfile.TemporaryDirectory(dir=calls.scratch()) as place:
-            try:
-                calls.mount(kind, place, kind)
-            except OSError as error:
-                if error.errno == 19:  # ENODEV
-                    raise NotApplicable("this kernel has no such file system") from None
-                raise
-            calls.umount(place)
-        return "mounted it"
+        with _mount(kind):
+            return "mounted it"
+
+    return attack
+
+
+def _opened_in_own(kind: str, path: str) -> Callable[[Targets], str]:
+    def attack(targets: Targets) -> str:
+        del targets
+        with _mount(kind) as place:
+            _open(f"{place}/{path}", _WRITE)
+        return "opened it for writing"
 
     return attack
 
@@ -101,6 +124,15 @@ for _kind, _what in (
     ("pstore", "what the last crash left"),
 ):
     GROUP.probe(f"mount-{_kind}", f"mount {_what}", f"mount(2), {_kind}")(_mounted(_kind))
+
+for _identity, _kind, _path, _what, _see in (
+    ("core-pattern-own", "proc", "sys/kernel/core_pattern",
+     "have the host run a program when one crashes, from a /proc of its own", "core(5)"),
+    ("sysrq-own", "proc", "sysrq-trigger", "press SysRq from a /proc of its own", "proc(5)"),
+    ("module-parameter-own", "sysfs", "module/printk/parameters/time",
+     "set a parameter of the kernel from a /sys of its own", "sysfs"),
+):  # fmt: skip
+    GROUP.probe(_identity, _what, _see)(_opened_in_own(_kind, _path))
 
 GROUP.probe(
     "core-pattern-escaped",
