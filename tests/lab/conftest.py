@@ -45,7 +45,7 @@ from demo.containers import (  # noqa: E402  (imports virtsec)
 #: Containers that fixtures of these names define, and whether they are privileged.
 DEFINED = {name: name == "vs3" for name in ("vs1", "vs2", "vs3", "small", "patient", "twin")}
 #: Those that the fixture of this name leads to.
-LED_TO = {"twin": ("triplet", "again")}
+LED_TO = {"twin": ("again",)}
 #: The property of a report that says what was counted.
 COUNTED = "counted"
 
