@@ -1,12 +1,14 @@
 """The promise: containers serve, are kept from each other, and the host's files from them."""
 
+import os
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
 from demo import attacks
 from demo.containers import Container
-from demo.shell import run, virsh
+from demo.shell import run, virsh, wait_for
 
 Outcomes = dict[str, str]
 
@@ -112,13 +114,34 @@ def test_root_inside_is_refused_where_only_the_policy_stands_between(
     assert from_vs3[attack].startswith("held"), from_vs3[attack]
 
 
+def tasks(container: Container) -> set[str]:
+    """The host's process ids of all that runs inside."""
+    inside = os.readlink(f"/proc/{container.init_pid()}/ns/pid")
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.readlink(process / "ns/pid") == inside:
+                found.add(process.name)
+        except OSError:  # gone meanwhile
+            continue
+    return found
+
+
+def over(container: Container, killed: set[str]) -> bool:
+    """Whether none of these runs inside any more."""
+    return killed.isdisjoint(tasks(container))
+
+
 def test_killing_everything_inside_hurts_nothing_outside(
     vs1: Container, vs2: Container, vs3: Container
 ) -> None:
     with attacks.decoys(vs2) as targets:
         before = vs2.init_pid()
         for container in (vs1, vs3):
-            container.ssh("kill -9 -1", check=False)
+            killed = tasks(container) - {str(container.init_pid())}
+            assert killed
+            container.ssh("kill -9 -1", check=False)  # its own connection too: no status comes
+            wait_for(f"all in {container.name} to die", partial(over, container, killed))
         assert "kill" not in targets.damage()
         assert vs2.init_pid() == before
         assert "vs2" in vs2.page()
