@@ -148,10 +148,11 @@ def test_root_inside_changes_no_label_of_a_socket(
 def test_smackfs_is_not_to_be_had_inside(name: str, vs1: Container, vs3: Container) -> None:
     container = {"vs1": vs1, "vs3": vs3}[name]
     assert container.ssh("ls -d /sys/fs/smackfs/load2", check=False).returncode != 0
-    mounted = "mkdir -p /tmp/s && mount -t smackfs none /tmp/s && echo 'vs1 _ w' >/tmp/s/load2"
+    opening = f"{name} _ w"
+    mounted = f"mkdir -p /tmp/s && mount -t smackfs none /tmp/s && echo '{opening}' >/tmp/s/load2"
     container.ssh(mounted, check=False)
     container.ssh(f"echo {name} >/tmp/s/relabel-self; umount /tmp/s", check=False)
-    assert not allowed(f"{name} _ w")
+    assert not allowed(opening)
 
 
 @pytest.mark.parametrize("name", ["vs1", "vs3"])
