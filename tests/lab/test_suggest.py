@@ -97,6 +97,7 @@ def test_what_would_break_a_promise_is_told_and_never_added(
     virtsec("verify", vs1.name, "--against", vs2.name, "--only", "other-file-read")
     wait_for("the refusal on record", lambda: suggested("--since", since)["never"])
     found = suggested("--since", since, "--apply")
+    assert found["never"]
     assert all(each["breaks"] and each["instead"] for each in found["never"])
     policy = virtsec("policy", "show", vs1.name).stdout
     for each in (each["addition"] for each in found["never"]):
