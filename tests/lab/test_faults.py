@@ -196,6 +196,8 @@ def fail(scenario: Scenario, point: Point, number: int, tmp_path: Path) -> None:
     what = libvirtd.restart if point.call.startswith("libvirt ") else Fails(number)
     done = virtsec(*words, check=False, watched=Watch(tmp_path / "again", point, what))
     assert "Traceback" not in done.stderr, f"{point}: {done.stderr}"
+    met = {(each.call, each.place) for each in read(tmp_path / "again") if each.time >= point.time}
+    assert (point.call, point.place) in met, f"{point} was not met: {done}"
     if done.returncode != 0:
         assert done.returncode == 1, f"{point}: {done}"
         left = differences(course.before, seen(*NAMES))
@@ -214,6 +216,7 @@ class TestEach:
         self, scenario: Scenario, chance: Chance, counted: Callable[[str], None], tmp_path: Path
     ) -> None:
         points = chance.some(undisturbed(scenario, tmp_path).points, POINTS)
+        assert points
         for point in points:
             cut_off(scenario, point, tmp_path)
         counted(f"killed at {len(points)} of {len(COURSES[scenario].points)} points")
@@ -222,6 +225,7 @@ class TestEach:
         self, scenario: Scenario, chance: Chance, counted: Callable[[str], None], tmp_path: Path
     ) -> None:
         points = chance.some(undisturbed(scenario, tmp_path).points, POINTS)
+        assert points
         for point in points:
             fail(scenario, point, chance.random.choice(FAILURES), tmp_path)
         counted(f"{len(points)} of {len(COURSES[scenario].points)} points failed")
