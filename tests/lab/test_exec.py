@@ -5,7 +5,6 @@ import hashlib
 import os
 import signal
 import subprocess
-import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +32,7 @@ FILES = ("attr/current", "uid_map", "gid_map", "setgroups", "cgroup", "limits", 
 #: Looks at all that is new in /proc inside, and prints what it could get hold of.
 SPY = r"""
 $| = 1; my %old = map { $_ => 1 } grep { m{^\d} } map { s{^/proc/}{}r } glob '/proc/[0-9]*';
-my $end = time + 600;
+my $end = time + 600; print "ready\n";
 while (time < $end && !-e '/root/spy-stop') {
   for my $dir (glob '/proc/[0-9]*') {
     my ($pid) = $dir =~ m{(\d+)$}; next if $old{$pid};
@@ -238,7 +237,8 @@ def test_who_watches_inside_sees_nothing_of_what_enters(container: Container) ->
     container.ssh("cat >/root/spy.pl; rm -f /root/spy-stop", stdin=SPY)
     command = ["virtsec", "exec", container.name, "--", "perl", "/root/spy.pl"]
     spy = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    time.sleep(5)
+    assert spy.stdout is not None
+    assert spy.stdout.readline() == "ready\n"
     for _ in range(5):
         virtsec("exec", container.name, "--", "true")
     container.ssh("touch /root/spy-stop")
