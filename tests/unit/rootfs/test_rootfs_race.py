@@ -51,13 +51,17 @@ def swap_with(tree: Path, canary: Path) -> Callable[[], None]:
     for name in ("file", "deep/file"):
         (victim / name).touch()
     link.symlink_to(canary)
+    exchange(victim, link)  # an attacker who cannot would go on all the same
+    assert victim.is_symlink()
+    exchange(victim, link)
     return lambda: exchange(victim, link)
 
 
 def exchange(first: Path, second: Path) -> None:
-    """Both names at once (renameat2(2), RENAME_EXCHANGE)."""
+    """Both names at once (renameat2(2), RENAME_EXCHANGE). Raises OSError."""
     names = [os.fsencode(first), os.fsencode(second)]
-    LIBC.renameat2(AT_FDCWD, names[0], AT_FDCWD, names[1], 2)
+    if LIBC.renameat2(AT_FDCWD, names[0], AT_FDCWD, names[1], 2):
+        raise OSError(ctypes.get_errno(), f"{first} was not exchanged for {second}")
 
 
 def untouched(canary: Path) -> bool:
@@ -135,6 +139,7 @@ def test_a_file_swapped_for_a_hard_link_of_the_hosts_is_not_changed(
             other.touch()
             other.rename(victim)
 
+        swap()  # raises where the attack cannot be made
         with meanwhile(swap):
             for number in range(rounds):
                 ids = (IDS, None)[number % 2]
