@@ -146,13 +146,11 @@ def test_a_setup_killed_anywhere_is_finished_by_the_next_with_the_hook_seen(
         pass
 
     planned = setup(machine.host, dry_run=True, places=machine.places).steps
-    try:
+    with pytest.raises(Killed):
         for index, step in enumerate(planned):
             if index == killed_at:
                 raise Killed
             step.apply(machine.host)
-    except Killed:
-        pass
     run(machine)
     assert machine.reloads[-1] is True
     assert run(machine) == []
@@ -215,8 +213,7 @@ def test_a_setup_that_fails_leaves_the_host_as_it_was(machine: Machine, step: in
     before = machine.snapshot()
     definition = machine.libvirt.definitions["default"]
     steps = setup(machine.host, dry_run=True, places=machine.places).steps
-    if step >= len(steps):
-        pytest.skip("fewer steps than that")
+    assert len(steps) == len(STEPS)
 
     def fail(index: int, _: Step) -> None:
         if index == step:
