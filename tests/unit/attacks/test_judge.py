@@ -100,7 +100,7 @@ class TestCatalogue:
     def test_no_two_have_one_id(self) -> None:
         assert len(PROBES) == sum(len(group.probes) for group in GROUPS)
 
-    @pytest.mark.parametrize("model", ["selinux"])
+    @pytest.mark.parametrize("model", ["selinux", "smack"])
     @pytest.mark.parametrize("privileged", [True, False])
     def test_over_sixty_are_proven_to_bite(self, model: str, privileged: bool) -> None:
         known = proven(model, privileged=privileged)

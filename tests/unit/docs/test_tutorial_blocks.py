@@ -99,6 +99,7 @@ def test_what_is_as_the_document_says_is_no_difference(
 )
 def test_what_is_otherwise_is_shown(expected: tuple[str, ...], printed: str) -> None:
     shown = difference(expected, printed)
+    assert shown
     for line in printed.splitlines():
         assert line in shown
 
