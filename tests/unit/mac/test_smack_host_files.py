@@ -106,7 +106,7 @@ def test_containers_can_still_be_reached_beneath_what_is_listed_by_default() -> 
     """Their roots and libvirt's mount points are walked to by a process without override."""
     needed = ("/var/lib/virtsec", "/var/lib/libvirt", "/run/libvirt", "/usr", "/var", "/srv")
     for entry in parse(policy.text("host-files.conf"), "host-files.conf"):
-        assert entry.pattern not in needed
+        assert [each for each in needed if PurePath(each).is_relative_to(entry.pattern)] == []
 
 
 @pytest.mark.parametrize(
