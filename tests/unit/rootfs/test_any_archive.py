@@ -110,6 +110,7 @@ def test_no_member_leads_out_of_the_tree(entries: list[Entry]) -> None:
         before = {path: what for path, what in state(Path(top)).items() if path != str(tree)}
         words = [TAR, "--extract", "--absolute-names", f"--directory={tree}", f"--file={archive}"]
         subprocess.run(words, capture_output=True, env={"LC_ALL": "C"}, check=False)
+        assert (tree / "etc").is_dir(), "nothing was unpacked"
         after = state(Path(top))
         inside = {path for path in after if path.startswith(str(tree))}
         assert {path: what for path, what in after.items() if path not in inside} == before
