@@ -40,7 +40,8 @@ def test_an_unprivileged_container_holds(vs1: Container, vs2: Container) -> None
     status, result = verified(vs1.name, "--against", vs2.name)
     assert (status, broken(result)) == (0, {})
     assert result["held"]
-    assert result["counts"]["held"] >= 60
+    # What cannot be tried is no failure: this tells when it is more than it ever was, 18 of 168.
+    assert result["counts"]["held"] >= 140
     held = [each for each in result["results"] if each["verdict"] == "held"]
     assert all(each["refused_by"] for each in held)
 
