@@ -101,6 +101,7 @@ def test_both_must_be_on_one_network(host: Host, name: str, why: str) -> None:
     cast(FakeLibvirt, host.libvirt).records[other.spec.name] = record(other.spec.name, other.xml)
     if why == "fine":
         link("vs1", [Link(other.spec.name, 80)], host)
+        assert said(host) == in_force(host) == {"vs1": (Link(other.spec.name, 80),)}
         return
     with pytest.raises(Refused, match=why):
         link("vs1", [Link(other.spec.name, 80)], host)
