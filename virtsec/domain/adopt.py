@@ -37,11 +37,7 @@ def described(xml: str) -> ContainerSpec:
             f"{name} is of type {domain.get('type')}, not lxc.",
             "Name a domain of libvirt's LXC driver.",
         )
-    roots = [
-        each.find("source")
-        for each in domain.iterfind("devices/filesystem[@type='mount']")
-        if (target := each.find("target")) is not None and target.get("dir") == "/"
-    ]
+    roots = _roots(domain)
     if len(roots) != 1 or roots[0] is None:
         raise BadInput(f"{name} has no root of its own: one <filesystem> with target '/'.", _EDIT)
     return ContainerSpec(
@@ -60,6 +56,32 @@ def called(xml: str, name: str | None) -> str:
     for each in domain.findall("uuid"):
         domain.remove(each)
     _child(domain, "name").text = name
+    return serialise(domain)
+
+
+def _roots(domain: etree._Element) -> list[etree._Element | None]:
+    """Where a definition says that what is mounted as its root is on the host."""
+    return [
+        each.find("source")
+        for each in domain.iterfind("devices/filesystem[@type='mount']")
+        if (target := each.find("target")) is not None and target.get("dir") == "/"
+    ]
+
+
+def given_back(xml: str, name: str, uuid: str, rootfs: PurePosixPath) -> str:
+    """The definition `xml` of a domain that may have been renamed since: letter by letter if not.
+
+    Under another name or UUID it would be another domain, and of a tree that is not there.
+    """
+    domain = parse(xml, "The definition it had")
+    roots = [root for root in _roots(domain) if root is not None]
+    moved = [root for root in roots if PurePosixPath(root.get("dir", "")) != rootfs]
+    if (domain.findtext("name"), domain.findtext("uuid")) == (name, uuid) and not moved:
+        return xml
+    _child(domain, "name").text = name
+    _child(domain, "uuid").text = uuid
+    for root in moved:
+        root.set("dir", str(rootfs))
     return serialise(domain)
 
 

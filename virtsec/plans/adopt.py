@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from virtsec.domain.adopt import adopted, ids_of
+from virtsec.domain.adopt import adopted, given_back, ids_of
 from virtsec.domain.checks import check_spec
 from virtsec.domain.claims import claims
 from virtsec.domain.metadata import Container
@@ -74,6 +74,7 @@ def plan_release(
     owner = Owner(container.identity.ids, mac.marks(container.identity.label))
     everybody = [*others, container]
     left = without({record.name}, everybody)
+    before = given_back(container.before, record.name, record.uuid, spec.rootfs)
     return (
         *plan_unlink(everybody, left, mac),
         ReleaseTree(spec.rootfs, owner, ids_of(container.before), spec.init),
@@ -81,6 +82,6 @@ def plan_release(
         *order(record.name, container, None),
         ForgetSlices(((record.name, spec.limits),)),
         UnloadPolicies((policy_of(container, mac),)),
-        RedefineDomain(record.name, record.xml, container.before),
+        RedefineDomain(record.name, record.xml, before),
         *set_traffic([*going(everybody, left), *left], left),
     )

@@ -11,19 +11,23 @@ from typing import Any
 
 import pytest
 
+from tests.unit.domain.test_adopt import THEIRS
 from tests.unit.fakes import FakeMac, fake_host, foreign, record
 from tests.unit.samples import SAMPLES, Sample, sample
 from virtsec.commands import copies
 from virtsec.commands.copies import beyond_its_tree
+from virtsec.commands.find import find_ours
+from virtsec.domain.document import parse
 from virtsec.domain.metadata import CONTROLLER, Container, read
 from virtsec.domain.records import DomainRecord
 from virtsec.domain.rename import of_other_name, renamed
-from virtsec.domain.steps import DefineDomain, SetMetadata, UndefineDomain
+from virtsec.domain.steps import DefineDomain, RedefineDomain, SetMetadata, UndefineDomain
 from virtsec.domain.verdict import differences
 from virtsec.domain.xml import domain_xml
 from virtsec.errors import BadInput, NotFound, Refused
 from virtsec.host import lock
 from virtsec.mac.steps import LoadPolicy, SetTraffic, UnloadPolicies
+from virtsec.plans.adopt import plan_adopt, plan_release
 from virtsec.plans.host import HostFacts
 from virtsec.plans.rename import plan_rename
 from virtsec.rootfs.export import check_target, definition_in
@@ -114,6 +118,33 @@ def test_links_to_it_lead_to_its_new_name() -> None:
     assert changed.after.spec.links == (Link("new", 80),)
     (opened,) = [each for each in steps if isinstance(each, SetTraffic)]
     assert opened.after.links[other.name] == (Link("new", 80),)
+
+
+def test_an_adopted_one_is_given_back_under_the_name_it_has_by_now() -> None:
+    theirs = "/var/lib/virtsec/web/rootfs"
+    xml = THEIRS.replace("/srv/web", theirs)
+    there = record("web", xml, uuid=str(parse(xml, "it").findtext("uuid")))
+    adopted = plan_adopt(there, facts(there), FakeMac())
+    there = replace(there, xml=adopted.after)
+    assert given_back(adopted.container, there).after == xml
+    steps = plan_rename(adopted.container, there, (), "new", facts=facts(there), mac=FakeMac())
+    (made,) = [each for each in steps if isinstance(each, DefineDomain)]
+    host = fake_host()
+    made.apply(host)
+    now, container = find_ours("new", host)
+    given_back(container, now).apply(host)
+    (left,) = host.libvirt.domains()
+    assert left.name == "new"
+    assert read(left.xml) is None
+    assert theirs not in left.xml
+    assert "/var/lib/virtsec/new/rootfs" in left.xml
+
+
+def given_back(container: Container, there: DomainRecord) -> RedefineDomain:
+    """The step by which `release` gives the definition back."""
+    steps = plan_release(container, there, (), FakeMac())
+    (back,) = [each for each in steps if isinstance(each, RedefineDomain)]
+    return back
 
 
 def test_a_name_that_is_taken_is_refused() -> None:
