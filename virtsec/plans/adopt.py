@@ -52,6 +52,7 @@ def plan_adopt(record: DomainRecord, facts: HostFacts, mac: MacModule) -> AdoptP
     steps: tuple[Step, ...] = (
         LoadPolicy(policy_of(container, mac)),
         AdoptTree(spec.rootfs, owner, spec.init),
+        *order(record.name, None, container),
         LimitSlice(spec.name, None, spec.limits),
         RedefineDomain(record.name, record.xml, after),
     )

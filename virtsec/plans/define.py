@@ -151,6 +151,7 @@ def plan_from_xml(xml: str, facts: HostFacts, mac: MacModule) -> DefinePlan:
     steps: tuple[Step, ...] = (
         LoadPolicy(policy),
         *plan_root(spec, container.identity, mac.marks(label)),
+        *order(name, None, container),
         LimitSlice(name, None, spec.limits),
         DefineDomain(name, after),
         *plan_keep(spec),

@@ -13,12 +13,14 @@ from tests.unit.fakes import FakeMac, foreign, record
 from tests.unit.samples import SAMPLES, sample
 from virtsec.domain.links import links_of, with_links
 from virtsec.domain.metadata import CONTROLLER, Container, read
+from virtsec.domain.orders import KeepOrders
 from virtsec.domain.records import DomainRecord, NetworkState
-from virtsec.domain.steps import SetMetadata
+from virtsec.domain.steps import DefineDomain, RedefineDomain, SetMetadata
 from virtsec.domain.verdict import differences
 from virtsec.errors import BadInput, NotFound, Refused
 from virtsec.mac.steps import SetTraffic
-from virtsec.plans.define import plan_define
+from virtsec.plans.adopt import plan_adopt
+from virtsec.plans.define import plan_define, plan_from_xml
 from virtsec.plans.host import HostFacts
 from virtsec.plans.reach import plan_link, plan_unlink
 from virtsec.plans.tree import plan_label
@@ -77,6 +79,25 @@ def test_a_pristine_init_is_kept_before_the_domain_is_there() -> None:
     plan = plan_define(spec(init_policy=InitPolicy.PRISTINE), facts(), FakeMac())
     steps = names(plan.steps)
     assert steps.index("LabelTree") < steps.index("KeepInit") < steps.index("DefineDomain")
+
+
+def test_the_hook_finds_the_orders_of_what_somebody_else_described() -> None:
+    """It refuses a start where what is mounted read-only is not in them."""
+    root = "<source dir='/srv/foreign'/><target dir='/'/></filesystem>"
+    more = "<filesystem type='mount'><source dir='/srv/d'/><target dir='/mnt'/><readonly/>"
+    xml = foreign("vs1").xml.replace(root, f"{root}{more}</filesystem>")
+    there = record("vs1", xml)
+    wanted = KeepOrders("vs1", "", "ro /srv/d\n")
+    for steps in (
+        plan_adopt(there, facts(there), FakeMac()).steps,
+        plan_from_xml(xml, facts(), FakeMac()).steps,
+    ):
+        assert wanted in steps
+        assert steps.index(wanted) < next(
+            index
+            for index, each in enumerate(steps)
+            if isinstance(each, DefineDomain | RedefineDomain)
+        )
 
 
 def test_planning_twice_gives_the_same() -> None:
