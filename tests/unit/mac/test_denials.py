@@ -19,7 +19,7 @@ from virtsec.mac.selinux.policy import container_module
 from virtsec.mac.smack import denials as smack
 from virtsec.mac.smack.policy import container_policy
 from virtsec.mac.smack.rule import parse
-from virtsec.spec import Addition
+from virtsec.spec import Addition, ContainerSpec, default_root
 
 #: As a 6.12 kernel prints it.
 RECORD = (
@@ -142,6 +142,16 @@ def test_what_can_be_added_says_what_it_would_mean(refusal: Denial, risk: str) -
     (found,) = selinux.weigh("vs1", OWN, [refusal, refusal], ATTRIBUTES, ["vs1", "vs2"])
     assert (found.breaks, found.risk, found.times) == ("", risk, 2)
     assert found.addition.access == tuple(sorted(refusal.access))
+
+
+def test_what_one_may_do_with_itself_means_the_same_under_another_name() -> None:
+    """A policy that names the type of one that is gone keeps that one's from being unloaded."""
+    refusal = denied("vs1_t", "process", "execmem")
+    (found,) = selinux.weigh("vs1", OWN, [refusal], ATTRIBUTES, ["vs1"])
+    clone = ContainerSpec("vs2", default_root("vs2"), additions=(found.addition,))
+    text = container_module(clone, label_of("vs2", (3, 4)), None).text
+    assert "(allow vs2_t self (process (execmem)))" in text
+    assert "vs1" not in text
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,9 @@ def weigh(
         if target in others or any(each.constrained for each in them):
             breaks = _APART
         instead = _RELABEL if kind in _FILES else "Do without, or have the host do it."
-        found.append(weighed(Addition(target, kind, access), them, risk, breaks, instead))
+        # By its name it would be another's once this one is renamed, cloned, or imported.
+        thing = "self" if own and not breaks else target
+        found.append(weighed(Addition(thing, kind, access), them, risk, breaks, instead))
     return found
 
 
