@@ -25,7 +25,7 @@ from virtsec.rootfs.layers import InView, base_of
 from virtsec.rootfs.mapped import check_mapped
 from virtsec.rootfs.renew import RenewTree
 from virtsec.rootfs.sources import Source, default_source, inspect_source
-from virtsec.rootfs.unfinished import is_unfinished
+from virtsec.rootfs.unfinished import is_going, is_unfinished
 from virtsec.spec import ContainerSpec, Mount
 from virtsec.step import Host, Step, Watcher, execute
 
@@ -175,7 +175,7 @@ def label(name: str, host: Host | None = None, watch: Watcher | None = None) -> 
 def _plan(spec: ContainerSpec, host: Host, fitting: Sequence[Step] = ()) -> DefinePlan:
     facts = gather(host)
     spec = on_its_base(spec)
-    if is_unfinished(spec.rootfs):
+    if is_unfinished(spec.rootfs) and not is_going(spec.rootfs):
         rest = define_plans.plan_rest(spec, facts, host.mac)
         if rest is not None:
             return rest

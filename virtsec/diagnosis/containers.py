@@ -24,7 +24,7 @@ from virtsec.plans.host import policy_of
 from virtsec.rootfs.mapped import is_nosuid
 from virtsec.rootfs.steps import KeepTree
 from virtsec.rootfs.trust import check_parents
-from virtsec.rootfs.unfinished import is_unfinished
+from virtsec.rootfs.unfinished import is_going, is_unfinished
 from virtsec.spec import NetworkKind
 from virtsec.step import Host
 
@@ -171,6 +171,11 @@ def _kept(container: Container, host: Host) -> Fault | None:
     root = container.spec.rootfs
     if not is_unfinished(root):
         return None
+    if is_going(root):
+        return Fault(
+            f"Its removal was cut off: of {root} there is not all that was.",
+            f"Run `virtsec undefine {container.name} --storage` again.",
+        )
 
     def keep(now: Container) -> None:
         if is_unfinished(now.spec.rootfs):

@@ -77,12 +77,14 @@ def differences(
     fleet: Fleet,
     *,
     unfinished: Collection[str] = (),
+    going: Collection[str] = (),
     prune: bool = False,
 ) -> tuple[Difference, ...]:
     """What is to be done, in the order it is done: nothing where all is as the file asks.
 
-    Of the containers that are `unfinished` the rest is to be made, which needs no spec. Without
-    `prune` containers that the file does not name are left alone. Bases are never removed.
+    Of the containers that are `unfinished` the rest is to be made, which needs no spec. Those that
+    are `going`, since their removal was cut off, go for good and are made anew. Without `prune`
+    containers that the file does not name are left alone. Bases are never removed.
     """
     there = {each.name: each.spec for each in have}
     named = {spec.name for spec in fleet.containers}
@@ -94,8 +96,10 @@ def differences(
     if prune:
         gone = sorted(there.keys() - named)
         found += [Difference(Action.REMOVE, CONTAINER, name) for name in gone]
+    cut_off = [spec.name for spec in fleet.containers if spec.name in going]
+    found += [Difference(Action.REMOVE, CONTAINER, name) for name in cut_off]
     for spec in fleet.containers:
-        if spec.name not in there:
+        if spec.name not in there or spec.name in going:
             found.append(Difference(Action.MAKE, CONTAINER, spec.name, spec=spec))
             continue
         if spec.name in unfinished:

@@ -196,6 +196,8 @@ class RemoveLayers:
         """See `Step.apply`."""
         own = self.rootfs.parent
         with explained("remove", own):
+            if os.path.lexists(self.rootfs):
+                unfinished.end(self.rootfs)
             if Path(own / "work").is_dir():
                 remove_tree(own / "work", host.progress)
             with suppress(FileNotFoundError):

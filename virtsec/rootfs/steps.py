@@ -189,9 +189,12 @@ class LeaveTree:
         return f"leave {self.rootfs} for `virtsec define`"
 
     def apply(self, host: Host) -> None:  # noqa: ARG002 - the protocol's
-        """See `Step.apply`. The note of a shift that was cut off stays: the next takes it up."""
+        """See `Step.apply`. The note of a shift that was cut off stays: the next takes it up.
+
+        So does that of a removal: what is left is rubbish.
+        """
         with explained("keep", self.rootfs):
-            if unfinished.is_unfinished(self.rootfs):
+            if unfinished.is_unfinished(self.rootfs) and not unfinished.is_going(self.rootfs):
                 unfinished.keep(self.rootfs)
 
     def undo(self, host: Host) -> None:
@@ -297,7 +300,7 @@ class RemoveTree:
         if os.path.lexists(self.path):
             refuse_mounts(self.path)
             with explained("remove", self.path):
-                unfinished.begin(self.path)
+                unfinished.end(self.path)
             _remove_unfinished(self.path, host)
         if self.path.parent.parent == self.store:
             with explained("remove", self.path.parent):

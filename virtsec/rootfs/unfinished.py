@@ -1,4 +1,4 @@
-"""Trees that are being made: told from those that are somebody's by a note on their root.
+"""Trees that are being made, or removed: told from somebody's by a note on their root.
 
 The note is an attribute only root can set, so that what is removed after a failure, or replaced by
 the next run, is never a directory that was there before.
@@ -13,14 +13,24 @@ from pathlib import Path, PurePosixPath
 from virtsec.kernel import xattrs
 
 _UNFINISHED = "trusted.virtsec.unfinished"
+_BEGUN, _GOING = b"1", b"going"
 
 
 def is_unfinished(path: PurePosixPath) -> bool:
-    """Whether a directory is one that virtsec was making."""
+    """Whether a directory is one that virtsec was making or removing."""
+    return _note(path) is not None
+
+
+def is_going(path: PurePosixPath) -> bool:
+    """Whether a directory is one that virtsec was removing: what is in it is not all there was."""
+    return _note(path) == _GOING
+
+
+def _note(path: PurePosixPath) -> bytes | None:
     try:
-        return xattrs.get(str(path), _UNFINISHED, follow=False) is not None
+        return xattrs.get(str(path), _UNFINISHED, follow=False)
     except FileNotFoundError:
-        return False
+        return None
 
 
 def make(path: PurePosixPath) -> None:
@@ -47,7 +57,12 @@ def young_of(path: PurePosixPath) -> PurePosixPath:
 
 def begin(path: PurePosixPath) -> None:
     """Note that the directory is being made. Raises `OSError`."""
-    os.setxattr(path, _UNFINISHED, b"1", follow_symlinks=False)
+    os.setxattr(path, _UNFINISHED, _BEGUN, follow_symlinks=False)
+
+
+def end(path: PurePosixPath) -> None:
+    """Note that the directory is being removed. Raises `OSError`."""
+    os.setxattr(path, _UNFINISHED, _GOING, follow_symlinks=False)
 
 
 def keep(path: PurePosixPath) -> None:

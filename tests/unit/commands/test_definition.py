@@ -123,6 +123,20 @@ def test_what_was_cut_off_when_the_domain_was_there_is_taken_up_by_the_same_word
     assert libvirt.records["vs1"].xml == before
 
 
+def test_what_was_cut_off_as_it_went_is_not_taken_up(
+    log: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of its tree a part is left, which would pass for the whole."""
+    host = fake_host()
+    definition.define(sample("vs1").spec, host)
+    log.clear()
+    for name in ("is_unfinished", "is_going"):
+        monkeypatch.setattr(definition, name, lambda _: True)
+    with pytest.raises(BadInput, match="has a domain vs1 already"):
+        definition.define(sample("vs1").spec, host)
+    assert log == []
+
+
 @pytest.mark.parametrize("failing", ["define", "set_autostart"])
 def test_a_failed_define_leaves_nothing(log: list[str], failing: str) -> None:
     host = fake_host()

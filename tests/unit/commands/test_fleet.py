@@ -399,3 +399,17 @@ def test_what_was_cut_off_at_its_end_is_finished(
     assert (found.action, found.name) == (Action.MAKE, "vs3")
     assert fleet.apply_fleet(path, host).keys() == {(CONTAINER, "vs3")}
     assert log == ["keep"]
+
+
+def test_what_was_cut_off_as_it_went_is_not_taken_for_whole(
+    log: list[str], file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left of its tree is a part; it goes, and is made anew."""
+    monkeypatch.setattr(fleet, "is_unfinished", lambda _: True)
+    monkeypatch.setattr(fleet, "is_going", lambda _: log == [])
+    host = fake_host(defined("web", sample("web", source="/etc/hostname").xml))
+    file.write_text("{version: 1, containers: [{name: web, from: /etc/hostname}]}")
+    found = [(each.action, each.name) for each in fleet.plan_fleet(file, host).differences]
+    assert found == [(Action.REMOVE, "web"), (Action.MAKE, "web")]
+    assert came(fleet.apply_fleet(file, host)) == {"web": Done}
+    assert log == ["RemoveTree", "root", "keep"]

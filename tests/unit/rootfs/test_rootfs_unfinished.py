@@ -10,9 +10,9 @@ import pytest
 from tests.unit.rootfs.rootfs_trees import IDS, INIT, make_archive
 from virtsec.errors import Refused
 from virtsec.mac.protocol import TreeMarks
-from virtsec.rootfs import unfinished
+from virtsec.rootfs import steps, unfinished
 from virtsec.rootfs.sources import default_source
-from virtsec.rootfs.steps import FillTree, LeaveTree
+from virtsec.rootfs.steps import FillTree, LeaveTree, RemoveTree
 from virtsec.step import Host, execute
 
 
@@ -67,3 +67,25 @@ def test_a_tree_that_was_left_stays_so_when_its_container_stays(tmp_path: Path, 
 def test_of_a_tree_that_is_gone_nothing_is_left(tmp_path: Path, host: Host) -> None:
     execute([LeaveTree(PurePosixPath(tmp_path / "tree"))], host)
     assert os.listdir(tmp_path) == []
+
+
+def test_of_what_was_cut_off_as_it_went_nobody_takes_the_rest_for_a_tree(
+    tmp_path: Path, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = PurePosixPath(tmp_path / "tree")
+    (tmp_path / "tree/etc").mkdir(parents=True)
+
+    def cut_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(steps, "remove_tree", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            execute([RemoveTree(place)], host)
+    assert unfinished.is_going(place)
+    execute([LeaveTree(place)], host)
+    assert unfinished.is_going(place)
+    assert default_source(place) is not None
+    unfinished.begin(place)
+    assert unfinished.is_unfinished(place)
+    assert not unfinished.is_going(place)
