@@ -17,7 +17,7 @@ from virtsec.names import check_name
 from virtsec.plans.tree import plan_follow
 from virtsec.rootfs.bases import BASES, tree_of
 from virtsec.rootfs.debian import default
-from virtsec.rootfs.follow import beside
+from virtsec.rootfs.follow import RemoveBeside, beside
 from virtsec.rootfs.layers import base_of
 from virtsec.rootfs.sources import DEFAULT_INIT, check_root, inspect_source
 from virtsec.rootfs.steps import FillTree, KeepTree, MakeBase, RemoveBase
@@ -139,7 +139,7 @@ def follow(name: str, host: Host, watch: Watcher | None = None) -> Base | None:
 
     None where it is on no base. What it has changed stays as it is. One that was killed is taken up
     by the next. Raises what `find_ours` does, `Refused` while it runs, and `Failed` when a step
-    fails; what was begun is undone then.
+    fails; what was begun is undone then, but for the removal of what it was on before.
     """
     with host_lock(host.progress):
         record, container = find_ours(name, host)
@@ -151,6 +151,8 @@ def follow(name: str, host: Host, watch: Watcher | None = None) -> Base | None:
         if base != spec.base or os.path.lexists(beside(name).parent):
             laid = base_of(spec.rootfs)
             execute(plan_follow(container, record, base, laid, host.mac), host, watch)
+            # By itself: half of it would take its place again if this were undone.
+            execute([RemoveBeside(beside(name))], host, watch)
         return base
 
 

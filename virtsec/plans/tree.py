@@ -34,6 +34,7 @@ def plan_follow(
 ) -> tuple[Step, ...]:
     """Move a stopped container to another generation of its base, with all that is its own.
 
+    What its layer was stands beside it then, to be removed once nothing is taken back any more.
     `laid` is what its layer is on already: another than its definition says, where an earlier run
     was killed between the two. Raises `Refused`.
     """
@@ -54,8 +55,7 @@ def plan_follow(
             InView(target, label),
             TakePlace(spec.rootfs, target, newest),
         ]
-    steps += [SetMetadata(container, after), KeepTree(spec.rootfs, made=True), RemoveBeside(target)]
-    return tuple(steps)
+    return (*steps, SetMetadata(container, after), KeepTree(spec.rootfs, made=True))
 
 
 def plan_kind(

@@ -9,11 +9,17 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 import virtsec.rootfs.bases
-from tests.unit.fakes import fake_host
+from tests.unit.commands.conftest import Tree
+from tests.unit.fakes import defined, fake_host
+from tests.unit.samples import sample
 from virtsec.commands import bases
 from virtsec.commands.bases import Removed, remove_base
+from virtsec.commands.find import find_ours
 from virtsec.errors import Failed, HostNotReady, NotFound
+from virtsec.plans import tree
 from virtsec.rootfs import steps, unfinished
+from virtsec.spec import Base
+from virtsec.step import Host
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may note a tree as unfinished")
 
@@ -80,3 +86,33 @@ def test_who_may_not_look_at_bases_is_told_to_be_root(
     monkeypatch.setattr("virtsec.kernel.privilege.os.geteuid", lambda: 65534)
     with pytest.raises(HostNotReady):
         ask()
+
+
+def test_what_its_layer_was_does_not_come_back_when_a_part_of_it_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The next layer, which is whole, would go instead."""
+    done: list[str] = []
+
+    class Removal(Tree):
+        def apply(self, host: Host) -> None:
+            super().apply(host)
+            if done.count("RemoveBeside") == 2:
+                raise Failed("It cannot be removed.")
+
+    def step(word: str) -> Callable[..., Tree]:
+        kind = Removal if word == "RemoveBeside" else Tree
+        return lambda *_args, **_words: kind(done, word)
+
+    for name in ("MakeStore", "CarryChanges", "InView", "TakePlace", "KeepTree", "RemoveBeside"):
+        monkeypatch.setattr(tree, name, step(name))
+    monkeypatch.setattr(tree, "lay", lambda *_args, **_words: ())
+    monkeypatch.setattr(bases, "RemoveBeside", step("RemoveBeside"))
+    monkeypatch.setattr(bases, "newest_base", lambda name: Base(name, 2))
+    monkeypatch.setattr(bases, "base_of", lambda _: Base("web", 1))
+    host = fake_host(defined("vs1", sample("vs1", base=Base("web", 1)).xml))
+    with pytest.raises(Failed, match="cannot be removed"):
+        bases.follow("vs1", host)
+    assert "TakePlace" in done
+    assert "undo TakePlace" not in done
+    assert find_ours("vs1", host)[1].spec.base == Base("web", 2)
