@@ -19,7 +19,7 @@ from virtsec.commands.reaching import with_labels
 from virtsec.domain.links import links_of, with_links
 from virtsec.domain.metadata import Container, readable
 from virtsec.domain.records import DomainRecord
-from virtsec.errors import Failed, VirtsecError
+from virtsec.errors import Failed, NotFound, VirtsecError
 from virtsec.fleet.difference import CONTAINER, Action, Difference
 from virtsec.fleet.wanted import Fleet
 from virtsec.mac.protocol import Policy
@@ -29,6 +29,7 @@ from virtsec.plans.host import owns_tree, policy_of
 from virtsec.plans.offer import Offer
 from virtsec.plans.reach import check_exposed_apart, plan_link, plan_unlink, set_traffic
 from virtsec.plans.undefine import check_undefine, plan_undefine
+from virtsec.rootfs.unfinished import is_gone
 from virtsec.spec import ContainerSpec, Link, Links
 from virtsec.step import Host, Step, Watcher, execute
 
@@ -232,6 +233,11 @@ class Rollout:
 
     def _finish_one(self, name: str) -> None:
         _, container = find_ours(name, self._host)
+        if is_gone(container.spec.rootfs):  # or its disk is not mounted, so it is not made anew
+            raise NotFound(
+                f"The tree of {name}, {container.spec.rootfs}, is not there.",
+                "Put it back, or undefine the container and apply the file again.",
+            )
         execute(plan_last(container.spec), self._host, self._watch)
 
     def _make_one(self, making: tuple[Container, tuple[Step, ...]]) -> None:

@@ -26,6 +26,11 @@ def is_going(path: PurePosixPath) -> bool:
     return _note(path) == _GOING
 
 
+def is_gone(path: PurePosixPath) -> bool:
+    """Whether nothing is there, or nothing that can be looked at."""
+    return not os.path.lexists(path)
+
+
 def _note(path: PurePosixPath) -> bytes | None:
     try:
         return xattrs.get(str(path), _UNFINISHED, follow=False)

@@ -22,6 +22,7 @@ from virtsec.commands import (
     limiting,
     linking,
     reaching,
+    rollout,
     suggesting,
 )
 from virtsec.domain.records import NetworkState
@@ -41,6 +42,13 @@ def own_lock(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """What `virtsec setup` installs is there."""
     monkeypatch.setattr("virtsec.host.checks.runtime", lambda _: [])
+
+
+@pytest.fixture(autouse=True)
+def trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The trees of containers are there."""
+    for module in (fleet, rollout):
+        monkeypatch.setattr(module, "is_gone", lambda _: False)
 
 
 @dataclass(frozen=True)

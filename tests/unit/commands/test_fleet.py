@@ -12,7 +12,7 @@ import yaml
 
 from tests.unit.fakes import FakeLibvirt, FakeMac, defined, fake_host, foreign, record
 from tests.unit.samples import SAMPLES, Sample, sample
-from virtsec.commands import bases, fleet
+from virtsec.commands import bases, fleet, rollout
 from virtsec.commands.rollout import Done, Outcomes
 from virtsec.domain.claims import static_addresses
 from virtsec.domain.steps import DefineDomain, RedefineDomain
@@ -413,3 +413,20 @@ def test_what_was_cut_off_as_it_went_is_not_taken_for_whole(
     assert found == [(Action.REMOVE, "web"), (Action.MAKE, "web")]
     assert came(fleet.apply_fleet(file, host)) == {"web": Done}
     assert log == ["RemoveTree", "root", "keep"]
+
+
+def test_one_whose_tree_is_gone_is_not_as_the_file_asks(
+    host: Host, log: list[str], file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was destroyed up to its domain and killed then; or its disk is not there."""
+    rewritten(file, host, {})
+    for module in (fleet, rollout):
+        monkeypatch.setattr(module, "is_gone", lambda root: "vs3" in str(root))
+    (found,) = fleet.plan_fleet(file, host).differences
+    assert (found.action, found.name) == (Action.MAKE, "vs3")
+    outcomes = fleet.apply_fleet(file, host)
+    assert came(outcomes) == {"vs3": NotFound}
+    assert "The tree of vs3, /var/lib/virtsec/vs3/rootfs, is not there" in str(
+        outcomes[CONTAINER, "vs3"]
+    )
+    assert log == []
