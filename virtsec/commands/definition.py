@@ -23,9 +23,10 @@ from virtsec.plans.tree import plan_label
 from virtsec.plans.undefine import check_undefine, plan_undefine
 from virtsec.rootfs.layers import InView, base_of
 from virtsec.rootfs.mapped import check_mapped
+from virtsec.rootfs.remove import refuse_mounts
 from virtsec.rootfs.renew import RenewTree
 from virtsec.rootfs.sources import Source, default_source, inspect_source
-from virtsec.rootfs.unfinished import is_going, is_unfinished
+from virtsec.rootfs.unfinished import is_going, is_gone, is_unfinished
 from virtsec.spec import ContainerSpec, Mount
 from virtsec.step import Host, Step, Watcher, execute
 
@@ -144,6 +145,8 @@ def undefine(
             try:
                 record, container = find_ours(name, host)
                 check_undefine(container, record, storage)
+                if storage:
+                    check_removable(container.spec)
             except VirtsecError as error:
                 outcomes[name] = error
             else:
@@ -156,6 +159,15 @@ def undefine(
             except VirtsecError as error:
                 outcomes |= {record.name: error for _, record in leaving}
     return outcomes
+
+
+def check_removable(spec: ContainerSpec) -> None:
+    """Raise `Refused` where something is mounted in a tree that is to go.
+
+    What comes to light when others' trees are gone already would be the failure of all.
+    """
+    if not is_gone(spec.rootfs):
+        refuse_mounts(spec.rootfs)
 
 
 def label(name: str, host: Host | None = None, watch: Watcher | None = None) -> Labelled:

@@ -11,7 +11,7 @@ from functools import partial
 
 from virtsec.commands import bases
 from virtsec.commands.changing import Changes
-from virtsec.commands.definition import on_its_base, prepared
+from virtsec.commands.definition import check_removable, on_its_base, prepared
 from virtsec.commands.facts import gather
 from virtsec.commands.find import find_ours
 from virtsec.commands.linking import labelled
@@ -88,6 +88,8 @@ class Rollout:
             with self._failing(name):
                 record, container = find_ours(name, self._host)
                 check_undefine(container, record, owns_tree(container.spec))
+                if owns_tree(container.spec):
+                    check_removable(container.spec)
                 leaving.append((container, record))
         for storage in (True, False):
             alike = [each for each in leaving if owns_tree(each[0].spec) is storage]

@@ -46,8 +46,9 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def trees(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The trees of containers are there."""
-    for module in (fleet, rollout):
+    """The trees of containers are there, and nothing is mounted in them."""
+    monkeypatch.setattr(definition, "refuse_mounts", lambda _: None)
+    for module in (definition, fleet, rollout):
         monkeypatch.setattr(module, "is_gone", lambda _: False)
 
 

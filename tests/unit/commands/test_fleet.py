@@ -12,7 +12,7 @@ import yaml
 
 from tests.unit.fakes import FakeLibvirt, FakeMac, defined, fake_host, foreign, record
 from tests.unit.samples import SAMPLES, Sample, sample
-from virtsec.commands import bases, fleet, rollout
+from virtsec.commands import bases, definition, fleet, rollout
 from virtsec.commands.rollout import Done, Outcomes
 from virtsec.domain.claims import static_addresses
 from virtsec.domain.steps import DefineDomain, RedefineDomain
@@ -430,3 +430,23 @@ def test_one_whose_tree_is_gone_is_not_as_the_file_asks(
         outcomes[CONTAINER, "vs3"]
     )
     assert log == []
+
+
+def test_one_that_has_something_mounted_in_it_keeps_no_other_from_going(
+    log: list[str], file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(root: PurePosixPath) -> None:
+        if "m-2" in str(root):
+            raise Refused(f"{root} has something mounted in it.", "Unmount it.")
+
+    monkeypatch.setattr(definition, "refuse_mounts", refuse)
+    host = fake_host(
+        *(defined(name, sample(name, source="/srv/x.tar").xml) for name in ("m-1", "m-2", "m-3"))
+    )
+    outcomes = fleet.destroy_fleet(three(file), host)
+    assert came(outcomes) == {"m-1": Done, "m-2": Refused, "m-3": Done}
+    assert [each.name for each in host.libvirt.domains()] == ["m-2"]
+    assert log == ["RemoveTree", "RemoveTree"]
+    again = definition.undefine(["m-2"], host, storage=True)
+    assert isinstance(again["m-2"], Refused)
+    assert [each.name for each in host.libvirt.domains()] == ["m-2"]
