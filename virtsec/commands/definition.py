@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +13,9 @@ from virtsec.commands.host import check_ready, open_host
 from virtsec.commands.reaching import with_labels
 from virtsec.commands.results import Defined, Kind, Labelled, Undefined
 from virtsec.domain.adopt import called
-from virtsec.domain.metadata import readable
+from virtsec.domain.metadata import Container, readable
+from virtsec.domain.pristine import kept
+from virtsec.domain.records import DomainRecord
 from virtsec.errors import BadInput, Failed, NotFound, VirtsecError
 from virtsec.host.expose import check_free
 from virtsec.host.lock import host_lock
@@ -27,7 +29,7 @@ from virtsec.rootfs.remove import refuse_mounts
 from virtsec.rootfs.renew import RenewTree
 from virtsec.rootfs.sources import Source, default_source, inspect_source
 from virtsec.rootfs.unfinished import is_going, is_gone, is_unfinished
-from virtsec.spec import ContainerSpec, Mount
+from virtsec.spec import ContainerSpec, InitPolicy, Mount
 from virtsec.step import Host, Step, Watcher, execute
 
 
@@ -155,10 +157,20 @@ def undefine(
         if leaving:
             containers = list(readable(host.libvirt.domains()))
             try:
-                execute(plan_undefine(leaving, containers, storage, host.mac), host, watch)
+                inits = kept_inits(leaving)
+                steps = plan_undefine(leaving, containers, storage, host.mac, inits)
+                execute(steps, host, watch)
             except VirtsecError as error:
                 outcomes |= {record.name: error for _, record in leaving}
     return outcomes
+
+
+def kept_inits(
+    leaving: Sequence[tuple[Container, DomainRecord]],
+) -> Mapping[str, bytes | None]:
+    """The copies that are kept of containers' inits, by name. Raises `RootfsFailed`."""
+    specs = [container.spec for container, _ in leaving]
+    return {each.name: kept(each.name) for each in specs if each.init_policy is InitPolicy.PRISTINE}
 
 
 def check_removable(spec: ContainerSpec) -> None:

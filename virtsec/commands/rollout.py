@@ -11,7 +11,7 @@ from functools import partial
 
 from virtsec.commands import bases
 from virtsec.commands.changing import Changes
-from virtsec.commands.definition import check_removable, on_its_base, prepared
+from virtsec.commands.definition import check_removable, kept_inits, on_its_base, prepared
 from virtsec.commands.facts import gather
 from virtsec.commands.find import find_ours
 from virtsec.commands.linking import labelled
@@ -260,7 +260,8 @@ class Rollout:
         names = [each.name for each, _ in leaving]
         with self._failing(*names):
             containers = list(readable(self._host.libvirt.domains()))
-            steps = plan_undefine(leaving, containers, storage, self._host.mac)
+            inits = kept_inits(leaving)
+            steps = plan_undefine(leaving, containers, storage, self._host.mac, inits)
             execute(steps, self._host, self._watch)
             for name in names:
                 self.outcomes[CONTAINER, name] = Done(Action.REMOVE, CONTAINER, name)

@@ -78,6 +78,7 @@ class DropInit:
 
     name: str
     store: PurePosixPath = STORE
+    before: bytes | None = field(default=None, repr=False)  #: the copy, to put it back
 
     def describe(self) -> str:
         """See `Step.describe`."""
@@ -87,5 +88,7 @@ class DropInit:
         """See `Step.apply`. The directory goes with it when nothing else is there."""
         drop(self.store / self.name, PRISTINE)
 
-    def undo(self, host: Host) -> None:
-        """See `Step.undo`. A start without the copy is refused, so nothing has been weakened."""
+    def undo(self, host: Host) -> None:  # noqa: ARG002 - the protocol's
+        """See `Step.undo`. A start without the copy is refused, and nothing makes it again."""
+        if self.before is not None:
+            keep(self.store / self.name, PRISTINE, self.before)

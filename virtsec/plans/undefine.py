@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 
 from virtsec.domain.links import links_of, with_links
 from virtsec.domain.metadata import Container
@@ -38,10 +38,12 @@ def plan_undefine(
     containers: Sequence[Container],
     storage: bool,
     mac: MacModule,
+    inits: Mapping[str, bytes | None] | None = None,
 ) -> tuple[Step, ...]:
     """Take containers' labels, or with `storage` their trees, their policies and domains away.
 
-    With them go links from and to them; `containers` are all there are. Domains go last: until then
+    With them go links from and to them; `containers` are all there are. `inits` are the copies that
+    are kept of theirs, by name. Domains go last: until then
     an interrupted `undefine` can be run again. Raises as `check_undefine` does.
     """
     left = without({each.name for each, _ in leaving}, containers)
@@ -60,7 +62,8 @@ def plan_undefine(
     steps.append(UnloadPolicies(tuple(policy_of(container, mac) for container, _ in leaving)))
     for container, _ in leaving:
         if container.spec.init_policy is InitPolicy.PRISTINE:
-            steps.append(DropInit(container.spec.name))
+            before = (inits or {}).get(container.name)
+            steps.append(DropInit(container.name, before=before))
         steps += expose(container.spec, None)
         steps += order(container.name, container, None)
     if leaving:

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.unit.fakes import FakeLibvirt, FakeMac, fake_host, foreign, record
+from tests.unit.fakes import FakeLibvirt, FakeMac, defined, fake_host, foreign, record
 from tests.unit.samples import SAMPLES, sample
 from virtsec.commands import definition
 from virtsec.commands.results import Undefined
+from virtsec.domain.pristine import DropInit
 from virtsec.errors import (
     BadInput,
     Failed,
@@ -22,7 +23,7 @@ from virtsec.errors import (
     VirtsecError,
 )
 from virtsec.host.checks import Part
-from virtsec.spec import Mount
+from virtsec.spec import InitPolicy, Mount
 from virtsec.step import Host, Step
 
 
@@ -219,6 +220,24 @@ def test_a_failed_undefine_can_be_run_again(log: list[str]) -> None:
     libvirt.fails.clear()
     definition.undefine(["vs1"], host)
     assert (libvirt.records, mac.policies) == ({}, {})
+
+
+def test_a_failed_undefine_knows_the_init_that_was_kept(
+    log: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pristine = sample("vs1", source="/srv/x.tar", init_policy=InitPolicy.PRISTINE)
+    monkeypatch.setattr(definition, "kept", lambda name: f"init of {name}".encode())
+    dropped: list[DropInit] = []
+
+    def watch(_: int, step: Step) -> None:
+        if isinstance(step, DropInit):
+            dropped.append(step)
+            raise Failed("Not in a test.")
+
+    for storage in (False, True):
+        host = fake_host(defined("vs1", pristine.xml), defined("vs2", sample("vs2").xml))
+        definition.undefine(["vs1", "vs2"], host, storage=storage, watch=watch)
+    assert dropped == [DropInit("vs1", before=b"init of vs1")] * 2
 
 
 def test_any_number_is_undefined_in_one_transaction_of_the_policy(

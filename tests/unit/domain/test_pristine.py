@@ -55,6 +55,18 @@ def test_the_former_copy_is_back_when_another_is_undone(tmp_path: Path) -> None:
     assert kept("vs1", step.store) is None
 
 
+def test_the_copy_is_back_when_its_removal_is_undone(tmp_path: Path) -> None:
+    """From the tree it cannot be taken again: the container may have put another init there."""
+    step = tree(tmp_path)
+    step.apply(fake_host())
+    (tmp_path / "root/usr/init").write_bytes(b"another")
+    drop = DropInit("vs1", step.store, before=kept("vs1", step.store))
+    drop.apply(fake_host())
+    assert kept("vs1", step.store) is None
+    drop.undo(fake_host())
+    assert kept("vs1", step.store) == b"program"
+
+
 def test_a_tree_beside_the_copy_stays(tmp_path: Path) -> None:
     step = tree(tmp_path)
     step.apply(fake_host())
