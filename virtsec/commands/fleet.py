@@ -18,7 +18,7 @@ from virtsec.domain.metadata import Container, readable
 from virtsec.errors import NotFound
 from virtsec.fleet.difference import BASE, CONTAINER, Action, Difference, as_defined, differences
 from virtsec.fleet.document import load
-from virtsec.fleet.export import as_text, exported
+from virtsec.fleet.export import as_text, exported, with_links_to_others
 from virtsec.fleet.schema import schema
 from virtsec.fleet.wanted import Fleet, wanted
 from virtsec.host.lock import host_lock
@@ -102,9 +102,12 @@ def destroy_fleet(path: Path, host: Host | None = None, watch: Watcher | None = 
 
 
 def export_fleet(host: Host | None = None) -> dict[str, Any]:
-    """What a fleet file says that would make the containers there are: its plan is empty."""
+    """What a fleet file says that would make the containers there are: its plan is empty.
+
+    But for links that lead nowhere by now: these are left out, and `apply_fleet` takes them away.
+    """
     host = host or open_host()
-    return exported([each.spec for each in _containers(host)], {})
+    return exported(with_links_to_others([each.spec for each in _containers(host)]), {})
 
 
 def fleet_text(document: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import yaml
@@ -53,6 +54,26 @@ def exported(specs: Sequence[ContainerSpec], sources: Mapping[str, str]) -> dict
     if links:
         document["links"] = links
     return document
+
+
+def with_links_to_others(specs: Sequence[ContainerSpec]) -> list[ContainerSpec]:
+    """The same, but for links that lead to nobody, or to another network: no file can ask for one.
+
+    Those are left where virsh undefined who was asked, or one of both got another network; pure.
+    """
+    networks = {each.name: (each.network.kind, each.network.source) for each in specs}
+    return [
+        replace(
+            each,
+            links=tuple(
+                link
+                for link in each.links
+                if networks.get(link.to) == networks[each.name]
+                and each.network.kind is not NetworkKind.NONE
+            ),
+        )
+        for each in specs
+    ]
 
 
 def as_text(document: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ from virtsec.domain.steps import DefineDomain, RedefineDomain
 from virtsec.errors import BadInput, Failed, NotFound, Refused
 from virtsec.fleet.difference import BASE, CONTAINER, Action
 from virtsec.fleet.export import as_text
-from virtsec.spec import Egress, Exposed, Mount, Network
+from virtsec.spec import Egress, Exposed, Link, Mount, Network, NetworkKind
 from virtsec.step import Host, Step, Watcher
 
 
@@ -450,3 +450,19 @@ def test_one_that_has_something_mounted_in_it_keeps_no_other_from_going(
     again = definition.undefine(["m-2"], host, storage=True)
     assert isinstance(again["m-2"], Refused)
     assert [each.name for each in host.libvirt.domains()] == ["m-2"]
+
+
+@pytest.mark.parametrize("network", [None, Network(NetworkKind.NONE, "")])
+def test_a_link_that_leads_nowhere_by_now_keeps_nobody_from_an_export(
+    network: Network | None, log: list[str], file: Path
+) -> None:
+    """virsh has undefined who was asked, or taken it off the network."""
+    linked = sample("web", source="/srv/x.tar", links=(Link("db", 5432), Link("log", 514)))
+    there = [linked, sample("log", source="/srv/x.tar")]
+    there += [] if network is None else [sample("db", source="/srv/x.tar", network=network)]
+    host = fake_host(*(defined(each.spec.name, each.xml) for each in there))
+    file.write_text(as_text(fleet.export_fleet(host)))
+    (found,) = fleet.plan_fleet(file, host).differences
+    assert [each.after for each in found.changes] == [(Link("log", 514),)]
+    assert came(fleet.apply_fleet(file, host)) == {"web": Done}
+    assert fleet.plan_fleet(file, host).differences == ()
