@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -16,9 +16,10 @@ from virtsec.domain.steps import ChangeAutostart
 from virtsec.errors import Refused
 from virtsec.fleet.difference import Difference, When, as_defined
 from virtsec.host.expose import check_free
+from virtsec.mac.protocol import MacModule
 from virtsec.plans.change import narrowed, plan_limits, plan_parts
 from virtsec.plans.moves import together
-from virtsec.plans.reach import plan_reach, set_traffic
+from virtsec.plans.reach import check_reach, expose, plan_link, plan_unlink, set_traffic
 from virtsec.spec import ContainerSpec
 from virtsec.step import Host, Step, Watcher, execute
 
@@ -52,13 +53,22 @@ class Changes:
         exposed = _asked(wanted).exposed
         check_free([each for each in exposed if each.at not in self._taken])
 
-    def narrow(self, wanted: Difference) -> None:
-        """Take away what is asked or exposed no longer."""
-        if not _fields(wanted) & _REACH:
-            return
-        with self._noting(wanted.name):
-            record, container, spec = self._look(wanted)
-            self._reach(record, container, narrowed(container, spec))
+    def narrow(self, wanted: Sequence[Difference]) -> None:
+        """Take away what is asked or exposed no longer: of all of them at once, or of none."""
+        self._reach(wanted, narrowed, plan_unlink)
+
+    def widen(self, wanted: Sequence[Difference]) -> None:
+        """Have them ask and expose what they are to: all of them at once, or none."""
+
+        def asked(container: Container, spec: ContainerSpec) -> Container:
+            there = {each.at for each in container.spec.exposed}
+            check_free([each for each in spec.exposed if each.at not in there])
+            exposed = with_labels(spec.exposed, self._host.mac.port_label)
+            return replace(
+                container, spec=replace(container.spec, egress=spec.egress, exposed=exposed)
+            )
+
+        self._reach(wanted, asked, plan_link)
 
     def together(self, wanted: Sequence[Difference]) -> list[list[Difference]]:
         """Those that get another network, mounts or init: one has what another one gets, or not."""
@@ -84,28 +94,38 @@ class Changes:
             self._do(steps, *names)
 
     def change_rest(self, wanted: Difference) -> None:
-        """Change its limits, whom it may ask, what it exposes, and whether the host starts it."""
-        changed = _fields(wanted)
+        """Change its limits, and whether the host starts it."""
         with self._noting(wanted.name):
             record, container, spec = self._look(wanted)
             if spec.limits != container.spec.limits:
                 self._do(plan_limits(container, record, spec.limits), record.name)
-                record, container, spec = self._look(wanted)
-            if changed & _REACH:
-                there = {each.at for each in container.spec.exposed}
-                check_free([each for each in spec.exposed if each.at not in there])
-                exposed = with_labels(spec.exposed, self._host.mac.port_label)
-                asked = replace(container.spec, egress=spec.egress, exposed=exposed)
-                self._reach(record, container, replace(container, spec=asked))
-            if "autostart" in changed:
+            if "autostart" in _fields(wanted):
                 self._do((ChangeAutostart(record.name, spec.autostart),), record.name)
 
-    def _reach(self, record: DomainRecord, container: Container, after: Container) -> None:
-        if after == container:
-            return
-        others = [each for each in self._known.values() if each.name != record.name]
-        steps = plan_reach(record, container, after, others, self._host.mac)
-        self._do(steps, record.name)
+    def _reach(
+        self,
+        wanted: Sequence[Difference],
+        change: Callable[[Container, ContainerSpec], Container],
+        plan: Callable[[Sequence[Container], Sequence[Container], MacModule], tuple[Step, ...]],
+    ) -> None:
+        """One change of the policy, and of the rules on packets, for all of them."""
+        reaching = [each for each in wanted if _fields(each) & _REACH]
+        with self._noting(*(each.name for each in reaching)):
+            now = dict(self._known)
+            steps: list[Step] = []
+            changed: list[str] = []
+            for each in reaching:
+                record, container, spec = self._look(each)
+                after = change(container, spec)
+                if after == container:
+                    continue
+                check_reach(record, after.spec, now.values())
+                now[record.name] = after
+                steps += expose(container.spec, after.spec)
+                changed.append(record.name)
+            if changed:
+                before = [*self._known.values()]
+                self._do((*plan(before, [*now.values()], self._host.mac), *steps), *changed)
 
     def _look(self, wanted: Difference) -> tuple[DomainRecord, Container, ContainerSpec]:
         """One of them as it is by now, and what it is to be."""

@@ -172,13 +172,14 @@ class Rollout:
         """Change containers, but for their links; see `Changes` for the order."""
         with self._failing(*(each.name for each in wanted)):
             work = Changes(self._host, self._watch)
-            for stage in (work.check, work.narrow):
-                for each in wanted:
-                    self._attempt(each, partial(stage, each), last=False)
+            for each in wanted:
+                self._attempt(each, partial(work.check, each), last=False)
+            self._at_once(wanted, work.narrow)
             left = [each for each in wanted if not self._failed(each)]
             for group in work.together(left):
                 with self._failing(*(each.name for each in group)):
                     work.change_parts(group)
+            self._at_once(wanted, work.widen)
             for each in wanted:
                 self._attempt(each, partial(work.change_rest, each))
 
@@ -274,6 +275,24 @@ class Rollout:
             work()
             if last:
                 self.outcomes[each.kind, each.name] = Done(each.action, each.kind, each.name)
+
+    def _at_once(
+        self, wanted: Sequence[Difference], work: Callable[[Sequence[Difference]], object]
+    ) -> None:
+        """Do a part of the work with all of them; one by one where that fails for all."""
+        left = [each for each in wanted if not self._failed(each)]
+        notes: Sequence[str] = ()
+        if len(left) > 1:
+            try:
+                work(left)
+            except Exception as error:  # told by whom it comes of, of which there is one at least
+                notes = getattr(error, "__notes__", ())
+            else:
+                return
+        for each in left:
+            self._attempt(each, partial(work, [each]), last=False)
+        for note in notes:
+            self._note([each.name for each in left], note)
 
     def _failed(self, each: Difference) -> bool:
         return isinstance(self.outcomes.get((each.kind, each.name)), VirtsecError)

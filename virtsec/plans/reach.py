@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from virtsec.domain.checks import check_spec
 from virtsec.domain.described import port
@@ -69,14 +69,18 @@ def plan_reach(
 
     Raises `BadInput`, and `Refused` where the packet filter would not know it.
     """
-    check_spec(after.spec)
-    check_exposed_apart(after.spec, others)
-    egress = after.spec.egress
-    if egress is not Egress.ALL:
-        check_port(record, "The interface")
-    plan = plan_link if egress is Egress.ALL else plan_unlink
+    check_reach(record, after.spec, others)
+    plan = plan_link if after.spec.egress is Egress.ALL else plan_unlink
     steps = plan([*others, container], [*others, after], mac)
     return (*steps, *expose(container.spec, after.spec))
+
+
+def check_reach(record: DomainRecord, spec: ContainerSpec, others: Collection[Container]) -> None:
+    """Raise `BadInput` or `Refused` for what no container may ask or expose beside `others`."""
+    check_spec(spec)
+    check_exposed_apart(spec, others)
+    if spec.egress is not Egress.ALL:
+        check_port(record, "The interface")
 
 
 def check_port(record: DomainRecord, sentence: str) -> None:
@@ -107,7 +111,7 @@ def _leading(spec: ContainerSpec) -> tuple[object, ...]:
     return spec.exposed, spec.network.addresses
 
 
-def check_exposed_apart(spec: ContainerSpec, others: Sequence[Container]) -> None:
+def check_exposed_apart(spec: ContainerSpec, others: Collection[Container]) -> None:
     """Raise `BadInput` where another container is exposed at the same port of the host."""
     for exposed in spec.exposed:
         for other in others:

@@ -19,6 +19,8 @@ from virtsec.domain.steps import DefineDomain, RedefineDomain
 from virtsec.errors import BadInput, Failed, NotFound, Refused
 from virtsec.fleet.difference import BASE, CONTAINER, Action
 from virtsec.fleet.export import as_text
+from virtsec.host.expose import Expose
+from virtsec.mac.steps import SetTraffic
 from virtsec.spec import Egress, Exposed, Link, Mount, Network, NetworkKind
 from virtsec.step import Host, Step, Watcher
 
@@ -131,6 +133,30 @@ def test_what_changes_of_several_is_in_force_for_all_of_them(host: Host, tmp_pat
     assert outcomes.keys() == {(CONTAINER, "vs1"), (CONTAINER, "vs2")}
     limited = cast(FakeMac, host.mac).traffic.egress
     assert {name: limited[name] for _, name in outcomes} == {"vs1": Egress.LAN, "vs2": Egress.LAN}
+
+
+def test_whom_several_may_ask_is_changed_at_once_and_whoever_cannot_keeps_no_other(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A change of the policy takes as long for one as for many."""
+    done: list[Step] = []
+    path = tmp_path / "fleet.yaml"
+    ports = {"vs3": 18081, "vs4": 18082}
+    rewritten(path, host, {name: {"expose": [f"{at}:99"]} for name, at in ports.items()})
+    outcomes = fleet.apply_fleet(path, host, watch=lambda _, step: done.append(step))
+    assert came(outcomes) == dict.fromkeys(ports, Done)
+    (traffic,) = [each for each in done if isinstance(each, SetTraffic)]
+    assert traffic.after.exposed == frozenset(ports.values())
+    assert fleet.plan_fleet(path, host).differences == ()
+
+    def watch(_: int, step: Step) -> None:
+        if isinstance(step, Expose) and step.name == "vs3":
+            raise Failed("Not at this port.")
+
+    rewritten(path, host, {name: {"expose": [f"{at + 9}:99"]} for name, at in ports.items()})
+    outcomes = fleet.apply_fleet(path, host, watch=watch)
+    assert came(outcomes) == {"vs3": Failed, "vs4": Done}
+    assert cast(FakeMac, host.mac).traffic.exposed == {ports["vs3"], ports["vs4"] + 9}
 
 
 def test_one_whose_link_leads_nowhere_is_no_success(host: Host, tmp_path: Path) -> None:
