@@ -52,6 +52,12 @@ def trees(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "is_gone", lambda _: False)
 
 
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Where a fleet's file may be."""
+    return tmp_path / "fleet.yaml"
+
+
 @dataclass(frozen=True)
 class Tree:
     """In place of a step on a tree: remembers in `log`."""
