@@ -131,8 +131,8 @@ def as_defined(wanted: ContainerSpec, have: ContainerSpec) -> ContainerSpec:
     a tree was made from is asked once.
     """
     network = wanted.network
-    if network.gateway is None and network.addresses == have.network.addresses:
-        network = replace(network, gateway=have.network.gateway)
+    if network.gateway is None and replace(have.network, gateway=None) == network:
+        network = have.network
     base = wanted.base
     if base is None and wanted.source is None:
         base = have.base  # it took up what was left on one

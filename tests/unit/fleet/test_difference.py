@@ -66,6 +66,17 @@ def test_what_is_asked_otherwise_is_changed_and_when_is_said(
     assert {each.field: each.when for each in found.changes} == fields
 
 
+def test_the_router_of_one_network_is_none_of_another() -> None:
+    have = made(WHOLE.replace("    memory: 1G", "    gateway: 192.168.122.1"))
+    assert next(each for each in have if each.name == "db").spec.network.gateway is not None
+    (same,) = differences(have, ["web"], fleet(WHOLE))
+    assert [each.field for each in same.changes] == ["memory_mib"]
+    moved = WHOLE.replace("    memory: 1G", "    bridge: br0").partition("links:")[0]
+    found = {each.name: each for each in differences(have, ["web"], fleet(moved))}
+    (network,) = [each.after for each in found["db"].changes if each.field == "network"]
+    assert (network.source, network.gateway) == ("br0", None)
+
+
 def test_what_took_up_a_layer_that_was_left_is_as_it_was_asked() -> None:
     """Asked for neither a base nor a source, it is on the base of what an `undefine` left."""
     (job,) = fleet("version: 1\ncontainers: [{name: job}]\n").containers
