@@ -14,7 +14,7 @@ import virtsec
 pytestmark = pytest.mark.once
 
 DOCUMENT = Path(__file__).parents[2] / "docs/api.md"
-#: Of 162, three: on the host, and on the files and tasks of the other container.
+#: Three of all: on the host, and on the files and tasks of the other container.
 ATTACKS = ("host-file-read", "other-file-read", "other-task-kill")
 
 

@@ -15,7 +15,7 @@ Outcomes = dict[str, str]
 
 @pytest.fixture(scope="module")
 def from_vs1(vs1: Container, vs2: Container) -> Outcomes:
-    """What root inside vs1 reached, and then `kill -9 -1`."""
+    """What root inside vs1 reached."""
     with attacks.decoys(vs2) as targets:
         return attacks.attack_from(vs1, targets)
 
