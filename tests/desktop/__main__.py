@@ -106,7 +106,8 @@ def tell(lsm: Lsm, picture: Path, scratch: Path) -> int:
         if story.status:
             failed = fresh.with_suffix(".png.failed.png")
             if failed.exists():
-                shutil.copy(failed, picture.with_suffix(".failed.png"))
+                kept = shutil.copy(failed, picture.with_suffix(".failed.png"))
+                print(f"what was on the screen is in {kept}", file=sys.stderr)
             return 1
         laboratory.progress.stage("what it changed, at the next start")
         if status := machine.run(guest("check"), env=env_inside, sink=to_stdout).status:

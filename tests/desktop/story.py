@@ -81,7 +81,7 @@ def main(uri: str, ours: str, theirs: str, mib: str, path: str) -> int:
         run(ours, theirs, int(mib), path)
     except NotSeen as error:
         picture(f"{path}.failed.png")
-        print(f"virt-manager shows {error}; see {path}.failed.png", file=sys.stderr)
+        print(f"virt-manager shows {error}", file=sys.stderr)
         return 1
     finally:
         started.terminate()
