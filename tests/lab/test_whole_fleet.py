@@ -1,7 +1,10 @@
 """Fleets: what a file asks for is made, once, wherever it was interrupted; nothing else changes."""
 
 import json
+import os
+import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -83,7 +86,8 @@ def seen() -> dict[str, object]:
 def test_made_of_nothing_there_is_nothing_more_to_do(file: Path) -> None:
     planned = [(each["action"], each["kind"], each["name"]) for each in plan(file)]
     assert planned == [("make", "base", "fleet"), *(("make", "container", each) for each in NAMES)]
-    assert apply(file) == {("make", each) for each in ("fleet", *NAMES)}
+    made = apply(file, "--parallel", "2")
+    assert made == {("make", each) for each in ("fleet", *NAMES)}
     assert plan(file) == []
     assert apply(file) == set()
     for name in NAMES:
@@ -162,9 +166,38 @@ def test_killed_in_the_middle_and_applied_again_by_two_at_once_it_is_the_same(fi
     virtsec("fleet", "destroy", str(file))
     host = open_host(Silent())
     killed_before("SetMetadata", lambda watch: fleet.apply_fleet(file, host, watch=watch))
-    words = ("virtsec", "fleet", "apply", str(file))
+    words = ("virtsec", "fleet", "apply", "--parallel", "2", str(file))
     both = [subprocess.Popen(words, stdout=subprocess.DEVNULL) for _ in range(2)]
     assert [each.wait() for each in both] == [0, 0]
+    assert plan(file) == []
+    assert seen() == before
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGKILL, 1)])
+def test_a_process_that_makes_some_is_interrupted_or_killed_and_applied_again_it_is_the_same(
+    number: signal.Signals, status: int, file: Path
+) -> None:
+    """A service is stopped with all of its processes; lack of memory ends one of them."""
+    for name in NAMES:
+        Small(name).stop()
+    before = seen()
+    virtsec("fleet", "destroy", str(file))
+    words = ("virtsec", "fleet", "apply", "--parallel", "2", str(file))
+    command = subprocess.Popen(words, stdout=subprocess.DEVNULL, start_new_session=True)
+    begun = Path("/var/lib/virtsec/web-1/rootfs")
+    children = Path(f"/proc/{command.pid}/task/{command.pid}/children")
+    while not begun.exists():
+        assert command.poll() is None
+        time.sleep(0.01)
+    if number == signal.SIGTERM:
+        os.killpg(command.pid, number)
+    else:
+        at_web_1, _ = children.read_text().split()
+        os.kill(int(at_web_1), number)
+    assert command.wait() == status
+    assert "web-1" in {each["name"] for each in plan(file)}
+    apply(file, "--parallel", "2")
     assert plan(file) == []
     assert seen() == before
 

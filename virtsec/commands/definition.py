@@ -28,7 +28,7 @@ from virtsec.rootfs.mapped import check_mapped
 from virtsec.rootfs.remove import refuse_mounts
 from virtsec.rootfs.renew import RenewTree
 from virtsec.rootfs.sources import Source, default_source, inspect_source
-from virtsec.rootfs.unfinished import is_going, is_gone, is_unfinished
+from virtsec.rootfs.unfinished import is_begun, is_gone
 from virtsec.spec import ContainerSpec, InitPolicy, Mount
 from virtsec.step import Host, Step, Watcher, execute
 
@@ -199,7 +199,7 @@ def label(name: str, host: Host | None = None, watch: Watcher | None = None) -> 
 def _plan(spec: ContainerSpec, host: Host, fitting: Sequence[Step] = ()) -> DefinePlan:
     facts = gather(host)
     spec = on_its_base(spec)
-    if is_unfinished(spec.rootfs) and not is_going(spec.rootfs):
+    if is_begun(spec.rootfs):
         rest = define_plans.plan_rest(spec, facts, host.mac)
         if rest is not None:
             return rest

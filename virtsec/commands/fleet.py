@@ -24,7 +24,7 @@ from virtsec.fleet.wanted import Fleet, wanted
 from virtsec.host.lock import host_lock
 from virtsec.plans.host import policy_of
 from virtsec.rootfs import debian
-from virtsec.rootfs.unfinished import is_going, is_gone, is_unfinished
+from virtsec.rootfs.unfinished import is_begun, is_going, is_gone
 from virtsec.spec import ApartBy, Identity
 from virtsec.step import Host, Watcher
 
@@ -146,10 +146,9 @@ def _differences(fleet: Fleet, host: Host, prune: bool) -> tuple[Difference, ...
     roots = {each.name: each.spec.rootfs for each in have if each.name in named}
     gone = {name for name, root in roots.items() if is_gone(root)}
     going = {name for name, root in roots.items() if name not in gone and is_going(root)}
-    begun = {name for name, root in roots.items() if name not in gone and is_unfinished(root)}
-    unfinished = gone | begun - going
+    begun = {name for name, root in roots.items() if name not in gone and is_begun(root)}
     return differences(
-        have, bases.base_names(), fleet, unfinished=unfinished, going=going, prune=prune
+        have, bases.base_names(), fleet, unfinished=gone | begun, going=going, prune=prune
     )
 
 

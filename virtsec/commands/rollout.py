@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -30,8 +28,9 @@ from virtsec.plans.offer import Offer
 from virtsec.plans.reach import check_exposed_apart, plan_link, plan_unlink, set_traffic
 from virtsec.plans.undefine import check_undefine, plan_undefine
 from virtsec.rootfs.unfinished import is_gone
+from virtsec.shares import processors, work_through
 from virtsec.spec import ContainerSpec, Link, Links
-from virtsec.step import Host, Step, Watcher, execute
+from virtsec.step import Host, Silent, Step, Watcher, execute, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +45,7 @@ class Done:
 #: By kind and name: what was done, or why it could not be. A base may be called as a container is.
 Outcomes = dict[tuple[str, str], Done | VirtsecError]
 
+_Making = tuple[Container, tuple[Step, ...]]  #: one to be made, and how
 
 _PAST = {Action.MAKE: "made", Action.CHANGE: "changed", Action.REMOVE: "removed"}
 
@@ -59,8 +59,7 @@ class Rollout:
     def __init__(self, host: Host, watch: Watcher | None, parallel: int | None = None) -> None:
         self.outcomes: Outcomes = {}
         self._host, self._watch = host, watch
-        self._parallel = parallel or os.cpu_count() or 1
-        self._stopping = False
+        self._parallel = parallel or processors()
         self._left: list[str] = []  #: what could not be undone, a sentence each
 
     @contextmanager
@@ -112,7 +111,7 @@ class Rollout:
     def _make(self, specs: Sequence[ContainerSpec]) -> None:
         facts = gather(self._host)
         known, offer = list(readable(facts.domains)), Offer(facts, self._host.mac)
-        making: list[tuple[Container, tuple[Step, ...]]] = []
+        making: list[_Making] = []
         policies: list[Policy] = []
         for spec in specs:
             with self._failing(spec.name):
@@ -134,28 +133,60 @@ class Rollout:
         finally:
             self._take_back(known, news)
 
-    def _make_at_once(self, making: Sequence[tuple[Container, tuple[Step, ...]]]) -> None:
+    def _make_at_once(self, making: Sequence[_Making]) -> None:
         """Make some at a time. Interrupted, no other one is begun, and what is half made undone."""
-        pool = ThreadPoolExecutor(self._parallel)
-        try:
-            list(pool.map(self._make_one, making))
-        except BaseException:
-            self._stopping = True
-            raise
-        finally:
-            while True:
-                # Whoever is impatient waits as well: half of a container would stay.
-                with suppress(KeyboardInterrupt):
-                    pool.shutdown(cancel_futures=True)
-                    break
+        count = min(self._parallel, len(making))
+        if count < 2:
+            for each in making:
+                self._make_one(each)
+            return
+        with shown(self._host.progress, "make containers", len(making)) as advance:
+
+            def hear(came: tuple[str, Done | VirtsecError]) -> None:
+                name, outcome = came
+                self.outcomes[CONTAINER, name] = outcome
+                advance(1)
+
+            work_through(self._made_apart, [making[n::count] for n in range(count)], hear)
+        for container, _ in making:
+            missed = Failed(
+                f"The process of virtsec's that made {container.name} was ended by somebody else.",
+                "Apply the file again.",
+            )
+            self.outcomes.setdefault((CONTAINER, container.name), missed)
+
+    def _made_apart(self, share: Sequence[_Making]) -> Iterator[tuple[str, Done | VirtsecError]]:
+        """In a process that was forked for it: make these, and give what came of each."""
+        self._host = replace(self._host, libvirt=self._host.libvirt.anew(), progress=Silent())
+        for each in share:
+            name = each[0].name
+            try:
+                self._make_one(each)
+            except BaseException as error:
+                interrupted = Failed(
+                    f"{name} was not made: that was interrupted.", "Apply the file again."
+                )
+                for note in getattr(error, "__notes__", ()):
+                    interrupted.add_note(note)
+                yield name, self.outcomes.get((CONTAINER, name), interrupted)
+                raise
+            yield name, self.outcomes[CONTAINER, name]
 
     def _take_back(self, known: Sequence[Container], news: Sequence[Container]) -> None:
-        """Have nothing stay of those of `news` that were not made."""
-        came = {each.name: self.outcomes.get((CONTAINER, each.name)) for each in news}
-        failed = [name for name, outcome in came.items() if not isinstance(outcome, Done)]
+        """Have nothing stay of those of `news` that were not made, nor came to be defined."""
+        outcomes = [self.outcomes.get((CONTAINER, each.name)) for each in news]
+        if all(isinstance(came, Done) for came in outcomes):
+            return
+        names = [each.name for each in news]
+        try:
+            defined = {record.name for record in self._host.libvirt.domains(xml=False)}
+        except VirtsecError as error:
+            self._note(names, f"The policy of {', '.join(names)} stays: {error}")
+            return
+        failed = [name for name in names if name not in defined]
         if not failed:
             return
-        there = [each for each in news if isinstance(came[each.name], Done)]
+        there = [each for each in news if each.name in defined]
         traffic = set_traffic([*known, *news], [*known, *there])
         for undo in (
             partial(self._host.mac.unload, failed),
@@ -243,19 +274,10 @@ class Rollout:
             )
         execute(plan_last(container.spec), self._host, self._watch)
 
-    def _make_one(self, making: tuple[Container, tuple[Step, ...]]) -> None:
+    def _make_one(self, making: _Making) -> None:
         container, steps = making
-
-        def watch(index: int, step: Step) -> None:
-            if self._stopping:
-                raise Failed(
-                    f"{container.name} was not made: that was interrupted.", "Apply the file again."
-                )
-            if self._watch is not None:
-                self._watch(index, step)
-
         done = Difference(Action.MAKE, CONTAINER, container.name)
-        self._attempt(done, lambda: execute(steps, self._host, watch))
+        self._attempt(done, lambda: execute(steps, self._host, self._watch))
 
     def _remove_all(self, leaving: Sequence[tuple[Container, DomainRecord]], storage: bool) -> None:
         names = [each.name for each, _ in leaving]

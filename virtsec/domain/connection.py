@@ -92,7 +92,7 @@ class Libvirt(Networks):
         try:
             return self._domain(name)
         except LibvirtFailed:
-            if self._latest.isAlive():
+            if self._latest is not None and self._latest.isAlive():
                 raise
         return self._domain(name)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
-from typing import Any
+from typing import Any, Self
 
 from virtsec.domain import faults
 from virtsec.domain.records import NetworkState
@@ -18,12 +19,19 @@ class Networks:
         """Connect by `connect`, and again where libvirt's daemon was started anew meanwhile."""
         self._error = library.libvirtError
         self._connect = connect
-        self._latest = connect()
+        self._latest: Any | None = connect()
+
+    def anew(self) -> Self:
+        """The same by a connection of its own, for a forked process: two of them cannot use one."""
+        other = copy(self)
+        other._latest = None
+        return other
 
     @property
     def _connection(self) -> Any:
         """A connection that is open: what undoes a step has to reach libvirt after it was gone."""
-        if not self._latest.isAlive():  # libvirt's client knows, once a call has failed
+        # libvirt's client knows whether it is, once a call has failed.
+        if self._latest is None or not self._latest.isAlive():
             self._latest = self._connect()
         return self._latest
 

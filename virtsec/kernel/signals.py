@@ -55,7 +55,7 @@ def cut_off_once(numbers: Collection[int]) -> Iterator[Callable[[], None]]:
     try:
         # Python calls handlers in its main thread: nothing else is cut off.
         if threading.current_thread() is threading.main_thread():
-            with _blocked(numbers):
+            with blocked(numbers):
                 for number in numbers:
                     handler = signal.getsignal(number)
                     if callable(handler):
@@ -67,13 +67,14 @@ def cut_off_once(numbers: Collection[int]) -> Iterator[Callable[[], None]]:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)  # what was kept out comes to `take`
         with ExitStack() as last:
             last.callback(_call_all, before, waiting)
-            with _blocked(numbers):
+            with blocked(numbers):
                 for number, earlier in before.items():
                     signal.signal(number, earlier)
 
 
 @contextmanager
-def _blocked(numbers: Collection[int]) -> Iterator[None]:
+def blocked(numbers: Collection[int]) -> Iterator[None]:
+    """Have these signals wait for the end of the block."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
         signal.pthread_sigmask(signal.SIG_BLOCK, numbers)

@@ -81,8 +81,7 @@ class MakeStore:
         check_place(self.rootfs, self.store)
         own = self.rootfs.parent
         with explained("make", own):
-            if not Path(self.store).is_dir():
-                Path(self.store).mkdir(_STORE_MODE)
+            Path(self.store).mkdir(_STORE_MODE, exist_ok=True)
             check_parents(self.rootfs.parent)
             with suppress(FileExistsError):
                 Path(own).mkdir(0o700)
@@ -194,7 +193,7 @@ class LeaveTree:
         So does that of a removal: what is left is rubbish.
         """
         with explained("keep", self.rootfs):
-            if unfinished.is_unfinished(self.rootfs) and not unfinished.is_going(self.rootfs):
+            if unfinished.is_begun(self.rootfs):
                 unfinished.keep(self.rootfs)
 
     def undo(self, host: Host) -> None:
@@ -215,8 +214,7 @@ class MakeBase:
         """See `Step.apply`."""
         place = tree_of(self.base).parent
         with explained("make", place):
-            if not Path(STORE).is_dir():
-                Path(STORE).mkdir(_STORE_MODE)
+            Path(STORE).mkdir(_STORE_MODE, exist_ok=True)
             check_parents(BASES)
             for each in (BASES, place.parent, place):
                 with suppress(FileExistsError):

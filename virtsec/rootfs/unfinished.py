@@ -21,6 +21,11 @@ def is_unfinished(path: PurePosixPath) -> bool:
     return _note(path) is not None
 
 
+def is_begun(path: PurePosixPath) -> bool:
+    """Whether a directory is one that virtsec was making."""
+    return _note(path) not in (None, _GOING)
+
+
 def is_going(path: PurePosixPath) -> bool:
     """Whether a directory is one that virtsec was removing: what is in it is not all there was."""
     return _note(path) == _GOING

@@ -52,6 +52,12 @@ def trees(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "is_gone", lambda _: False)
 
 
+@pytest.fixture(autouse=True)
+def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fleet is made by this process: what others do to its fakes is lost with them."""
+    monkeypatch.setattr(rollout, "processors", lambda: 1)
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     """Where a fleet's file may be."""

@@ -23,6 +23,7 @@ from virtsec.errors import (
     VirtsecError,
 )
 from virtsec.host.checks import Part
+from virtsec.rootfs import unfinished
 from virtsec.spec import InitPolicy, Mount
 from virtsec.step import Host, Step
 
@@ -111,7 +112,7 @@ def test_what_was_cut_off_when_the_domain_was_there_is_taken_up_by_the_same_word
     libvirt.set_autostart("vs1", False)
     before = libvirt.records["vs1"].xml
     log.clear()
-    monkeypatch.setattr(definition, "is_unfinished", lambda _: not kept)
+    monkeypatch.setattr(definition, "is_begun", lambda _: not kept)
     with pytest.raises(BadInput, match="has a domain vs1 already"):
         definition.define(replace(asked, init=PurePosixPath("/sbin/other")), host)
     if kept:
@@ -131,8 +132,7 @@ def test_what_was_cut_off_as_it_went_is_not_taken_up(
     host = fake_host()
     definition.define(sample("vs1").spec, host)
     log.clear()
-    for name in ("is_unfinished", "is_going"):
-        monkeypatch.setattr(definition, name, lambda _: True)
+    monkeypatch.setattr(unfinished, "_note", lambda _: b"going")
     with pytest.raises(BadInput, match="has a domain vs1 already"):
         definition.define(sample("vs1").spec, host)
     assert log == []

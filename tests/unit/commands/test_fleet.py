@@ -18,6 +18,7 @@ from virtsec.fleet.difference import BASE, CONTAINER, Action
 from virtsec.fleet.export import as_text
 from virtsec.host.expose import Expose
 from virtsec.mac.steps import SetTraffic
+from virtsec.rootfs import unfinished
 from virtsec.spec import Egress, Link, Mount, Network, NetworkKind
 from virtsec.step import Host, Step, Watcher
 
@@ -273,7 +274,7 @@ def test_what_was_cut_off_at_its_end_is_finished(
     path = tmp_path / "fleet.yaml"
     rewritten(path, host, {})
     roots = {SAMPLES["static"].spec.rootfs}
-    monkeypatch.setattr(fleet, "is_unfinished", lambda root: root in roots)
+    monkeypatch.setattr(fleet, "is_begun", lambda root: root in roots)
     (found,) = fleet.plan_fleet(path, host).differences
     assert (found.action, found.name) == (Action.MAKE, "vs3")
     assert fleet.apply_fleet(path, host).keys() == {(CONTAINER, "vs3")}
@@ -284,8 +285,7 @@ def test_what_was_cut_off_as_it_went_is_not_taken_for_whole(
     log: list[str], file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is left of its tree is a part; it goes, and is made anew."""
-    monkeypatch.setattr(fleet, "is_unfinished", lambda _: True)
-    monkeypatch.setattr(fleet, "is_going", lambda _: log == [])
+    monkeypatch.setattr(unfinished, "_note", lambda _: None if log else b"going")
     host = fake_host(defined("web", sample("web", source="/etc/hostname").xml))
     file.write_text("{version: 1, containers: [{name: web, from: /etc/hostname}]}")
     found = [(each.action, each.name) for each in fleet.plan_fleet(file, host).differences]
