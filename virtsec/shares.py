@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from multiprocessing import connection
 from types import FrameType
@@ -70,24 +70,27 @@ def work_through(
     work: Callable[[Share], Iterable[Result]],
     shares: Sequence[Share],
     hear: Callable[[Result], object],
+    meanwhile: AbstractContextManager[object],
 ) -> None:
     """Have `work` on each share done by a process of its own, and `hear` what it says meanwhile.
 
     For work that is to undo what it has begun: where this process is interrupted, or one of them
     raises, they get SIGTERM, which is KeyboardInterrupt to them, and are heard to their end; only
-    then is it raised here. What one would have said that somebody kills is missing.
+    then is it raised here. What one would have said that somebody kills is missing. `meanwhile` is
+    entered once all have begun: they have nothing of it.
     """
     running: _Running = {}
     with cut_off_once(ENDING) as hold:
         try:
             with blocked(ENDING):
                 _begin(running, work, shares)
-            while waiting := _open(running):
-                ready = connection.wait(waiting)
-                with blocked(ENDING):  # what is heard in part would be lost
-                    for each in ready:
-                        for result in _said(each):
-                            hear(result)
+            with meanwhile:
+                while waiting := _open(running):
+                    ready = connection.wait(waiting)
+                    with blocked(ENDING):  # what is heard in part would be lost
+                        for each in ready:
+                            for result in _said(each):
+                                hear(result)
         except BaseException:
             hold()
             for number in running.values():

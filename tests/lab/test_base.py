@@ -5,12 +5,14 @@ import json
 import os
 import re
 import shutil
+import signal
+import subprocess
 import tarfile
 from collections.abc import Iterator
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 
 import pytest
 from asked import allowed
@@ -229,6 +231,22 @@ def test_another_generation_is_for_those_to_come(base: Path, ten: list[Small]) -
     virtsec("undefine", "--storage", later.name)
     made = json.loads(virtsec("base", "refresh", BASE, "--from", str(base), "--json").stdout)
     assert (made["generation"], made["removed"]) == (3, [2])
+
+
+def test_a_copy_of_one_is_cut_off_and_leaves_nothing(ten: list[Small]) -> None:
+    source, copied = ten[8], Path("/var/lib/virtsec/copied")
+    source.stop()
+    words = ("virtsec", "clone", source.name, copied.name)
+    command = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    while not (copied / "rootfs.partial").exists():
+        assert command.poll() is None
+        sleep(0.01)
+    command.terminate()
+    _, said = command.communicate()
+    assert command.returncode == 128 + signal.SIGTERM, said
+    assert not copied.exists()
+    complained(("info", copied.name), 2, f"There is no domain {copied.name}.")
+    source.start()
 
 
 @pytest.mark.stress

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
-from typing import cast
+from typing import Self, cast
 
 from lxml import etree
 
@@ -40,6 +40,14 @@ class FakeLibvirt(Libvirt):
     def domains(self, xml: bool = True) -> list[DomainRecord]:
         """Every domain, by name."""
         return [self.records[name] for name in sorted(self.records)]
+
+    def described(self, records: Iterable[DomainRecord]) -> list[DomainRecord]:
+        """They have their XML already."""
+        return list(records)
+
+    def anew(self) -> Self:
+        """It is no connection."""
+        return self
 
     def domain(self, name: str) -> DomainRecord | None:
         """The domain, or None."""

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from itertools import chain
 from pathlib import Path
 
@@ -61,7 +62,12 @@ def test_one_that_is_killed_is_missed(others: set[str]) -> None:
 
 def test_of_each_share_all_is_heard_that_a_process_of_its_own_says(others: set[str]) -> None:
     heard: list[tuple[int, int]] = []
-    work_through(lambda share: [(each, os.getpid()) for each in share], [[1, 2], [3]], heard.append)
+    work_through(
+        lambda share: [(each, os.getpid()) for each in share],
+        [[1, 2], [3]],
+        heard.append,
+        nullcontext(),
+    )
     at = dict(heard)
     assert sorted(at) == [1, 2, 3]
     assert at[1] == at[2] != at[3]
@@ -97,7 +103,7 @@ def test_interrupted_each_undoes_what_it_had_begun_and_is_heard(
 
     heard: list[str] = []
     with pytest.raises(KeyboardInterrupt):
-        work_through(work, [[0], [1], [2]], heard.append)
+        work_through(work, [[0], [1], [2]], heard.append, nullcontext())
     assert {"undid [1]", "undid [2]"} <= {*heard}
     assert children() == others
 
@@ -113,7 +119,7 @@ def test_what_one_raises_interrupts_the_others_and_is_raised_here(
 
     heard: list[str] = []
     with pytest.raises(Failed, match=r"It went wrong\."):
-        work_through(work, [[0], [1]], heard.append)
+        work_through(work, [[0], [1]], heard.append, nullcontext())
     assert heard[-1] == "undid [1]"
     assert children() == others
 
@@ -126,6 +132,6 @@ def test_what_one_would_have_said_that_is_killed_is_missing(others: set[str]) ->
             yield each
 
     heard: list[int] = []
-    work_through(work, [[6, 7, 8], [9]], heard.append)
+    work_through(work, [[6, 7, 8], [9]], heard.append, nullcontext())
     assert sorted(heard) == [6, 9]
     assert children() == others

@@ -4,6 +4,8 @@
 they run, and their modules do not postpone annotations, which typer would compile one by one.
 """
 
+from collections.abc import Sequence
+from copy import copy
 from typing import Annotated
 
 import typer
@@ -105,3 +107,18 @@ for command in (
 app.add_typer(bases.app, name="base")
 app.add_typer(fleet.app, name="fleet")
 app.add_typer(policy.app, name="policy")
+
+
+def app_for(words: Sequence[str]) -> typer.Typer:
+    """The app, for these words: with the command alone that they name, if there is one.
+
+    typer builds each command before it runs one, which takes longer than what most of them do.
+    """
+    name = next((word for word in words if not word.startswith("-")), None)
+    commands = [each for each in app.registered_commands if each.name == name]
+    groups = [each for each in app.registered_groups if each.name == name]
+    if not commands and not groups:
+        return app
+    alone = copy(app)
+    alone.registered_commands, alone.registered_groups = commands, groups
+    return alone

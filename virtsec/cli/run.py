@@ -21,7 +21,7 @@ from collections.abc import Sequence
 
 import typer
 
-from virtsec.cli.app import app
+from virtsec.cli.app import app_for
 from virtsec.cli.interrupt import Interrupted, signals_interrupt
 from virtsec.cli.output import Output, error_document, notes
 from virtsec.errors import BadInput, Failed, VirtsecError
@@ -52,6 +52,7 @@ def run(words: Sequence[str]) -> int:
 
 def _run(words: Sequence[str], output: Output) -> int:
     try:
+        app = app_for(words)
         return app(list(words), prog_name="virtsec", standalone_mode=False, obj=output) or 0
     except VirtsecError as error:
         return _tell(error, output)

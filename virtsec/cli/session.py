@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -34,10 +36,15 @@ def module_name(host: Host) -> str:
 
 
 def watcher(output: Output) -> Watcher:
-    """Tells of each step when it begins, on standard error: some take minutes."""
+    """Tells of each step when it begins, on standard error: some take minutes.
+
+    Of what several processes do at once a terminal has a bar for the whole.
+    """
+    here = os.getpid()
+    bars = sys.stderr.isatty()
 
     def watch(_index: int, step: Step) -> None:
-        if not output.json:
+        if not output.json and (os.getpid() == here or not bars):
             output.note(f"- {clean(step.describe())}")
 
     return watch

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from virtsec.commands import live
 from virtsec.commands.find import find
@@ -18,6 +20,9 @@ from virtsec.errors import BadInput
 from virtsec.mac.protocol import Enforcement
 from virtsec.step import Host
 
+if TYPE_CHECKING:
+    from virtsec.domain.connection import Libvirt
+
 _KINDS = {True: Kind.PRIVILEGED, False: Kind.UNPRIVILEGED}
 #: Domains that one process has judged before others could help.
 _FEW = 200
@@ -26,18 +31,21 @@ _FEW = 200
 def list_domains(host: Host | None = None, all_: bool = False) -> list[Listed]:
     """Every running domain of libvirt's LXC driver, with `all_` the others too, by name."""
     host = host or open_host()
-    records = [record for record in host.libvirt.domains() if all_ or record.active]
+    records = [record for record in host.libvirt.domains(xml=False) if all_ or record.active]
     leases = host.libvirt.leases() if any(record.active for record in records) else {}
     enforcement = host.mac.enforcement()
 
-    def listed(share: Sequence[DomainRecord]) -> list[Listed]:
-        return [_listed(record, leases, enforcement, host) for record in share]
+    def listed(libvirt: Libvirt, share: Sequence[DomainRecord]) -> list[Listed]:
+        described = libvirt.described(share)
+        return [_listed(record, leases, enforcement, host) for record in described]
 
     if len(records) <= _FEW:
-        return listed(records)
-    from virtsec.shares import dealt, spread  # noqa: PLC0415  (takes longer than to list a few)
+        return listed(host.libvirt, records)
+    from virtsec.shares import processors, spread  # noqa: PLC0415  (longer than to list a few)
 
-    found = chain.from_iterable(spread(listed, dealt(records)))
+    # libvirt, too, does for several at once what it does for each.
+    shares = [records[start :: processors()] for start in range(processors())]
+    found = chain.from_iterable(spread(partial(listed, host.libvirt.anew()), shares))
     return sorted(found, key=lambda each: each.name)
 
 

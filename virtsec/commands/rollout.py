@@ -140,14 +140,17 @@ class Rollout:
             for each in making:
                 self._make_one(each)
             return
-        with shown(self._host.progress, "make containers", len(making)) as advance:
+        progress = self._host.progress
 
-            def hear(came: tuple[str, Done | VirtsecError]) -> None:
-                name, outcome = came
-                self.outcomes[CONTAINER, name] = outcome
-                advance(1)
+        def hear(came: tuple[str, Done | VirtsecError]) -> None:
+            name, outcome = came
+            self.outcomes[CONTAINER, name] = outcome
+            progress.advance()
 
-            work_through(self._made_apart, [making[n::count] for n in range(count)], hear)
+        shares = [making[start::count] for start in range(count)]
+        work_through(
+            self._made_apart, shares, hear, shown(progress, "make containers", len(making))
+        )
         for container, _ in making:
             missed = Failed(
                 f"The process of virtsec's that made {container.name} was ended by somebody else.",

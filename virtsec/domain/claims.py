@@ -48,6 +48,8 @@ def claims(records: Iterable[DomainRecord]) -> Claims:
 
 def static_addresses(xml: str) -> tuple[str, ...]:
     """Addresses that a domain's definition gives it, without prefix."""
+    if "<ip" not in xml:  # most have none, and the rest is read for other things
+        return ()
     domain = parse(xml, "A domain's definition")
     found = domain.iterfind("devices/interface/ip")
     return tuple(node.get("address", "") for node in found)

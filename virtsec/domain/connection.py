@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from virtsec.domain import faults
@@ -67,25 +68,42 @@ class Libvirt(Networks):
         """
         flags = (_LIST_ACTIVE, _LIST_PAUSED, _LIST_PERSISTENT, _LIST_AUTOSTART)
         active, paused, persistent, autostart = (self._listed(flag) for flag in flags)
+        handles = self._handles()
         found = []
-        for handle in self._call("list domains", self._connection.listAllDomains, 0):
-            uuid = handle.UUIDString()
+        for uuid, handle in handles.items():
             running = uuid in active
-            texts = self._texts(handle, running) if xml else ("", None)
-            if texts is not None:
-                found.append(
-                    DomainRecord(
-                        name=handle.name(),
-                        uuid=uuid,
-                        state=_state(running, uuid in paused),
-                        xml=texts[0],
-                        live_xml=texts[1],
-                        persistent=uuid in persistent,
-                        autostart=uuid in autostart,
-                        pid=handle.ID() if running and handle.ID() > 0 else None,
-                    )
+            found.append(
+                DomainRecord(
+                    name=handle.name(),
+                    uuid=uuid,
+                    state=_state(running, uuid in paused),
+                    xml="",
+                    live_xml=None,
+                    persistent=uuid in persistent,
+                    autostart=uuid in autostart,
+                    pid=handle.ID() if running and handle.ID() > 0 else None,
                 )
-        return sorted(found, key=lambda record: record.name)
+            )
+        described = self._described(found, handles) if xml else found
+        return sorted(described, key=lambda record: record.name)
+
+    def described(self, records: Iterable[DomainRecord]) -> list[DomainRecord]:
+        """Domains that `domains` found without XML, with it; one that is gone is left out."""
+        return list(self._described(records, self._handles()))
+
+    def _described(
+        self, records: Iterable[DomainRecord], handles: Mapping[str, Any]
+    ) -> Iterator[DomainRecord]:
+        for record in records:
+            handle = handles.get(record.uuid)
+            texts = None if handle is None else self._texts(handle, record.active)
+            if texts is not None:
+                yield replace(record, xml=texts[0], live_xml=texts[1])
+
+    def _handles(self) -> dict[str, Any]:
+        """libvirt's own of every domain, by UUID."""
+        found = self._call("list domains", self._connection.listAllDomains, 0)
+        return {handle.UUIDString(): handle for handle in found}
 
     def domain(self, name: str) -> DomainRecord | None:
         """The domain `name`, or None; asked once more where libvirt's daemon ended meanwhile."""
@@ -214,8 +232,8 @@ class Libvirt(Networks):
         return frozenset(found) - {"", "none"}
 
     def _listed(self, flag: int) -> frozenset[str]:
-        handles = self._call("list domains", self._connection.listAllDomains, flag)
-        return frozenset(handle.UUIDString() for handle in handles)
+        found = self._call("list domains", self._connection.listAllDomains, flag)
+        return frozenset(handle.UUIDString() for handle in found)
 
     def _texts(self, handle: Any, running: bool) -> tuple[str, str | None] | None:
         """Definition and, when running, live XML; None when the domain is gone."""

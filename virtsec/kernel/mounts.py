@@ -9,10 +9,13 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 
+from virtsec.kernel.signals import ENDING, blocked
 from virtsec.kernel.syscall import check, libc, syscall
-from virtsec.kernel.userns import CLONE_NEWNS, unshare
+from virtsec.kernel.userns import CLONE_NEWNS, enter, unshare
 
 _SYS_OPEN_TREE = 428
 _SYS_FSOPEN = 430
@@ -64,10 +67,27 @@ def detached_tmpfs() -> int:
         os.close(context)
 
 
-def leave_mounts() -> None:
-    """Give this thread alone a mount namespace of its own, which nothing it mounts will leave."""
-    unshare(CLONE_NEWNS)
-    check(libc.mount(None, b"/", None, ctypes.c_ulong(_MS_REC | _MS_SLAVE), None), "mount")
+@contextmanager
+def own_mounts() -> Iterator[None]:
+    """Give this thread a mount namespace of its own for as long: nothing it mounts is seen outside.
+
+    Its working directory is the same, then and afterwards (mount_namespaces(7), setns(2)).
+    """
+    with ExitStack() as stack:
+        with blocked(ENDING):  # interrupted it has left, and knows the way back
+            before = _opened(stack, "/proc/thread-self/ns/mnt", os.O_RDONLY)
+            directory = _opened(stack, ".", os.O_PATH | os.O_DIRECTORY)
+            unshare(CLONE_NEWNS)
+            stack.callback(os.fchdir, directory)
+            stack.callback(enter, before, CLONE_NEWNS)
+        check(libc.mount(None, b"/", None, ctypes.c_ulong(_MS_REC | _MS_SLAVE), None), "mount")
+        yield
+
+
+def _opened(stack: ExitStack, path: str, flags: int) -> int:
+    descriptor = os.open(path, flags | os.O_CLOEXEC)
+    stack.callback(os.close, descriptor)
+    return descriptor
 
 
 def unmount(path: PurePosixPath) -> None:

@@ -20,7 +20,7 @@ def tree_of(base: Base) -> PurePosixPath:
 
 def link_to(base: Base) -> str:
     """How a container's directory in the store leads there: `../_bases/NAME/3/tree`."""
-    return f"../{tree_of(base).relative_to(STORE)}"
+    return f"../{BASES.name}/{base.name}/{base.generation}/tree"
 
 
 def base_at(link: str) -> Base | None:

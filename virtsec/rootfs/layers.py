@@ -21,14 +21,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from virtsec.errors import Refused, RootfsFailed
-from virtsec.kernel.mounts import leave_mounts, unmount
+from virtsec.kernel.mounts import own_mounts, unmount
 from virtsec.rootfs import unfinished
 from virtsec.rootfs.bases import base_at, link_to
 from virtsec.rootfs.remove import remove_tree
@@ -55,15 +54,14 @@ def base_of(rootfs: PurePosixPath) -> Base | None:
 def in_view(rootfs: PurePosixPath, work: Callable[[], Result]) -> Result:
     """Do `work` where the tree at `rootfs` is what its container sees, base and all.
 
-    It is done by a thread with mounts of its own, which nobody else sees and which end with it. The
-    container must not run. Raises what `work` does, and `RootfsFailed`.
+    Nobody else sees what is mounted for that. The container must not run. Raises what `work` does,
+    and `RootfsFailed`.
     """
     if base_of(rootfs) is None:
         return work()
 
-    def looked_at() -> Result:
+    with own_mounts():
         try:
-            leave_mounts()
             view.mount_layers(str(rootfs.parent), scratch=False)
         except (OSError, refusal.Refused) as error:
             raise RootfsFailed(
@@ -73,10 +71,7 @@ def in_view(rootfs: PurePosixPath, work: Callable[[], Result]) -> Result:
         try:
             return work()
         finally:
-            unmount(rootfs)  # what ends with the thread may end a little later
-
-    with ThreadPoolExecutor(1) as alone:
-        return alone.submit(looked_at).result()
+            unmount(rootfs)  # what ends with the namespace may end a little later
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier
 from types import SimpleNamespace
 from typing import Any
 
@@ -45,33 +43,17 @@ def test_with_json_and_without_a_terminal_there_is_no_progress() -> None:
     assert isinstance(progress_for(output), Silent)
 
 
-def test_what_threads_do_at_once_is_told_of_each(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_stage_within_another_is_counted_for_itself(capsys: pytest.CaptureFixture[str]) -> None:
     progress = progress_for(Output())
-    together = Barrier(2, timeout=5)
-
-    def work(number: int) -> None:
-        progress.begin(f"label /srv/vs{number}", None)
-        together.wait()
-        progress.advance(number)
-        together.wait()
-        progress.end()
-
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(work, (1, 2)))
-    assert sorted(capsys.readouterr().err.splitlines()) == [
-        "  label /srv/vs1: 1 done",
-        "  label /srv/vs2: 2 done",
-    ]
-
-
-def test_a_thread_that_helps_with_a_stage_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
-    """What is on a base is written by a thread that sees it with its base."""
-    progress = progress_for(Output())
-    progress.begin("write vs1.tar", None)
-    with ThreadPoolExecutor(1) as alone:
-        alone.submit(progress.advance, 7).result()
+    progress.begin("make containers", 2)
+    progress.advance()
+    progress.begin("label /srv/vs1", None)
+    progress.advance(7)
     progress.end()
-    assert capsys.readouterr().err == "  write vs1.tar: 7 done\n"
+    progress.advance()
+    progress.end()
+    progress.advance()
+    assert capsys.readouterr().err == "  label /srv/vs1: 7 done\n  make containers: 2 done\n"
 
 
 def on_a_terminal(code: str, **environment: str) -> str:
@@ -110,28 +92,49 @@ def test_on_a_terminal_there_is_a_bar() -> None:
 
 
 TWO_BARS = """
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from time import sleep
 from virtsec.cli.output import Output
 from virtsec.cli.progress import progress_for
-bar, together = progress_for(Output()), Barrier(2, timeout=5)
-def work(number):
-    together.wait()
-    bar.begin(f"label /srv/vs{number}", 10)
-    together.wait()
-    bar.advance(number)
-    together.wait()
-    bar.end()
+bar = progress_for(Output())
 for _ in range(2):
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(work, (1, 2)))
+    bar.begin("make containers", 10)
+    bar.begin("label /srv/vs1", 10)
+    bar.advance(9)
+    sleep(0.5)
+    bar.end()
+    bar.advance(3)
+    bar.end()
+    bar.advance()
 """
 
 
-def test_stages_of_several_threads_have_a_bar_each() -> None:
+def test_a_stage_within_another_has_a_bar_of_its_own() -> None:
     written = on_a_terminal(TWO_BARS)
-    for number in (1, 2):
-        assert f"label /srv/vs{number}" in written
+    for shown in ("make containers", "label /srv/vs1", "9/10", "3/10"):
+        assert shown in written
+
+
+SEVERAL = """
+import os
+from virtsec.cli.output import Output
+from virtsec.cli.session import watcher
+from types import SimpleNamespace
+watch = watcher(Output())
+watch(0, SimpleNamespace(describe=lambda: "here"))
+if os.fork():
+    os.wait()
+else:
+    watch(0, SimpleNamespace(describe=lambda: "there"))
+"""
+
+
+def test_what_several_processes_do_is_shown_by_a_bar_on_a_terminal_and_by_lines_elsewhere() -> None:
+    written = on_a_terminal(SEVERAL)
+    assert "- here" in written
+    assert "- there" not in written
+    elsewhere = (sys.executable, "-c", SEVERAL)
+    told = subprocess.run(elsewhere, cwd=TREE, check=True, capture_output=True, text=True).stderr
+    assert told.splitlines() == ["- here", "- there"]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 
 from tests.unit.cli.library import Library, Said
 from virtsec import __version__
-from virtsec.cli.app import app
+from virtsec.cli.app import app, app_for
 from virtsec.cli.output import Output, coloured
 from virtsec.cli.run import run
 from virtsec.errors import BadInput, Failed, HostNotReady, Refused
@@ -58,6 +58,15 @@ def test_help_lists_every_command(virtsec: Virtsec) -> None:
     listed = [line.split()[0] for line in said.out.split("Commands:")[1].splitlines() if line]
     assert listed == COMMANDS
     assert "..." not in said.out.split("Commands:")[1], "a summary is cut off"
+
+
+@pytest.mark.parametrize("name", ["list", "fleet"])
+def test_of_all_commands_the_one_that_is_meant_is_built_alone(name: str) -> None:
+    alone = app_for(["--json", name, "info", "--help"])
+    commands = [each.name for each in alone.registered_commands]
+    assert [*commands, *(each.name for each in alone.registered_groups)] == [name]
+    for words in ([], ["--help"], ["nonsense", name]):
+        assert app_for(words) is app
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c not in (*PASSED_THROUGH, *GROUPS)])

@@ -118,8 +118,27 @@ def test_the_round_trips_of_a_list_do_not_grow_with_it() -> None:
 def test_a_domain_that_goes_away_meanwhile_is_left_out() -> None:
     going = Domain("off")
     going.gone = True
-    libvirt, _ = edge(Domain("on", 77), going)
+    libvirt, connection = edge(Domain("on", 77), going)
     assert [record.name for record in libvirt.domains()] == ["on"]
+    found = libvirt.domains(xml=False)
+    assert [record.name for record in found] == ["off", "on"]
+    assert libvirt.described(found) == libvirt.domains()
+    connection.domains_ = ()
+    assert libvirt.described(found) == []
+
+
+def test_another_process_gets_a_connection_of_its_own_once_it_asks() -> None:
+    made: list[Connection] = []
+
+    def connect() -> Connection:
+        made.append(Connection(Domain("on", 77)))
+        return made[-1]
+
+    libvirt = Libvirt(Library, connect)
+    other = libvirt.anew()
+    assert len(made) == 1
+    assert [record.name for record in other.domains()] == ["on"]
+    assert [bool(each.trips) for each in made] == [False, True]
 
 
 def test_an_unknown_domain_is_none_to_look_at_and_an_error_to_act_on() -> None:
