@@ -22,7 +22,7 @@ from virtsec.fleet.export import as_text, exported, with_links_to_others
 from virtsec.fleet.schema import schema
 from virtsec.fleet.wanted import Fleet, wanted
 from virtsec.host.lock import host_lock
-from virtsec.plans.host import policy_of
+from virtsec.plans.host import name_is_taken, policy_of
 from virtsec.rootfs import debian
 from virtsec.rootfs.unfinished import is_begun, is_going, is_gone
 from virtsec.spec import ApartBy, Identity
@@ -41,17 +41,22 @@ def plan_fleet(path: Path, host: Host | None = None, *, prune: bool = False) -> 
     """Compare a fleet file with the containers there are; changes nothing.
 
     With `prune` containers that the file does not name are to be removed; domains that are not
-    virtsec's never are. Raises `BadInput` with file and line, `NotFound` where what something is to
-    be made from is not on this host, and `Refused` for what cannot be given to one of those that
-    share a policy.
+    virtsec's never are. Raises `BadInput` with file and line, and where another domain has the name
+    of one to be made, `NotFound` where what something is to be made from is not on this host, and
+    `Refused` for what cannot be given to one of those that share a policy.
     """
     host = host or open_host()
     fleet = wanted(load(path))
     _check_shared(fleet, host)
-    found = _differences(fleet, host, prune)
+    have = _containers(host)
+    found = _differences(fleet, have, prune)
     known = {*bases.base_names(), *fleet.bases}
+    there = {record.name for record in host.libvirt.domains(xml=False)}
+    foreign = there - {each.name for each in have}
     for each in found:
         if each.action is Action.MAKE:
+            if each.kind == CONTAINER and each.name in foreign:
+                raise name_is_taken(each.name)
             _check_there(each, known)
     return FleetPlan(path, found)
 
@@ -76,7 +81,7 @@ def apply_fleet(
     _check_shared(fleet, host)
     work = Rollout(host, watch, parallel)
     with host_lock(host.progress), work.telling():
-        found = _differences(fleet, host, prune)
+        found = _differences(fleet, _containers(host), prune)
         work.make_bases(_of(found, Action.MAKE, BASE))
         work.remove([each.name for each in _of(found, Action.REMOVE)])
         work.finish([each.name for each in _of(found, Action.MAKE) if each.spec is None])
@@ -140,8 +145,7 @@ def diff_fleet(path: Path, host: Host | None = None) -> str:
     return "".join(unified_diff(one, other, "this host", str(path)))
 
 
-def _differences(fleet: Fleet, host: Host, prune: bool) -> tuple[Difference, ...]:
-    have = _containers(host)
+def _differences(fleet: Fleet, have: Sequence[Container], prune: bool) -> tuple[Difference, ...]:
     named = {spec.name for spec in fleet.containers}
     roots = {each.name: each.spec.rootfs for each in have if each.name in named}
     gone = {name for name, root in roots.items() if is_gone(root)}

@@ -1,5 +1,6 @@
 """Running commands in the guest."""
 
+import gc
 import importlib
 import os
 import pkgutil
@@ -77,6 +78,7 @@ def _import_all() -> None:
         importlib.import_module(name)
     if find_spec("setools") is not None:  # only where SELinux is to be tested
         importlib.import_module("setools")
+    gc.freeze()  # what is here by now is no garbage: no command is to look for it, and to copy it
 
 
 @contextmanager
@@ -101,7 +103,10 @@ def _command(
             os.dup2(descriptor, number)
         signal.alarm(int(timeout))
         sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), os.fdopen(1, "w"), os.fdopen(2, "w")
+        from virtsec.cli import GARBAGE  # noqa: PLC0415
         from virtsec.cli.run import run as run_words  # noqa: PLC0415
+
+        gc.set_threshold(GARBAGE)
 
         with watched or nullcontext():
             status = run_words(argv)

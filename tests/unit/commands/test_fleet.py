@@ -198,6 +198,12 @@ def test_a_plan_says_what_is_not_there_to_make_it_from(
         fleet.plan_fleet(path, host)
 
 
+def test_a_plan_says_whose_name_another_domain_has(host: Host, file: Path) -> None:
+    file.write_text("{version: 1, containers: [{name: theirs, from: /etc/hostname}]}")
+    with pytest.raises(BadInput, match="libvirt has a domain theirs already"):
+        fleet.plan_fleet(file, host)
+
+
 def three(path: Path) -> Path:
     """A file that asks for containers m-1, m-2 and m-3, and nothing else."""
     defaults = {"from": "/srv/x.tar"}
