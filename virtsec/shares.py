@@ -6,6 +6,7 @@ ends with this one.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -108,6 +109,7 @@ def work_through(
 def _begin(
     running: _Running, work: Callable[[Share], Iterable[Result]], shares: Iterable[Share]
 ) -> None:
+    gc.freeze()  # what there is by now none of them is to go through, page by page, and to copy
     for share in shares:
         reading, writing = connection.Pipe(duplex=False)
         number = os.fork()
@@ -115,6 +117,7 @@ def _begin(
             _live(work, share, writing)
         running[reading] = number
         writing.close()
+    gc.unfreeze()
 
 
 def _live(

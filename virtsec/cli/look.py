@@ -1,6 +1,6 @@
 """`virtsec list` and `info`."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,13 +23,17 @@ def list_(
     \b
     Example: virtsec list --all
     """
-    from virtsec.cli import render, schema  # noqa: PLC0415  (slow imports)
+    from virtsec.cli import render  # noqa: PLC0415  (slow imports)
     from virtsec.commands import listing  # noqa: PLC0415
 
     output = output_of(context, json)
     host = open_host(output)
     listed = listing.list_domains(host, all_=everything)
-    document = schema.list_document(host.mac.enforcement(), listed)
+
+    def document() -> dict[str, Any]:
+        from virtsec.cli import schema  # noqa: PLC0415  (slow imports)
+
+        return schema.list_document(host.mac.enforcement(), listed)
 
     def render_all() -> None:
         render.listed(output, listed)

@@ -40,13 +40,19 @@ class Output:
         self.shown = False  #: whether there is a document, and there is to be one
         self.lost: OSError | None = None  #: why standard output could not be written
 
-    def show(self, document: dict[str, Any], render: Callable[[], None]) -> None:
-        """Print a result: `document` as JSON, else whatever `render` says."""
+    def show(
+        self, document: dict[str, Any] | Callable[[], dict[str, Any]], render: Callable[[], None]
+    ) -> None:
+        """Print a result: `document` as JSON, else whatever `render` says.
+
+        A document that takes long to make is made only then.
+        """
         if self.json:
             import json  # noqa: PLC0415  (slow to import)
 
+            made = document() if callable(document) else document
             self.shown = True
-            self._write(sys.stdout, json.dumps(document, indent=2) + "\n")
+            self._write(sys.stdout, json.dumps(made, indent=2) + "\n")
         else:
             render()
 

@@ -241,7 +241,7 @@ class _Reader:
         """Whether all elements are there that must be, with their attributes."""
         seen = set()
         for node in ours.iterchildren(f"{_OURS}*"):
-            tag = etree.QName(node).localname
+            tag = node.tag.removeprefix(_OURS)
             seen.add(tag)
             if tag in ELEMENTS:
                 self.check(node, ELEMENTS[tag])
