@@ -5,15 +5,17 @@ import shutil
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import pytest
 from demo.containers import ALIKE, KEYED, Container, prepare
-from demo.shell import virtsec
+from demo.shell import run, virtsec
 
 from virtsec.commands.find import find_ours
 from virtsec.commands.host import open_host
+from virtsec.kernel.mounts import own_mounts
 from virtsec.mac.protocol import TreeMarks
 from virtsec.rootfs.steps import FillTree
 from virtsec.spec import STORE
@@ -33,6 +35,28 @@ def make(number):
 with ThreadPoolExecutor(8) as pool:
     print(len(list(pool.map(make, range(200)))))
 """
+
+
+def test_mounts_of_ones_own_are_left_again_whatever_threads_there_are_by_then(
+    tmp_path: Path,
+) -> None:
+    """A terminal's bar is drawn by one, which ends a little after the bar does."""
+
+    def here() -> tuple[str, Path, bool]:
+        return os.readlink("/proc/thread-self/ns/mnt"), Path.cwd(), tmp_path.is_mount()
+
+    before, ended = here(), threading.Event()
+    drawing = threading.Thread(target=ended.wait)
+    with own_mounts():
+        run("mount", "-t", "tmpfs", "tmpfs", str(tmp_path))
+        inside = here()
+        drawing.start()
+    after = here()
+    ended.set()
+    drawing.join()
+    assert inside[0] != before[0]
+    assert inside[1:] == (before[1], True)
+    assert after == before
 
 
 @pytest.fixture

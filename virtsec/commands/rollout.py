@@ -153,7 +153,7 @@ class Rollout:
         )
         for container, _ in making:
             missed = Failed(
-                f"The process of virtsec's that made {container.name} was ended by somebody else.",
+                f"The process that was to make {container.name} was ended by somebody else.",
                 "Apply the file again.",
             )
             self.outcomes.setdefault((CONTAINER, container.name), missed)

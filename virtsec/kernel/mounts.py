@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from virtsec.kernel.signals import ENDING, blocked
 from virtsec.kernel.syscall import check, libc, syscall
-from virtsec.kernel.userns import CLONE_NEWNS, enter, unshare
+from virtsec.kernel.userns import CLONE_FS, CLONE_NEWNS, enter, unshare
 
 _SYS_OPEN_TREE = 428
 _SYS_FSOPEN = 430
@@ -78,10 +78,16 @@ def own_mounts() -> Iterator[None]:
             before = _opened(stack, "/proc/thread-self/ns/mnt", os.O_RDONLY)
             directory = _opened(stack, ".", os.O_PATH | os.O_DIRECTORY)
             unshare(CLONE_NEWNS)
-            stack.callback(os.fchdir, directory)
-            stack.callback(enter, before, CLONE_NEWNS)
+            stack.callback(_go_back, before, directory)
         check(libc.mount(None, b"/", None, ctypes.c_ulong(_MS_REC | _MS_SLAVE), None), "mount")
         yield
+
+
+def _go_back(namespace: int, directory: int) -> None:
+    # None enters one who shares root and working directory, as a thread begun meanwhile would.
+    unshare(CLONE_FS)
+    enter(namespace, CLONE_NEWNS)
+    os.fchdir(directory)
 
 
 def _opened(stack: ExitStack, path: str, flags: int) -> int:

@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from virtsec.kernel.syscall import check, libc
 
+CLONE_FS = 0x00000200
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUSER = 0x10000000
 

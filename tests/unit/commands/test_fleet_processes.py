@@ -144,7 +144,7 @@ def test_one_that_is_killed_is_told_and_leaves_no_policy_without_its_domain_nor_
     outcomes = fleet.apply_fleet(four, host, parallel=2)
     failure = outcomes.pop(("container", "m-4"))
     assert isinstance(failure, Failed)
-    assert "made m-4 was ended by somebody else" in failure.sentence
+    assert "was to make m-4 was ended by somebody else" in failure.sentence
     assert {type(each) for each in outcomes.values()} == {Done}
     assert ("m-4" in made(host)) is defined
     assert made(host) == host.mac.loaded().keys()
