@@ -182,7 +182,7 @@ class Rollout:
             return
         names = [each.name for each in news]
         try:
-            defined = {record.name for record in self._host.libvirt.domains(xml=False)}
+            defined = {each.name for each in readable(self._host.libvirt.domains())}
         except VirtsecError as error:
             self._note(names, f"The policy of {', '.join(names)} stays: {error}")
             return
