@@ -88,7 +88,7 @@ demo:
 # README's picture, made anew from what two containers meet; kept only when all was as it should be.
 picture:
 	@$(LAB) run $(GUEST) --with tests/lab/demo tests/lab/demo/picture.py >docs/verify.svg.new \
-		|| { rm docs/verify.svg.new; exit 1; }
+		|| { cat docs/verify.svg.new >&2; rm docs/verify.svg.new; exit 1; }
 	@mv docs/verify.svg.new docs/verify.svg
 
 # What virt-manager does with a container in a guest; its picture is kept only when all was well.

@@ -80,9 +80,12 @@ def main() -> int:
     with control.running(INIT) as controller:
         side = plain_side(control, controller, host)
         plain = attacked(side, side_of(vs2.name, host), host, list_attacks())
+    if not confined.held or plain.held:
+        print(summary(confined), summary(plain), sep="\n")
+        return 1
+    # Nothing else: a guest has one stream for both, and a word after its end breaks an SVG.
     sys.stdout.write(picture(confined, plain))
-    sys.stderr.write(f"{summary(confined)}\n{summary(plain)}\n")
-    return 0 if confined.held and not plain.held else 1
+    return 0
 
 
 def picture(confined: Verified, plain: Verified) -> str:

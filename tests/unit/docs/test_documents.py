@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from lxml import etree
 
 from docs.generate.commands import commands
 from virtsec.attacks.probes import GROUPS, PROBES
@@ -155,3 +156,8 @@ def test_commands_without_json_are_told(name: str) -> None:
 @pytest.mark.parametrize("name", ["LICENSE", "SECURITY.md", "CHANGELOG.md"])
 def test_what_readers_look_for_first_is_there(name: str) -> None:
     assert (TREE / name).stat().st_size > 500
+
+
+@pytest.mark.parametrize("picture", sorted(TREE.glob("docs/*.svg")), ids=lambda path: path.name)
+def test_a_picture_is_one_that_a_browser_shows(picture: Path) -> None:
+    assert etree.parse(picture).getroot().tag == "{http://www.w3.org/2000/svg}svg"
