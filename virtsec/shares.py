@@ -35,9 +35,9 @@ def processors() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def dealt(pieces: Sequence[Piece]) -> list[list[Piece]]:
-    """The pieces in shares of about as many each; none where there are none."""
-    count = min(len(pieces), processors() * _EACH)
+def dealt(pieces: Sequence[Piece], most: int | None = None) -> list[list[Piece]]:
+    """The pieces in shares of about as many each, `most` at most; none where there are none."""
+    count = min(len(pieces), most or processors() * _EACH)
     return [list(pieces[start::count]) for start in range(count)]
 
 
@@ -47,11 +47,10 @@ def spread(work: Callable[[Share], Result], shares: Sequence[Share]) -> Iterator
     What is raised in one is raised here, when the others are ended: a share may then be done in
     part.
     """
-    count = min(processors(), len(shares))
     missing = len(shares)
     running: _Running = {}
     try:
-        _begin(running, partial(map, work), [shares[start::count] for start in range(count)])
+        _begin(running, partial(map, work), dealt(shares, processors()))
         while waiting := _open(running):
             for ready in connection.wait(waiting):
                 for result in _said(ready):

@@ -23,7 +23,7 @@ from virtsec.step import Silent
 
 PLACE = PurePosixPath(STORE, "born/rootfs")
 
-#: What `fleet apply` does for each tree, as often as one waiting for another would show.
+#: What is done for each tree, by threads of one process and as often as one waiting would show.
 AT_ONCE = """
 from concurrent.futures import ThreadPoolExecutor
 from virtsec.kernel.userns import user_namespace

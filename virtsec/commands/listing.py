@@ -41,10 +41,10 @@ def list_domains(host: Host | None = None, all_: bool = False) -> list[Listed]:
 
     if len(records) <= _FEW:
         return listed(host.libvirt, records)
-    from virtsec.shares import processors, spread  # noqa: PLC0415  (longer than to list a few)
+    from virtsec.shares import dealt, processors, spread  # noqa: PLC0415  (longer than to list a few)
 
     # libvirt, too, does for several at once what it does for each.
-    shares = [records[start :: processors()] for start in range(processors())]
+    shares = dealt(records, processors())
     found = chain.from_iterable(spread(partial(listed, host.libvirt.anew()), shares))
     return sorted(found, key=lambda each: each.name)
 

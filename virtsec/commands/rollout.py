@@ -28,7 +28,7 @@ from virtsec.plans.offer import Offer
 from virtsec.plans.reach import check_exposed_apart, plan_link, plan_unlink, set_traffic
 from virtsec.plans.undefine import check_undefine, plan_undefine
 from virtsec.rootfs.unfinished import is_gone
-from virtsec.shares import processors, work_through
+from virtsec.shares import dealt, processors, work_through
 from virtsec.spec import ContainerSpec, Link, Links
 from virtsec.step import Host, Silent, Step, Watcher, execute, shown
 
@@ -135,8 +135,8 @@ class Rollout:
 
     def _make_at_once(self, making: Sequence[_Making]) -> None:
         """Make some at a time. Interrupted, no other one is begun, and what is half made undone."""
-        count = min(self._parallel, len(making))
-        if count < 2:
+        shares = dealt(making, self._parallel)
+        if len(shares) < 2:
             for each in making:
                 self._make_one(each)
             return
@@ -147,7 +147,6 @@ class Rollout:
             self.outcomes[CONTAINER, name] = outcome
             progress.advance()
 
-        shares = [making[start::count] for start in range(count)]
         work_through(
             self._made_apart, shares, hear, shown(progress, "make containers", len(making))
         )
@@ -169,9 +168,8 @@ class Rollout:
                 interrupted = Failed(
                     f"{name} was not made: that was interrupted.", "Apply the file again."
                 )
-                for note in getattr(error, "__notes__", ()):
-                    interrupted.add_note(note)
-                yield name, self.outcomes.get((CONTAINER, name), interrupted)
+                noted = _with_notes(interrupted, error)
+                yield name, self.outcomes.get((CONTAINER, name), noted)
                 raise
             yield name, self.outcomes[CONTAINER, name]
 
@@ -360,6 +358,11 @@ def _told_of(error: Exception) -> VirtsecError:
     else:
         failed = Failed(f"virtsec itself is wrong here: {error!r}.", "Report it.")
     failed.__cause__ = error
+    return _with_notes(failed, error)
+
+
+def _with_notes(failed: Failed, error: BaseException) -> Failed:
+    """`failed`, with what was added to the error that it tells of."""
     for note in getattr(error, "__notes__", ()):
         failed.add_note(note)
     return failed
