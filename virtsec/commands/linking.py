@@ -40,7 +40,7 @@ def link(name: str, wanted: Sequence[Link], host: Host | None = None) -> Linked:
         for to in sorted({each.to for each in wanted}):
             if to == name:
                 raise BadInput(f"{name} may ask itself without a link.", "Name another container.")
-            _check_linkable(ours, find_ours(to, host))
+            check_linkable(ours, find_ours(to, host))
         have = ours[1].spec.links
         news = {each for each in wanted if each not in have}
         new = (labelled(each, host.mac) for each in news)
@@ -93,7 +93,7 @@ def _change(
     return Linked(name, tuple(sorted(links)))
 
 
-def _check_linkable(
+def check_linkable(
     one: tuple[DomainRecord, Container], other: tuple[DomainRecord, Container]
 ) -> None:
     """Raise `Refused` unless both are ports of one bridge, called as the rules will call them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,7 +12,7 @@ from virtsec.commands.changing import Changes
 from virtsec.commands.definition import check_removable, kept_inits, on_its_base, prepared
 from virtsec.commands.facts import gather
 from virtsec.commands.find import find_ours
-from virtsec.commands.linking import labelled
+from virtsec.commands.linking import check_linkable, labelled
 from virtsec.commands.reaching import with_labels
 from virtsec.domain.links import links_of, with_links
 from virtsec.domain.metadata import Container, readable
@@ -218,20 +218,20 @@ class Rollout:
     def link(self, fleet: Fleet) -> None:
         """Have the fleet's containers linked as the file asks, those that are there.
 
-        All of them or none: what fails is the error of each whose links were to change.
+        Who cannot be linked as asked keeps the links it has. Of the others all or none: what fails
+        is the error of each whose links were to change.
         """
         with self._failing(*(spec.name for spec in fleet.containers if spec.links)):
-            before = list(readable(self._host.libvirt.domains()))
-            there = {each.name for each in before}
+            records = {each.name: each for each in self._host.libvirt.domains()}
+            before = list(readable(records.values()))
+            there = {each.name: (records[each.name], each) for each in before}
             have = links_of(before)
-            asked = {
-                spec.name: self._labelled(have.get(spec.name, ()), spec.links, there)
-                for spec in fleet.containers
-                if spec.name in there
-            }
+            asked: dict[str, tuple[Link, ...]] = {}
             for spec in fleet.containers:
                 if spec.name in there:
                     self._note_missing(spec, there)
+                    with self._failing(spec.name):
+                        asked[spec.name] = self._asked(spec, have.get(spec.name, ()), there)
             changed = [name for name in asked if {*asked[name]} != {*have.get(name, ())}]
             with self._failing(*changed):
                 self._link(before, have, asked)
@@ -254,14 +254,21 @@ class Rollout:
         opened = plan_link(before, between, mac)
         execute((*opened, *plan_unlink(between, after, mac)), self._host, self._watch)
 
-    def _labelled(
-        self, have: Sequence[Link], asked: Sequence[Link], there: Collection[str]
+    def _asked(
+        self,
+        spec: ContainerSpec,
+        have: Sequence[Link],
+        there: Mapping[str, tuple[DomainRecord, Container]],
     ) -> tuple[Link, ...]:
-        """The links that are asked for, to who is there: those that are new with their labels."""
+        """The links that are asked for, to who is there: those that are new with their labels.
+
+        Raises `Refused` where a new one cannot be.
+        """
         known = {link: link for link in have}
-        return tuple(
-            known.get(link) or labelled(link, self._host.mac) for link in asked if link.to in there
-        )
+        asked = [link for link in spec.links if link.to in there]
+        for to in sorted({link.to for link in asked if link not in known}):
+            check_linkable(there[spec.name], there[to])
+        return tuple(known.get(link) or labelled(link, self._host.mac) for link in asked)
 
     def _newest(self, spec: ContainerSpec) -> ContainerSpec:
         return spec if spec.base is None else replace(spec, base=bases.newest_base(spec.base.name))

@@ -7,6 +7,7 @@ https://libvirt.org/formatnetwork.html.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from virtsec.step import Host, Step
 
 if TYPE_CHECKING:
     from virtsec.domain.connection import Libvirt
+    from virtsec.domain.records import DomainRecord
 
 NAME = "default"
 NAMESPACE = "urn:virtsec:setup"
@@ -80,10 +82,11 @@ class NetworkNow:
     forwards: bool = False  #: the host routes IPv4
     in_use: bool = False  #: its bridge has ports (older libvirt's own `-nic` apart)
     other_bridges: bool = False  #: the host has bridges besides this network's
+    named: bool = False  #: a domain is defined to be attached to it
 
 
-def look(libvirt: Libvirt, places: Places) -> NetworkNow:
-    """The network as it is now."""
+def look(libvirt: Libvirt, places: Places, domains: Iterable[DomainRecord] = ()) -> NetworkNow:
+    """The network as it is now, and whether one of `domains` names it."""
     forwards = places.forwarding.read_text().strip() == "1"
     bridges = {path.parent.name for path in places.interfaces.glob("*/bridge")}
     state = libvirt.networks().get(NAME)
@@ -97,7 +100,14 @@ def look(libvirt: Libvirt, places: Places) -> NetworkNow:
         forwards=forwards,
         in_use=any(not port.name.endswith("-nic") for port in ports),
         other_bridges=bool(bridges - {state.bridge}),
+        named=any(_names(each) for each in domains),
     )
+
+
+def _names(record: DomainRecord) -> bool:
+    """Whether a domain has an interface on the network."""
+    domain = parse(record.xml, f"the definition of {record.name}")
+    return domain.find(f"devices/interface/source[@network='{NAME}']") is not None
 
 
 def plan_network(now: NetworkNow, template: str, forwarding: Path) -> list[Step]:
@@ -133,8 +143,9 @@ def plan_network(now: NetworkNow, template: str, forwarding: Path) -> list[Step]
 def plan_network_removal(now: NetworkNow, forwarding: Path) -> list[Step]:
     """The steps that undo what is recorded in the network; pure.
 
-    A network that something running is attached to stays up, and routing stays on where the host
-    has other bridges: taking them away would cut off what is not ours.
+    A network that something running is attached to stays up, one that a domain names stays defined,
+    and routing stays on where the host has other bridges: taking them away would cut off what is
+    not ours.
     """
     if now.xml is None or (record := read_record(now.xml)) == NOTHING:
         return []
@@ -145,7 +156,7 @@ def plan_network_removal(now: NetworkNow, forwarding: Path) -> list[Step]:
         steps.append(SetNetworkActive(False))
     if record.forwarding and now.forwards and not (now.in_use or now.other_bridges):
         steps.append(SetForwarding(False, forwarding))
-    if record.defined and not now.in_use:
+    if record.defined and not (now.in_use or now.named):
         steps.append(UndefineNetwork(now.xml))
     else:
         steps.append(RecordNetwork(NOTHING, record))

@@ -133,14 +133,15 @@ def plan_remove(
     more. Raises `Refused` while there are containers of ours.
     """
     libvirt, mac = host.libvirt, host.mac
-    if names := [record.name for record in libvirt.domains() if _ours(record.xml)]:
+    domains = libvirt.domains()
+    if names := [record.name for record in domains if _ours(record.xml)]:
         raise Refused(
             f"Containers of virtsec are still defined here: {', '.join(names)}.",
             f"Undefine them first: `virtsec undefine {' '.join(names)}`.",
         )
     ports = all_installed(host)
     steps: list[Step] = [Withdraw(ports)] if ports else []
-    steps += plan_network_removal(look(libvirt, places), places.forwarding)
+    steps += plan_network_removal(look(libvirt, places, domains), places.forwarding)
     hook, controller = _own(places.hook), _own(places.controller)
     if hook:
         steps.append(RemoveFile(places.hook, hook, between_starts=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
@@ -11,6 +12,7 @@ import yaml
 from tests.unit.fakes import FakeMac, defined, fake_host, foreign, record
 from tests.unit.samples import SAMPLES, sample
 from virtsec.commands import bases, definition, fleet, rollout
+from virtsec.commands.linking import links
 from virtsec.commands.rollout import Done, Outcomes
 from virtsec.domain.steps import DefineDomain
 from virtsec.errors import BadInput, Failed, NotFound, Refused
@@ -161,6 +163,22 @@ def test_one_whose_link_leads_nowhere_is_no_success(host: Host, tmp_path: Path) 
     assert outcomes.keys() == {(CONTAINER, "vs1"), (CONTAINER, "absent")}
     assert isinstance(failed := outcomes[CONTAINER, "vs1"], Failed)
     assert "vs1 is not linked to absent" in str(failed)
+
+
+def test_one_that_no_rule_could_let_out_is_not_linked_and_keeps_no_other(tmp_path: Path) -> None:
+    """virsh took its interface's name away: what rules of the packet filter would know it by."""
+    unnamed = re.sub(r"<target dev=.vs-odd.\s*/>", "", sample("odd").xml)
+    assert unnamed != sample("odd").xml
+    others = (defined(name, sample(name).xml) for name in ("vs1", "vs2"))
+    host = fake_host(*others, defined("odd", unnamed))
+    path = tmp_path / "fleet.yaml"
+    document = rewritten(path, host, {})
+    document["links"] = [{"from": name, "to": "vs2", "port": 80} for name in ("vs1", "odd")]
+    path.write_text(yaml.safe_dump(document))
+    outcomes = fleet.apply_fleet(path, host)
+    assert came(outcomes) == {"vs1": Done, "odd": Refused}
+    assert "has no end on the host called vs-odd" in str(outcomes[CONTAINER, "odd"])
+    assert [each.name for each in links(host)] == ["vs1"]
 
 
 def test_a_base_and_a_container_of_one_name_are_told_apart(

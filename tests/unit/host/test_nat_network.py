@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.fakes import record as domain_record
 from tests.unit.host.host_fakes import NETWORK, Machine
 from virtsec.errors import Failed
 from virtsec.host.network import (
@@ -78,6 +79,18 @@ def test_a_missing_network_is_defined_and_taken_away_again(machine: Machine) -> 
     setup(machine.host, remove=True, places=machine.places)
     assert machine.libvirt.definitions == {}
     assert machine.places.forwarding.read_text() == "0\n"
+
+
+def test_one_that_a_foreign_domain_is_defined_on_by_now_stays_defined(machine: Machine) -> None:
+    machine.libvirt.definitions.clear()
+    setup(machine.host, places=machine.places)
+    theirs = (
+        "<domain><devices><interface><source network='default'/></interface></devices></domain>"
+    )
+    machine.libvirt.found.append(domain_record("theirs", theirs))
+    setup(machine.host, remove=True, places=machine.places)
+    assert "virtsec" not in machine.libvirt.definitions["default"]
+    assert machine.libvirt.active == set()
 
 
 def test_a_network_without_our_record_is_left_alone(machine: Machine) -> None:
