@@ -63,7 +63,10 @@ def label(place: Path) -> Iterator[Row]:
                 kind = TYPES[side][turn % 2]
                 first[side].append(work(kind))
                 again[side].append(work(kind))
-            floor["first"].append(least(TYPES["least"][turn % 2]))
+                check_labelled(tree, kind)
+            kind = TYPES["least"][turn % 2]
+            floor["first"].append(least(kind))
+            check_labelled(tree, kind)
             floor["again"].append(seconds(partial(in_shares, tree, _read_labels)))
     finally:
         shutil.rmtree(tree)
@@ -79,6 +82,14 @@ def label(place: Path) -> Iterator[Row]:
             theirs=tuple(found["theirs"]),
             floor=tuple(possible),
         )
+
+
+def check_labelled(tree: Path, kind: str) -> None:
+    """Raise AssertionError unless a file in each of its directories has the type `kind`."""
+    for number in range(DIRECTORIES):
+        path = tree / f"d{number}/f{number % (FILES // DIRECTORIES)}"
+        label = os.getxattr(path, "security.selinux").decode()
+        assert f":{kind}:" in label, (path, label)
 
 
 def least_calls(tree: Path, value: bytes) -> None:

@@ -26,6 +26,7 @@ _SYS_MOUNT_SETATTR = 442
 _AT_FDCWD = -100
 _AT_EMPTY_PATH = 0x1000
 _AT_RECURSIVE = 0x8000
+_UMOUNT_NOFOLLOW = 0x8
 _OPEN_TREE_CLONE = 0x1
 _OPEN_TREE_CLOEXEC = 0o2000000
 _FSOPEN_CLOEXEC = _FSMOUNT_CLOEXEC = 0x1
@@ -98,7 +99,7 @@ def _opened(stack: ExitStack, path: str, flags: int) -> int:
 
 def unmount(path: PurePosixPath) -> None:
     """Take away what is mounted there, all of it being over when this returns."""
-    check(libc.umount2(os.fsencode(path), 0), "umount")
+    check(libc.umount2(os.fsencode(path), _UMOUNT_NOFOLLOW), "umount")
 
 
 def make_all_read_only() -> None:
