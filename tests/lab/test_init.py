@@ -14,6 +14,8 @@ from demo.shell import virsh, virtsec, wait_for
 EVIL = """#!/bin/sh
 {
 cat /proc/self/attr/current; echo
+head -c 1 /sbin/init && echo read its own
+echo x >/root/planted-by-init && echo wrote its own
 head -c 1 /mnt/etc/shadow && echo REACHED
 echo x >/mnt/root/planted-by-init && echo REACHED
 echo over
@@ -81,6 +83,7 @@ def test_another_init_put_in_its_place_runs_confined_and_reaches_nothing(small: 
         wait_for("what it tried", lambda: log.exists() and log.read_text().endswith("over\n"))
         said = log.read_text()
         assert said.splitlines()[0].rstrip("\0") == small.info()["label"]["process"]
+        assert "read its own\nwrote its own\n" in said
         assert "REACHED" not in said
         assert not Path("/root/planted-by-init").exists()
     finally:

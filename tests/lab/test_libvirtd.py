@@ -55,8 +55,11 @@ def test_it_goes_on_where_the_hook_cannot_run(small: Small) -> None:
         again()
         assert small.init_pid() == init
         assert small.running()
+        small.stop()
+        assert "the hook failed" in virsh("start", small.name, check=False).stderr
     finally:
         away.rename(modules)
+        small.start()
 
 
 @pytest.mark.stress

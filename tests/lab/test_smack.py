@@ -114,6 +114,7 @@ def test_root_inside_changes_no_label_of_a_process(
         for label in ("_", "host", "vs2", "net", "mine")
     }
     assert "0" not in tried(container, attempts).values()
+    assert run("sh", "-c", attempts["current host"], check=False).returncode == 0  # the host's root
     assert tried(container, {"read": "cat /proc/self/attr/current"}) == {"read": "0"}
 
 
@@ -148,6 +149,8 @@ def test_root_inside_changes_no_label_of_a_socket(
 def test_smackfs_is_not_to_be_had_inside(name: str, vs1: Container, vs3: Container) -> None:
     container = {"vs1": vs1, "vs3": vs3}[name]
     assert container.ssh("ls -d /sys/fs/smackfs/load2", check=False).returncode != 0
+    control = {"other": "mkdir -p /tmp/s && mount -t tmpfs none /tmp/s && umount /tmp/s"}
+    assert tried(container, control) == {"other": "0"}
     opening = f"{name} _ w"
     mounted = f"mkdir -p /tmp/s && mount -t smackfs none /tmp/s && echo '{opening}' >/tmp/s/load2"
     container.ssh(mounted, check=False)
