@@ -334,8 +334,8 @@ HOSTILE = {
 def test_a_hostile_container_gains_nothing(what: str, hostile: Container) -> None:
     canary = Path("/root/exec-canary")
     canary.write_text("as it was\n")
-    breaks = ("/bin/busybox", "sh", "-c", HOSTILE[what])
-    virtsec("exec", hostile.name, "--", *breaks, check=False)
+    breaks = ("/bin/busybox", "sh", "-c", f"{{ {HOSTILE[what]}; }} && echo broken")
+    assert virtsec("exec", hostile.name, "--", *breaks).stdout == "broken\n"
     for options in ((), ("-t",)):
         # Nothing that looks at what is broken itself.
         inside = ("/bin/busybox", "echo", "alive")

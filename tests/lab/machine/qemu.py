@@ -35,8 +35,8 @@ MEMORY = "3G"
 _QUICK = (
     "mitigations=off",
     "nokaslr",
-    # The emulator translates code for the address it runs at: one that is never the same twice makes
-    # whatever is executed take four times as long.
+    # The emulator translates code for where it runs: were that another place each time, executing
+    # a program would take up to four times as long.
     "norandmaps",
     "nowatchdog",
     # Emulation takes it from the host's, which all processors share: no need to distrust it.
