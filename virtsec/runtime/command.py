@@ -22,7 +22,7 @@ from typing import NoReturn
 from virtsec.kernel.privilege import prctl
 from virtsec.runtime import parcel
 from virtsec.runtime.confinement import State, limit_capabilities, take_label
-from virtsec.runtime.order import PACK, RUN, Order, send
+from virtsec.runtime.order import PACK, RUN, Failed, Order, send
 from virtsec.runtime.seccomp import refuse_calls
 from virtsec.runtime.system import close_all_but
 from virtsec.runtime.user import User, become, find_user
@@ -65,11 +65,14 @@ def make_streams(order: Order) -> tuple[list[int], list[int]]:
         pipes = [os.pipe() for _ in range(3)]
         (own_in, far_in), (far_out, own_out), (far_err, own_err) = pipes
         return [own_in, own_out, own_err], [far_in, far_out, far_err]
-    master = os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
-    fcntl.ioctl(master, TIOCSPTLCK, struct.pack("i", 0))
-    slave = fcntl.ioctl(master, TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
-    fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", *order.terminal, 0, 0))
+    try:
+        master = os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+        fcntl.ioctl(master, TIOCSPTLCK, struct.pack("i", 0))
+        slave = fcntl.ioctl(master, TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", *order.terminal, 0, 0))
+    except OSError as error:
+        raise Failed(f"its /dev/ptmx makes no terminal ({error.strerror})") from None
     return [slave, slave, slave], [master]
 
 
