@@ -32,6 +32,9 @@ IN_VENV := $(VENV)/bin/python -m
 # How long `make fuzz` tries each property, in seconds, and by which seed (by chance unless given).
 FUZZ ?= 60
 SEED ?=
+
+# At how many points of each command `make stress` kills it, and at how many it fails: 20 unless given.
+POINTS ?=
 # atheris is compiled for x86_64 alone, and the newest has no Python 3.11: where there is none for
 # this machine, examples are not led by what they reach.
 FUZZ_VENV := .venv-fuzz
@@ -125,7 +128,7 @@ stress: $(VENV)/.ready fuzz
 	VIRTSEC_ROUNDS=20000 $(IN_VENV) pytest -q \
 		tests/unit/rootfs/test_rootfs_race.py tests/unit/runtime/test_hook_races.py
 	$(IN_VENV) pytest tests/lab --lsm $(LSMS) --stress $(if $(SIZE),--memory $(SIZE)) \
-		$(if $(SEED),--seed $(SEED)) $(TESTS)
+		$(if $(SEED),--seed $(SEED)) $(if $(POINTS),--points $(POINTS)) $(TESTS)
 
 fuzz: $(FUZZ_VENV)/.ready
 	$(FUZZ_VENV)/bin/python -m tests.fuzz --seconds $(FUZZ) $(if $(SEED),--seed $(SEED))

@@ -10,7 +10,8 @@ Marked ``bare`` it runs in a guest of its own that has nothing of virtsec's but 
 ``/root/lab``. Marked ``once`` it runs under Smack alone where tests run under several, to save
 time: all run under SELinux with ``--lsm selinux``. Marked ``after_reset`` it runs
 when the guest has lost power and was started again, marked ``before_reset`` just before that, and
-marked ``last`` after all others. Marked ``stress`` it runs with ``--stress`` only.
+marked ``last`` after all others; after each one that is marked ``power_lost`` it loses power too.
+Marked ``stress`` it runs with ``--stress`` only.
 
 The host collects tests too, but never runs what they are made of. Where it lacks a module that
 only the guest has (libvirt, setools, ...), the import gives a stand-in.
@@ -58,6 +59,7 @@ MARKERS = (
     "once: to save time, it runs under Smack alone where tests run under several",
     "before_reset: runs after those without a mark, just before the guest loses power",
     "after_reset: runs after those, when the guest was started again",
+    "power_lost: when it is over the guest loses power; the others run when it was started again",
     "last: runs after all others: nothing may follow what it does",
     "stress: takes long, and runs only with --stress, and then no other does",
 )
@@ -73,6 +75,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption("--stress", action="store_true", help="what takes long, and nothing else")
     parser.addoption("--seed", type=int, default=0, help="what is drawn by chance, again")
+    parser.addoption(
+        "--points", type=int, default=20, help="of each command that is cut off, how many are drawn"
+    )
     parser.addoption("--memory", default=MEMORY, help="of each guest, such as 16G")
     parser.addoption("--no-setup", action="store_true", help="virtsec is installed, not set up")
     parser.addoption("--wheel", type=Path, help="install this one, not the checkout's")

@@ -7,171 +7,51 @@ Where it was killed, the same command once more, and `doctor --fix`, lead to wha
 one led to. Where it failed, it says so and the host is as before, or, of a fleet and of what was to
 be removed, what was done by then stays. Then the same once more leads there.
 
-Points are drawn by a seed.
+So many points of each as --points says are drawn by a seed; they are some fifty.
 """
 
 import errno
 import os
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import libvirtd
 import pytest
-from demo.containers import ALIKE, BUSYBOX, Small, prepare
-from demo.shell import run, virsh, virtsec
+from demo.shell import virtsec
 from drawn import Chance
 from machine.qemu import Lsm
 from points import Fails, Point, Watch, die, read, steps
+from scenarios import (
+    COURSES,
+    NAMES,
+    SCENARIOS,
+    Scenario,
+    begin,
+    lay_out,
+    settled,
+    take_away,
+    undisturbed,
+    warm_up,
+)
 from traces import differences, seen
 
-WORK = Path("/srv/faults")
-TREE, ARCHIVE, FLEET = WORK / "tree", WORK / "f1.tar.zst", WORK / "fleet.yaml"
-BASE = "faulty"
-NAMES = ("f1", "f2", "f3", BASE)
-BASES = Path("/var/lib/virtsec/_bases")
-FOREIGN = f"""<domain type='lxc'><name>theirs</name><memory>65536</memory>
-<os><type>exe</type><init>/sbin/init</init></os>
-<devices><filesystem><source dir='{TREE}'/><target dir='/'/></filesystem></devices></domain>"""
-#: How many points of each scenario are drawn.
-POINTS = 20
 FAILURES = (errno.ENOSPC, errno.EIO, errno.EPERM, errno.ENOMEM, errno.EROFS)
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """A command, and those that come before it."""
-
-    words: str
-    before: tuple[str, ...] = ()
-    stays: bool = False  #: what is done by the time that a call fails
-
-    def __str__(self) -> str:
-        return self.words.split(" /")[0].replace(" ", "-")
-
-
-OWN = f"define f1 --from {BUSYBOX} --memory 64M"
-#: Without a policy of its own, which takes half a minute to load under SELinux.
-DEFINE = f"{OWN} {' '.join(ALIKE)}"
-OTHER = f"define f2 --from {BUSYBOX} --memory 64M {' '.join(ALIKE)}"
-MAKE = f"base create {BASE} --from {BUSYBOX}"
-SCENARIOS = (
-    Scenario(
-        f"{OWN} --address 192.168.122.91/24 --expose 8091:80 --egress lan --pids 99 --autostart"
-    ),
-    Scenario("undefine f1 --storage", (OWN,), stays=True),
-    Scenario("undefine f1", (DEFINE,)),
-    Scenario("label f1", (DEFINE,)),
-    Scenario("set f1 --memory 80M --files 99", (DEFINE,)),
-    Scenario("set f1 --egress none", (DEFINE,)),
-    Scenario("start f1", (DEFINE,)),
-    Scenario("link f1 f2 --port 80/tcp", (DEFINE, OTHER)),
-    Scenario("unlink f1 f2", (DEFINE, OTHER, "link f1 f2 --port 80/tcp")),
-    Scenario(MAKE),
-    Scenario(f"base refresh {BASE} --from {BUSYBOX}", (MAKE,), stays=True),
-    Scenario(f"base remove {BASE}", (MAKE,), stays=True),
-    Scenario(f"define f1 --base {BASE} --memory 64M {' '.join(ALIKE)}", (MAKE,)),
-    Scenario(
-        "start f1 --follow",
-        (
-            MAKE,
-            f"define f1 --base {BASE} {' '.join(ALIKE)}",
-            f"base refresh {BASE} --from {BUSYBOX}",
-        ),
-    ),
-    Scenario("clone f1 f3", (DEFINE,)),
-    Scenario("rename f1 f3", (DEFINE,)),
-    Scenario(f"export f1 {ARCHIVE}", (DEFINE,)),
-    Scenario(f"import {ARCHIVE} --name f3", (DEFINE, f"export f1 {ARCHIVE}")),
-    Scenario("adopt theirs"),
-    Scenario("release theirs", ("adopt theirs",)),
-    # By the command itself: test_whole_fleet ends those that make containers for it.
-    Scenario(f"fleet apply --parallel 1 {FLEET}", stays=True),
-    Scenario(f"fleet destroy {FLEET}", (f"fleet apply {FLEET}",), stays=True),
-    Scenario("verify f1", (DEFINE, "start f1")),
-    # Last: the others need a host that is set up.
-    Scenario("setup --remove", ("setup",)),
-    Scenario("setup", ("setup --remove",)),
-)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def place() -> Iterator[None]:
     """What scenarios need on the host."""
-    prepare()
-    WORK.mkdir()
-    TREE.mkdir()
-    run("tar", "xpf", str(BUSYBOX), "-C", str(TREE))
-    FLEET.write_text(
-        f"version: 1\ndefaults: {{memory: 64M, from: {BUSYBOX}, confinement: category}}\n"
-        f"bases:\n  {BASE}: {{from: {BUSYBOX}}}\n"
-        f"containers:\n  - {{name: f1, base: {BASE}}}\n  - {{name: f2}}\n"
-        "links:\n  - {from: f1, to: f2, port: 80/tcp}\n"
-    )
-    virsh("define", "/dev/stdin", stdin=FOREIGN)
-    clear()
-    # Directories that libvirt and systemd make for the first of all.
-    virtsec(*SCENARIOS[0].words.split())
-    virtsec("start", "f1")
+    lay_out()
+    warm_up()
     yield
-    clear()
-    virsh("undefine", "theirs")
-    run("rm", "-rf", str(WORK))
-    virtsec("setup")
+    take_away()
 
 
-def clear() -> None:
-    """Take away all that a scenario makes."""
-    there = virsh("list", "--all", "--name").stdout.split()
-    for name in set(NAMES) & set(there):
-        virsh("destroy", name, check=False)
-        virtsec("undefine", name, "--storage")
-    virtsec("release", "theirs", check=False)
-    if BASES.joinpath(BASE).exists():
-        virtsec("base", "remove", BASE, check=False)
-    # What `undefine` leaves without --storage, and what a test left that was cut off itself.
-    run("rm", "-rf", *(str(BASES.parent / each) for each in ("f1", "f2", "f3", f"_bases/{BASE}")))
-    ARCHIVE.unlink(missing_ok=True)
-
-
-def begin(scenario: Scenario) -> None:
-    """Come to the state it begins in."""
-    clear()
-    for words in scenario.before:
-        virtsec(*words.split())
-
-
-@dataclass
-class Course:
-    """What came of a scenario that nothing disturbed."""
-
-    before: list[str]
-    after: list[str]
-    points: list[Point]
-
-
-COURSES: dict[Scenario, Course] = {}
-
-
-def undisturbed(scenario: Scenario, tmp_path: Path) -> Course:
-    """Do it once, and remember how it went."""
-    if scenario not in COURSES:
-        begin(scenario)
-        before = seen(*NAMES)
-        file = tmp_path / "points"
-        virtsec(*scenario.words.split(), watched=Watch(file))
-        COURSES[scenario] = Course(before, settled(scenario), read(file))
-    return COURSES[scenario]
-
-
-def settled(scenario: Scenario) -> list[str]:
-    """What there is once it is done; what was started is seen to be confined, and stopped."""
-    if scenario.words.startswith(("start", "verify")):
-        name = scenario.words.split()[1]
-        assert Small(name).confined(), virsh("domstate", "--reason", name, check=False)
-        virsh("destroy", name)
-    return seen(*NAMES)
+@pytest.fixture
+def most(request: pytest.FixtureRequest) -> int:
+    """How many points of each scenario are drawn."""
+    return int(request.config.getoption("--points"))
 
 
 def cut_off(scenario: Scenario, point: Point, tmp_path: Path) -> None:
@@ -214,18 +94,28 @@ class TestEach:
     """What is found at points of one scenario."""
 
     def test_killed_and_done_again(
-        self, scenario: Scenario, chance: Chance, counted: Callable[[str], None], tmp_path: Path
+        self,
+        scenario: Scenario,
+        most: int,
+        chance: Chance,
+        counted: Callable[[str], None],
+        tmp_path: Path,
     ) -> None:
-        points = chance.some(undisturbed(scenario, tmp_path).points, POINTS)
+        points = chance.some(undisturbed(scenario, tmp_path).points, most)
         assert points
         for point in points:
             cut_off(scenario, point, tmp_path)
         counted(f"killed at {len(points)} of {len(COURSES[scenario].points)} points")
 
     def test_failing_it_is_undone(
-        self, scenario: Scenario, chance: Chance, counted: Callable[[str], None], tmp_path: Path
+        self,
+        scenario: Scenario,
+        most: int,
+        chance: Chance,
+        counted: Callable[[str], None],
+        tmp_path: Path,
     ) -> None:
-        points = chance.some(undisturbed(scenario, tmp_path).points, POINTS)
+        points = chance.some(undisturbed(scenario, tmp_path).points, most)
         assert points
         for point in points:
             fail(scenario, point, chance.random.choice(FAILURES), tmp_path)

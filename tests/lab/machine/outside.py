@@ -18,6 +18,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +46,17 @@ TAIL_LINES = 40
 ROOM = 4 << 30
 """Bytes of memory to have for each guest that runs at the same time as another."""
 
-ONE_PROCESSOR = "for each in /sys/devices/system/cpu/cpu*/online; do echo 0 >$each; done"
+ONE_PROCESSOR = (
+    # libvirt forgets a domain when a processor goes while it reads its definitions.
+    "systemctl is-system-running --wait >/dev/null;"
+    "for each in /sys/devices/system/cpu/cpu*/online; do echo 0 >$each; done"
+)
 
-AFTER = {"before_reset": None, "after_reset": "reset", "last": None}
+AFTER = {"before_reset": "", "after_reset": "reset", "last": ""}
 """Markers of tests that run after all others, in this order, and how the guest reboots before."""
 
+POWER_LOST = "power_lost"
+"""Marker of tests after each of which the guest loses power, and is started again for the rest."""
 
 SECOND = "test_smack.py"
 """The first file of those, by name, that a second guest runs."""
@@ -88,6 +95,28 @@ def is_long(item: pytest.Item) -> bool:
     return item.get_closest_marker("stress") is not None
 
 
+@dataclass(frozen=True)
+class Sitting:
+    """Tests that one pytest in the guest runs, and how the guest reboots before; empty: not."""
+
+    reboot: str
+    items: list[pytest.Item]
+
+
+def sittings(items: Sequence[pytest.Item]) -> list[Sitting]:
+    """Return what to run between one reboot and the next, in order."""
+    reboots = ["", *AFTER.values()]
+    found: list[Sitting] = []
+    before: pytest.Item | None = None
+    for item in items:
+        lost = before is not None and before.get_closest_marker(POWER_LOST) is not None
+        if before is None or lost or phase_of(item) != phase_of(before):
+            found.append(Sitting("reset" if lost else reboots[phase_of(item)], []))
+        found[-1].items.append(item)
+        before = item
+    return found
+
+
 def is_bare(item: pytest.Item) -> bool:
     """Tell whether ``item`` runs in a guest of its own that has nothing of virtsec's."""
     return item.get_closest_marker("bare") is not None
@@ -110,9 +139,9 @@ def fill(payload: Path, items: Sequence[pytest.Item]) -> None:
             target = payload / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)
-    for phase in range(len(AFTER) + 1):
-        wanted = [item.nodeid for item in items if phase_of(item) == phase]
-        (payload / f"items-{phase}.json").write_text(json.dumps(wanted))
+    for number, sitting in enumerate(sittings(items)):
+        wanted = [item.nodeid for item in sitting.items]
+        (payload / f"items-{number}.json").write_text(json.dumps(wanted))
 
 
 class GuestRun:
@@ -130,14 +159,14 @@ class GuestRun:
     ) -> None:
         """Get a guest up, `alone` or beside others. Raises LabError, GuestDied among them."""
         self.lsm = request.lsm
-        self._items = list(items)
+        self._sittings = sittings(items)
         self._options = options
         self.logs = logs
         self._tail: deque[bytes] = deque(maxlen=TAIL_LINES)
         self._done: dict[str, list[Any]] = {}
         self._finished: set[str] = set()
         self._collected: set[str] | None = None
-        self._phase = -1
+        self._sitting = -1
         self._running: Generator[Any, None, object] | None = None
         self._request = request
         self._alone = alone
@@ -153,8 +182,8 @@ class GuestRun:
 
         Raises LabError when it was not run there, GuestDied when the guest is no more.
         """
-        while self._phase < phase_of(item):
-            self._enter(self._phase + 1)
+        while self._sitting < 0 or item not in self._sittings[self._sitting].items:
+            self._enter(self._sitting + 1)
         assert self._running is not None
         while item.nodeid not in self._finished:
             missing = self._collected is not None and item.nodeid not in self._collected
@@ -167,24 +196,22 @@ class GuestRun:
             self._take(message)
         return self._done.pop(item.nodeid)
 
-    def _enter(self, phase: int) -> None:
-        """Start the guest's pytest on the tests of ``phase``, after a reboot where it needs one."""
-        items = [item for item in self._items if phase_of(item) == phase]
-        self._phase = phase
-        if not items:
-            return
-        if phase > 0:
-            # None in a fresh guest that has only the tests of a later phase to run.
-            for message in self._running or ():
-                self._take(message)
-            if how := list(AFTER.values())[phase - 1]:
-                self._machine.reboot(how)
-                self._share_processors()
+    def _enter(self, number: int) -> None:
+        """Start the guest's pytest on the tests of a sitting, after a reboot where it needs one."""
+        # None in a fresh guest that has only the tests of a later phase to run.
+        for message in self._running or ():
+            self._take(message)
+        sitting = self._sittings[number]
+        items = sitting.items
+        if sitting.reboot:
+            self._machine.reboot(sitting.reboot)
+            self._share_processors()
+        self._sitting = number
         paths = {str(item.path.relative_to(CHECKOUT)): None for item in items}
         self._collected = None
         self._running = self._machine.reports(
             ["python3", "-m", "pytest", *self._options, f"--lsm={self.lsm}", *paths],
-            env={**environment(self._request), "LAB_ITEMS": f"items-{phase}.json"},
+            env={**environment(self._request), "LAB_ITEMS": f"items-{number}.json"},
             sink=self._say,
             patience=LONG_PATIENCE if any(map(is_long, items)) else PATIENCE,
         )
@@ -397,7 +424,8 @@ class Outside:
         logs.mkdir(parents=True)
         style = self._config.getoption("tbstyle")
         options = ["-q", "-p", "no:cacheprovider", f"--tb={style}"]
-        options.append(f"--seed={self._config.getoption('--seed')}")
+        for drawn in ("--seed", "--points"):
+            options.append(f"{drawn}={self._config.getoption(drawn)}")
         if self._config.getoption("showlocals"):
             options.append("--showlocals")
         request = Request(

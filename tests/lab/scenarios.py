@@ -1,0 +1,174 @@
+"""Commands that change a host, for tests that cut them off, and the state that each begins in."""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from demo.containers import ALIKE, BUSYBOX, Small, prepare
+from demo.shell import run, virsh, virtsec
+from points import Point, Watch, read
+from traces import seen
+
+WORK = Path("/srv/faults")
+TREE, ARCHIVE, FLEET = WORK / "tree", WORK / "f1.tar.zst", WORK / "fleet.yaml"
+BASE = "faulty"
+NAMES = ("f1", "f2", "f3", BASE)
+BASES = Path("/var/lib/virtsec/_bases")
+FOREIGN = f"""<domain type='lxc'><name>theirs</name><memory>65536</memory>
+<os><type>exe</type><init>/sbin/init</init></os>
+<devices><filesystem><source dir='{TREE}'/><target dir='/'/></filesystem></devices></domain>"""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A command, and those that come before it."""
+
+    words: str
+    before: tuple[str, ...] = ()
+    stays: bool = False  #: what is done by the time that a call fails
+
+    def __str__(self) -> str:
+        return self.words.split(" /")[0].replace(" ", "-")
+
+
+OWN = f"define f1 --from {BUSYBOX} --memory 64M"
+#: Without a policy of its own, which takes half a minute to load under SELinux.
+DEFINE = f"{OWN} {' '.join(ALIKE)}"
+OTHER = f"define f2 --from {BUSYBOX} --memory 64M {' '.join(ALIKE)}"
+MAKE = f"base create {BASE} --from {BUSYBOX}"
+SCENARIOS = (
+    Scenario(
+        f"{OWN} --address 192.168.122.91/24 --expose 8091:80 --egress lan --pids 99 --autostart"
+    ),
+    Scenario("undefine f1 --storage", (OWN,), stays=True),
+    Scenario("undefine f1", (DEFINE,)),
+    Scenario("label f1", (DEFINE,)),
+    Scenario("set f1 --memory 80M --files 99", (DEFINE,)),
+    Scenario("set f1 --egress none", (DEFINE,)),
+    Scenario("start f1", (DEFINE,)),
+    Scenario("link f1 f2 --port 80/tcp", (DEFINE, OTHER)),
+    Scenario("unlink f1 f2", (DEFINE, OTHER, "link f1 f2 --port 80/tcp")),
+    Scenario(MAKE),
+    Scenario(f"base refresh {BASE} --from {BUSYBOX}", (MAKE,), stays=True),
+    Scenario(f"base remove {BASE}", (MAKE,), stays=True),
+    Scenario(f"define f1 --base {BASE} --memory 64M {' '.join(ALIKE)}", (MAKE,)),
+    Scenario(
+        "start f1 --follow",
+        (
+            MAKE,
+            f"define f1 --base {BASE} {' '.join(ALIKE)}",
+            f"base refresh {BASE} --from {BUSYBOX}",
+        ),
+    ),
+    Scenario("clone f1 f3", (DEFINE,)),
+    Scenario("rename f1 f3", (DEFINE,)),
+    Scenario(f"export f1 {ARCHIVE}", (DEFINE,)),
+    Scenario(f"import {ARCHIVE} --name f3", (DEFINE, f"export f1 {ARCHIVE}")),
+    Scenario("adopt theirs"),
+    Scenario("release theirs", ("adopt theirs",)),
+    # By the command itself: test_whole_fleet ends those that make containers for it.
+    Scenario(f"fleet apply --parallel 1 {FLEET}", stays=True),
+    Scenario(f"fleet destroy {FLEET}", (f"fleet apply {FLEET}",), stays=True),
+    Scenario("verify f1", (DEFINE, "start f1")),
+    # Last: the others need a host that is set up.
+    Scenario("setup --remove", ("setup",)),
+    Scenario("setup", ("setup --remove",)),
+)
+
+
+def lay_out() -> None:
+    """Make what scenarios need on the host, as far as it is not there."""
+    prepare()
+    if not TREE.exists():
+        TREE.mkdir(parents=True)
+        run("tar", "xpf", str(BUSYBOX), "-C", str(TREE))
+    FLEET.write_text(
+        f"version: 1\ndefaults: {{memory: 64M, from: {BUSYBOX}, confinement: category}}\n"
+        f"bases:\n  {BASE}: {{from: {BUSYBOX}}}\n"
+        f"containers:\n  - {{name: f1, base: {BASE}}}\n  - {{name: f2}}\n"
+        "links:\n  - {from: f1, to: f2, port: 80/tcp}\n"
+    )
+    if virsh("domuuid", "theirs", check=False).returncode != 0:
+        virsh("define", "/dev/stdin", stdin=FOREIGN)
+
+
+def warm_up() -> None:
+    """Have libvirt and systemd make the directories that they make for the first of all."""
+    clear()
+    virtsec(*SCENARIOS[0].words.split())
+    virtsec("start", "f1")
+
+
+def take_away() -> None:
+    """Leave the host as it was before `lay_out`."""
+    clear()
+    virsh("undefine", "theirs")
+    run("rm", "-rf", str(WORK))
+    virtsec("setup")
+
+
+def clear() -> None:
+    """Take away all that a scenario makes."""
+    there = virsh("list", "--all", "--name").stdout.split()
+    for name in set(NAMES) & set(there):
+        virsh("destroy", name, check=False)
+        virtsec("undefine", name, "--storage")
+    virtsec("release", "theirs", check=False)
+    if BASES.joinpath(BASE).exists():
+        virtsec("base", "remove", BASE, check=False)
+    # What `undefine` leaves without --storage, and what a test left that was cut off itself.
+    run("rm", "-rf", *(str(BASES.parent / each) for each in ("f1", "f2", "f3", f"_bases/{BASE}")))
+    ARCHIVE.unlink(missing_ok=True)
+
+
+def begin(scenario: Scenario) -> None:
+    """Come to the state it begins in."""
+    clear()
+    for words in scenario.before:
+        virtsec(*words.split())
+
+
+@dataclass
+class Course:
+    """What came of a scenario that nothing disturbed."""
+
+    before: list[str]
+    after: list[str]
+    points: list[Point]
+
+
+COURSES: dict[Scenario, Course] = {}
+
+
+def undisturbed(scenario: Scenario, tmp_path: Path) -> Course:
+    """Do it once, and remember how it went."""
+    if scenario not in COURSES:
+        begin(scenario)
+        before = seen(*NAMES)
+        file = tmp_path / "points"
+        virtsec(*scenario.words.split(), watched=Watch(file))
+        COURSES[scenario] = Course(before, settled(scenario), read(file))
+    return COURSES[scenario]
+
+
+def settled(scenario: Scenario) -> list[str]:
+    """What there is once it is done; what was started is seen to be confined, and stopped."""
+    if scenario.words.startswith(("start", "verify")):
+        name = scenario.words.split()[1]
+        assert Small(name).confined(), virsh("domstate", "--reason", name, check=False)
+        virsh("destroy", name)
+        forget_inodes()
+    return seen(*NAMES)
+
+
+def forget_inodes() -> None:
+    """Have the kernel read inodes from the disk again.
+
+    Of one that it first meets by a file handle, as overlayfs does after a boot, Smack says what the
+    root of the file system has for as long as the inode is in memory (smack_d_instantiate takes a
+    dentry without a parent for a root); on the disk its label is what it was.
+    """
+    time.sleep(1)  # libvirt_lxc's mounts go with its last process
+    os.sync()
+    Path("/proc/sys/vm/drop_caches").write_text("3")  # inodes stay while their pages do

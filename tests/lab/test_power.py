@@ -1,0 +1,89 @@
+"""Power fails somewhere on a command's way: the same once more leads where it would have led.
+
+The scenarios, and the points on their way, are those of test_faults; one point of each is drawn by
+a seed. The guest is really reset there. What the kernel need not have written by then it has not:
+it is told to write nothing by itself, so that only what was synced, and what goes with it, is there
+when the guest was started again.
+"""
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from demo.shell import run, virsh, virtsec
+from drawn import Chance
+from points import Watch
+from scenarios import SCENARIOS, Scenario, begin, lay_out, settled, take_away, undisturbed, warm_up
+from traces import FORWARDING, differences
+
+from virtsec.domain.connection import Libvirt
+
+pytestmark = pytest.mark.stress
+
+#: Where power failed, for those who are started again.
+LOST = Path("/var/lib/power-was-lost.json")
+#: Seconds between two commits of the journal, longer than any command takes.
+COMMIT = 900
+
+
+def write_nothing_by_itself() -> None:
+    """Have all be on the disk now, and from now on only what somebody asks to be there."""
+    run("mount", "-o", f"remount,commit={COMMIT}", "/")
+    Path("/proc/sys/vm/dirty_writeback_centisecs").write_text("0")
+    os.sync()
+
+
+def have_tables() -> None:
+    """Have libvirt make the tables that it leaves where its network ran once since the boot."""
+    network, routing = Libvirt.connect().networks()["default"], FORWARDING.read_text()
+    if not network.active:
+        virsh("net-start", "default")
+        virsh("net-destroy", "default")
+        FORWARDING.write_text(routing)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=str, scope="class")
+class TestEach:
+    """The first runs until power fails, the second when the guest was started again."""
+
+    @pytest.mark.power_lost
+    def test_power_fails_on_its_way(
+        self, scenario: Scenario, chance: Chance, counted: Callable[[str], None], tmp_path: Path
+    ) -> None:
+        lay_out()
+        virtsec("setup")  # the one before this may have been to take it away
+        warm_up()
+        points = undisturbed(scenario, tmp_path).points
+        (point,) = chance.some(points, 1)
+        begin(scenario)
+        LOST.write_text(json.dumps([str(scenario), str(point)]))
+        write_nothing_by_itself()
+        watch = Watch(tmp_path / "again", point)
+        done = virtsec(*scenario.words.split(), check=False, watched=watch)
+        assert done.returncode == -signal.SIGKILL, f"{point} was not met: {done}"
+        counted(f"power failed at {point}, one of {len(points)} points")
+
+    def test_started_again_and_done_again_it_is_as_if_nothing_had_been(
+        self, scenario: Scenario, tmp_path: Path
+    ) -> None:
+        lost, point = json.loads(LOST.read_text())
+        assert lost == str(scenario), "power did not fail on its way"
+        lay_out()
+        words = scenario.words.split()
+        if words[0] == "verify":  # what ran does not run any more
+            virtsec("start", words[1])
+        again = virtsec(*words, check=False)
+        said = virtsec("doctor", "--fix", check=False)
+        have_tables()
+        came = settled(scenario)
+        left = differences(undisturbed(scenario, tmp_path).after, came)
+        assert left == [], f"{left[:6]} at {point}; again: {again}; doctor: {said.stdout}"
+
+
+def test_in_the_end_nothing_is_wrong() -> None:
+    take_away()
+    LOST.unlink()
+    assert virtsec("doctor").returncode == 0
