@@ -29,12 +29,12 @@ TOOLS := ruff==0.17.6 mypy==2.4.1 $(LIBRARIES) \
 	types-PyYAML==6.0.12.20250516 types-jsonschema==4.23.0.20250516
 IN_VENV := $(VENV)/bin/python -m
 
+# At how many points of each command `make stress` kills it, and at how many it fails: 20 unless given.
+POINTS ?=
+
 # How long `make fuzz` tries each property, in seconds, and by which seed (by chance unless given).
 FUZZ ?= 60
 SEED ?=
-
-# At how many points of each command `make stress` kills it, and at how many it fails: 20 unless given.
-POINTS ?=
 # atheris is compiled for x86_64 alone, and the newest has no Python 3.11: where there is none for
 # this machine, examples are not led by what they reach.
 FUZZ_VENV := .venv-fuzz

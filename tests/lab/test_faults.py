@@ -49,9 +49,14 @@ def place() -> Iterator[None]:
 
 
 @pytest.fixture
-def most(request: pytest.FixtureRequest) -> int:
-    """How many points of each scenario are drawn."""
-    return int(request.config.getoption("--points"))
+def points(
+    scenario: Scenario, chance: Chance, tmp_path: Path, request: pytest.FixtureRequest
+) -> list[Point]:
+    """Those of the scenario's points that are drawn, at least one."""
+    most = int(request.config.getoption("--points"))
+    drawn = chance.some(undisturbed(scenario, tmp_path).points, most)
+    assert drawn
+    return drawn
 
 
 def cut_off(scenario: Scenario, point: Point, tmp_path: Path) -> None:
@@ -96,13 +101,10 @@ class TestEach:
     def test_killed_and_done_again(
         self,
         scenario: Scenario,
-        most: int,
-        chance: Chance,
+        points: list[Point],
         counted: Callable[[str], None],
         tmp_path: Path,
     ) -> None:
-        points = chance.some(undisturbed(scenario, tmp_path).points, most)
-        assert points
         for point in points:
             cut_off(scenario, point, tmp_path)
         counted(f"killed at {len(points)} of {len(COURSES[scenario].points)} points")
@@ -110,13 +112,11 @@ class TestEach:
     def test_failing_it_is_undone(
         self,
         scenario: Scenario,
-        most: int,
+        points: list[Point],
         chance: Chance,
         counted: Callable[[str], None],
         tmp_path: Path,
     ) -> None:
-        points = chance.some(undisturbed(scenario, tmp_path).points, most)
-        assert points
         for point in points:
             fail(scenario, point, chance.random.choice(FAILURES), tmp_path)
         counted(f"{len(points)} of {len(COURSES[scenario].points)} points failed")
