@@ -11,6 +11,7 @@ from typing import Any
 
 from virtsec.commands import bases
 from virtsec.commands.host import check_ready, open_host
+from virtsec.commands.linking import Known, check_new_links
 from virtsec.commands.reaching import with_labels
 from virtsec.commands.rollout import Outcomes, Rollout
 from virtsec.domain.links import with_links
@@ -43,16 +44,18 @@ def plan_fleet(path: Path, host: Host | None = None, *, prune: bool = False) -> 
     With `prune` containers that the file does not name are to be removed; domains that are not
     virtsec's never are. Raises `BadInput` with file and line, and where another domain has the name
     of one to be made, `NotFound` where what something is to be made from is not on this host, and
-    `Refused` for what cannot be given to one of those that share a policy.
+    `Refused` for what cannot be given to one of those that share a policy, and for links between
+    containers that no rule could let through.
     """
     host = host or open_host()
     fleet = wanted(load(path))
     _check_shared(fleet, host)
-    have = _containers(host)
+    records = {record.name: record for record in host.libvirt.domains()}
+    have = list(readable(records.values()))
     found = _differences(fleet, have, prune)
+    _check_links(found, {each.name: (records[each.name], each) for each in have})
     known = {*bases.base_names(), *fleet.bases}
-    there = {record.name for record in host.libvirt.domains(xml=False)}
-    foreign = there - {each.name for each in have}
+    foreign = records.keys() - {each.name for each in have}
     for each in found:
         if each.action is Action.MAKE:
             if each.kind == CONTAINER and each.name in foreign:
@@ -73,7 +76,8 @@ def apply_fleet(
 
     One change of the policy for all of them; trees are made `parallel` at a time. It goes on after
     one has failed: instead of what was done that has its error. Raises `BadInput` with file and
-    line, `Refused` as `plan_fleet` does, and what fails for all at once; nothing is changed then.
+    line, `Refused` for what those who share a policy cannot be given, and what fails for all at
+    once; nothing is changed then.
     """
     host = host or open_host()
     check_ready(host)
@@ -154,6 +158,20 @@ def _differences(fleet: Fleet, have: Sequence[Container], prune: bool) -> tuple[
     return differences(
         have, bases.base_names(), fleet, unfinished=gone | begun, going=going, prune=prune
     )
+
+
+def _check_links(found: Sequence[Difference], there: Known) -> None:
+    """Raise `Refused` where two that stay where they are cannot be linked as the file asks."""
+    moved = {
+        each.name
+        for each in found
+        if each.kind == CONTAINER
+        and (each.action is not Action.CHANGE or "network" in {one.field for one in each.changes})
+    }
+    staying = {name: ours for name, ours in there.items() if name not in moved}
+    for each in found:
+        if each.spec is not None and each.name in staying:
+            check_new_links(each.spec, staying[each.name][1].spec.links, staying)
 
 
 def _check_there(made: Difference, known: Collection[str]) -> None:

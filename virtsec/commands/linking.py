@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from virtsec.commands.find import check_policy, find_ours
@@ -14,8 +14,11 @@ from virtsec.errors import BadInput, NotFound, Refused
 from virtsec.host.lock import host_lock
 from virtsec.mac.protocol import MacModule
 from virtsec.plans.reach import check_port, plan_link, plan_unlink
-from virtsec.spec import Link, NetworkKind
+from virtsec.spec import ContainerSpec, Link, NetworkKind
 from virtsec.step import Host, Step, execute
+
+Known = Mapping[str, tuple[DomainRecord, Container]]
+"""Containers by name, each with its domain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,15 @@ def _change(
     after = with_links(before, {**links_of(before), name: links})
     execute(plan(before, after, host.mac), host)
     return Linked(name, tuple(sorted(links)))
+
+
+def check_new_links(spec: ContainerSpec, have: Collection[Link], there: Known) -> None:
+    """Raise `Refused` where one that `spec` asks for, and does not `have`, cannot be.
+
+    Links to who is not among those that are `there`, as `spec` itself is, are left aside.
+    """
+    for to in sorted({link.to for link in spec.links if link not in have and link.to in there}):
+        check_linkable(there[spec.name], there[to])
 
 
 def check_linkable(

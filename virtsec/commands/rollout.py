@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,7 +12,7 @@ from virtsec.commands.changing import Changes
 from virtsec.commands.definition import check_removable, kept_inits, on_its_base, prepared
 from virtsec.commands.facts import gather
 from virtsec.commands.find import find_ours
-from virtsec.commands.linking import check_linkable, labelled
+from virtsec.commands.linking import Known, check_new_links, labelled
 from virtsec.commands.reaching import with_labels
 from virtsec.domain.links import links_of, with_links
 from virtsec.domain.metadata import Container, readable
@@ -258,16 +258,15 @@ class Rollout:
         self,
         spec: ContainerSpec,
         have: Sequence[Link],
-        there: Mapping[str, tuple[DomainRecord, Container]],
+        there: Known,
     ) -> tuple[Link, ...]:
         """The links that are asked for, to who is there: those that are new with their labels.
 
         Raises `Refused` where a new one cannot be.
         """
+        check_new_links(spec, have, there)
         known = {link: link for link in have}
         asked = [link for link in spec.links if link.to in there]
-        for to in sorted({link.to for link in asked if link not in known}):
-            check_linkable(there[spec.name], there[to])
         return tuple(known.get(link) or labelled(link, self._host.mac) for link in asked)
 
     def _newest(self, spec: ContainerSpec) -> ContainerSpec:

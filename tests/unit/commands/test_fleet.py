@@ -175,10 +175,29 @@ def test_one_that_no_rule_could_let_out_is_not_linked_and_keeps_no_other(tmp_pat
     document = rewritten(path, host, {})
     document["links"] = [{"from": name, "to": "vs2", "port": 80} for name in ("vs1", "odd")]
     path.write_text(yaml.safe_dump(document))
+    why = "odd and vs2 cannot be linked: the interface .* has no end on the host called vs-odd"
+    with pytest.raises(Refused, match=why):
+        fleet.plan_fleet(path, host)
     outcomes = fleet.apply_fleet(path, host)
     assert came(outcomes) == {"vs1": Done, "odd": Refused}
-    assert "has no end on the host called vs-odd" in str(outcomes[CONTAINER, "odd"])
+    assert re.search(why, str(outcomes[CONTAINER, "odd"]))
     assert [each.name for each in links(host)] == ["vs1"]
+
+
+def test_a_plan_links_those_that_the_same_file_brings_to_one_network(tmp_path: Path) -> None:
+    apart = sample("vs3", network=Network(NetworkKind.NONE, ""))
+    host = fake_host(defined("vs1", sample("vs1").xml), defined("vs3", apart.xml))
+    path = tmp_path / "fleet.yaml"
+    document = rewritten(path, host, {})
+    for each in document["containers"]:
+        each.pop("network", None)
+    document["links"] = [{"from": "vs1", "to": "vs3", "port": 80}]
+    path.write_text(yaml.safe_dump(document))
+    fields = {
+        each.name: {change.field for change in each.changes}
+        for each in fleet.plan_fleet(path, host).differences
+    }
+    assert fields == {"vs1": {"links"}, "vs3": {"network"}}
 
 
 def test_a_base_and_a_container_of_one_name_are_told_apart(
