@@ -110,6 +110,7 @@ def obey(own: str) -> None:
     except FileNotFoundError:
         return
     text = posix.read(file, posix.fstat(file).st_size).decode(errors="surrogateescape")
+    posix.close(file)
     for line in text.split("\n")[:-1]:  # and at no other character: a path may have any
         order, _, rest = line.partition(" ")
         if order == "files":
