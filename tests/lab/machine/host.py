@@ -38,6 +38,9 @@ BOOT = (
 CHECK = (
     Need("python3-venv", "/usr/lib/python3.*/ensurepip"),
     Need("python3-libvirt", "/usr/lib/python3/dist-packages/libvirt.py"),
+    Need("xz-utils", "xz"),
+    Need("zstd", "zstd"),
+    Need("man-db", "man"),
 )
 IMAGES = (
     Need("mmdebstrap", "mmdebstrap"),
