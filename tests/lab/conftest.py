@@ -56,6 +56,7 @@ MARKERS = (
     "apparmor: runs under AppArmor, which virtsec does not confine by",
     "none: runs where there is no security module",
     "bare: runs in a guest of its own that has nothing of virtsec's but its packages",
+    "empty: runs in a guest of its own that has no container but those that such tests make",
     "once: to save time, it runs under Smack alone where tests run under several",
     "before_reset: runs after those without a mark, just before the guest loses power",
     "after_reset: runs after those, when the guest was started again",

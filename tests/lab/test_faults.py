@@ -36,6 +36,8 @@ from scenarios import (
 )
 from traces import differences, seen
 
+pytestmark = [pytest.mark.stress, pytest.mark.empty]
+
 FAILURES = (errno.ENOSPC, errno.EIO, errno.EPERM, errno.ENOMEM, errno.EROFS)
 
 
@@ -93,7 +95,6 @@ def fail(scenario: Scenario, point: Point, number: int, tmp_path: Path) -> None:
     assert left == [], f"{left[:6]} {os.strerror(number)} at {point}: {done}"
 
 
-@pytest.mark.stress
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
 class TestEach:
     """What is found at points of one scenario."""
@@ -122,7 +123,6 @@ class TestEach:
         counted(f"{len(points)} of {len(COURSES[scenario].points)} points failed")
 
 
-@pytest.mark.stress
 def test_every_step_is_among_them(lsm: Lsm, tmp_path: Path) -> None:
     met = {each.call for scenario in SCENARIOS for each in undisturbed(scenario, tmp_path).points}
     other = "smack" if lsm is Lsm.SELINUX else "selinux"

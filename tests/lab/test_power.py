@@ -21,7 +21,7 @@ from traces import FORWARDING, differences
 
 from virtsec.domain.connection import Libvirt
 
-pytestmark = pytest.mark.stress
+pytestmark = [pytest.mark.stress, pytest.mark.empty]
 
 #: Where power failed, for those who are started again.
 LOST = Path("/var/lib/power-was-lost.json")

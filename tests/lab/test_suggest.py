@@ -12,7 +12,7 @@ from demo.shell import run, virsh, virtsec, wait_for
 from machine.qemu import Lsm
 from verified import verified
 
-from virtsec.mac.records import AUDIT_LOG, records
+from virtsec.mac.records import AUDIT_LOG, AUDITD, records
 
 pytestmark = pytest.mark.once
 
@@ -120,3 +120,24 @@ def test_no_record_of_a_refusal_is_passed_over(
     assert len(kept) >= 2
     found = "".join(records(None, log))
     assert [each for each in kept if each not in found] == []
+
+
+def test_a_refusal_is_on_record_when_auditd_has_ended(vs1: Container, vs2: Container) -> None:
+    """What it kept before stays on record as well."""
+    since = run("date", "+%F %T").stdout.strip()
+
+    def never() -> list[Any]:
+        return [each["addition"] for each in suggested("--since", since)["never"]]
+
+    only = "--against", vs2.name, "--only"
+    virtsec("verify", vs1.name, *only, "host-file-read")
+    wait_for("the first refusal on record", never)
+    kept = never()
+    run("systemctl", "kill", "auditd")
+    try:
+        wait_for("the end of auditd", lambda: not AUDITD.exists())
+        assert never() == kept
+        virtsec("verify", vs1.name, *only, "other-file-read")
+        wait_for("another one", lambda: len(never()) > len(kept))
+    finally:
+        run("systemctl", "start", "auditd")

@@ -1,7 +1,7 @@
 """The kernel's records of refusals, which both modules tell through the audit system.
 
-auparse, the audit system's own library, finds them where auditd keeps them; else the journal has
-them, and the kernel's log where nobody asked for them.
+auparse, the audit system's own library, finds them where auditd keeps them; else, and since it
+ended, the journal has them, and the kernel's log where nobody asked for them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from virtsec.errors import Failed, HostNotReady
 
 JOURNALCTL = "/usr/bin/journalctl"
 AUDIT_LOG = Path("/var/log/audit/audit.log")
+#: Is there while auditd runs (auditd(8)).
+AUDITD = Path("/run/auditd.pid")
 #: AUDIT_AVC (linux/audit.h): what both modules tell refusals by.
 AVC = 1400
 
@@ -37,7 +39,11 @@ def records(since: datetime.datetime | None, log: Path = AUDIT_LOG) -> list[str]
             "auditd keeps what was refused, and its library is not there to read it.",
             "Run `apt install python3-audit`.",
         ) from None
-    return list(_from_auditd(auparse, log, since))
+    found = list(_from_auditd(auparse, log, since))
+    if not AUDITD.exists():
+        ended = datetime.datetime.fromtimestamp(log.stat().st_mtime, datetime.UTC)
+        found += _from_journal(max(since or ended, ended, key=datetime.datetime.timestamp))
+    return found
 
 
 def _from_auditd(auparse: Any, log: Path, since: datetime.datetime | None) -> Iterator[str]:

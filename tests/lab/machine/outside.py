@@ -1,10 +1,10 @@
 """pytest's plugin on the host: runs the laboratory's tests in guests and reports them as if local.
 
 Tests are collected here, then run in the order they were collected in by a pytest in the guest:
-each security module has two guests, SELinux beside Smack one, and another one for what begins with
-nothing; as many at a time as this machine has room for. Here,
-``pytest_runtest_protocol`` of each test waits for what the guest has to say about it. So selection,
-``-x``, reports and exit status are pytest's own.
+each security module has two guests, SELinux beside Smack one, and others for what begins with
+nothing and for what begins without a container; as many at a time as this machine has room for.
+Here, ``pytest_runtest_protocol`` of each test waits for what the guest has to say about it. So
+selection, ``-x``, reports and exit status are pytest's own.
 """
 
 import json
@@ -61,7 +61,7 @@ POWER_LOST = "power_lost"
 SECOND = "test_smack.py"
 """The first file of those, by name, that a second guest runs."""
 
-LONGEST = (1, 2, 3)
+LONGEST = (4, 1, 2, 3)
 """Those guests' numbers, by how long they take."""
 
 Part = tuple[Lsm, int]
@@ -84,6 +84,8 @@ def part_of(item: pytest.Item) -> Part:
     """Return where ``item`` runs; what comes after a reboot is about containers of both parts."""
     if is_bare(item):
         return lsm_of(item), 3
+    if item.get_closest_marker("empty") is not None:
+        return lsm_of(item), 4
     # Without what is tested once it is half as much, and containers are made and started but once.
     whole = lsm_of(item) is Lsm.SELINUX and item.config.getoption("--lsm") == "all"
     late = phase_of(item) > 0 or item.path.name >= SECOND
