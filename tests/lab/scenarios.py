@@ -14,7 +14,11 @@ WORK = Path("/srv/faults")
 TREE, ARCHIVE, FLEET = WORK / "tree", WORK / "f1.tar.zst", WORK / "fleet.yaml"
 BASE = "faulty"
 NAMES = ("f1", "f2", "f3", BASE)
-BASES = Path("/var/lib/virtsec/_bases")
+STORE = Path("/var/lib/virtsec")
+BASES = STORE / "_bases"
+CONTROLLER = Path("/usr/libexec/virtsec/controller")
+#: Labels of other files, by the module whose attribute it is.
+OTHERS = {"security.selinux": b"system_u:object_r:bin_t:s0\0", "security.SMACK64": b"other"}
 FOREIGN = f"""<domain type='lxc'><name>theirs</name><memory>65536</memory>
 <os><type>exe</type><init>/sbin/init</init></os>
 <devices><filesystem><source dir='{TREE}'/><target dir='/'/></filesystem></devices></domain>"""
@@ -27,6 +31,7 @@ class Scenario:
     words: str
     before: tuple[str, ...] = ()
     stays: bool = False  #: what is done by the time that a call fails
+    amiss: bool = False  #: what setup made is not as it made it; see `spoil`
 
     def __str__(self) -> str:
         return self.words.split(" /")[0].replace(" ", "-")
@@ -37,6 +42,7 @@ OWN = f"define f1 --from {BUSYBOX} --memory 64M"
 DEFINE = f"{OWN} {' '.join(ALIKE)}"
 OTHER = f"define f2 --from {BUSYBOX} --memory 64M {' '.join(ALIKE)}"
 MAKE = f"base create {BASE} --from {BUSYBOX}"
+REFRESH = f"base refresh {BASE} --from {BUSYBOX}"
 SCENARIOS = (
     Scenario(
         f"{OWN} --address 192.168.122.91/24 --expose 8091:80 --egress lan --pids 99 --autostart"
@@ -50,7 +56,7 @@ SCENARIOS = (
     Scenario("link f1 f2 --port 80/tcp", (DEFINE, OTHER)),
     Scenario("unlink f1 f2", (DEFINE, OTHER, "link f1 f2 --port 80/tcp")),
     Scenario(MAKE),
-    Scenario(f"base refresh {BASE} --from {BUSYBOX}", (MAKE,), stays=True),
+    Scenario(REFRESH, (MAKE,), stays=True),
     Scenario(f"base remove {BASE}", (MAKE,), stays=True),
     Scenario(f"define f1 --base {BASE} --memory 64M {' '.join(ALIKE)}", (MAKE,)),
     Scenario(
@@ -58,7 +64,7 @@ SCENARIOS = (
         (
             MAKE,
             f"define f1 --base {BASE} {' '.join(ALIKE)}",
-            f"base refresh {BASE} --from {BUSYBOX}",
+            REFRESH,
         ),
     ),
     Scenario("clone f1 f3", (DEFINE,)),
@@ -71,6 +77,7 @@ SCENARIOS = (
     Scenario(f"fleet apply --parallel 1 {FLEET}", stays=True),
     Scenario(f"fleet destroy {FLEET}", (f"fleet apply {FLEET}",), stays=True),
     Scenario("verify f1", (DEFINE, "start f1")),
+    Scenario("doctor --fix", stays=True, amiss=True),
     # Last: the others need a host that is set up.
     Scenario("setup --remove", ("setup",)),
     Scenario("setup", ("setup --remove",)),
@@ -127,6 +134,16 @@ def begin(scenario: Scenario) -> None:
     clear()
     for words in scenario.before:
         virtsec(*words.split())
+    if scenario.amiss:
+        spoil()
+
+
+def spoil() -> None:
+    """Have the store's mode and the controller's label be what setup would make them no more."""
+    STORE.chmod(0o700)
+    for attribute, label in OTHERS.items():
+        if attribute in os.listxattr(CONTROLLER):
+            os.setxattr(CONTROLLER, attribute, label)
 
 
 @dataclass
@@ -159,7 +176,11 @@ def settled(scenario: Scenario) -> list[str]:
         assert Small(name).confined(), virsh("domstate", "--reason", name, check=False)
         virsh("destroy", name)
         forget_inodes()
-    return seen(*NAMES)
+    found = seen(*NAMES)
+    if scenario.words == REFRESH:  # done again it makes another generation, and keeps that alone
+        newest = max(BASES.joinpath(BASE).iterdir(), key=lambda path: int(path.name))
+        found = [line.replace(str(newest), str(newest.with_name("newest"))) for line in found]
+    return found
 
 
 def forget_inodes() -> None:

@@ -212,6 +212,13 @@ def test_a_tree_with_another_label_is_found_and_labelled(lsm: Lsm) -> None:
     planted(Planted(put, "true", NAME, "labelled", True))
 
 
+@pytest.mark.parametrize("path", [CONTROLLER, "/etc/virtsec"])
+def test_what_setup_made_has_the_label_it_should(path: str, lsm: Lsm) -> None:
+    """No container starts by a controller that has another one."""
+    put = f"setfattr -n {ATTRIBUTE[lsm]} -v {REST[lsm]} {path}"
+    planted(Planted(put, "true", "host", "labels", True))
+
+
 @pytest.mark.selinux
 def test_a_module_that_is_permissive_is_found_and_left() -> None:
     planted(Planted("setenforce 0", "setenforce 1", "host", "enforcing", False))

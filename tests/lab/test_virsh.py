@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from demo.containers import Container, Small
-from demo.shell import run, virsh
+import pytest
+from demo.containers import ALIKE, BUSYBOX, Container, Small, prepare
+from demo.shell import run, virsh, virtsec
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -25,6 +26,25 @@ def test_virsh_undefines_them_and_defines_them_again(small: Small) -> None:
     virsh("define", "/dev/stdin", stdin=definition)
     small.start()
     assert small.confined()
+
+
+@pytest.mark.selinux
+def test_virsh_starts_one_on_a_base_as_it_is_after_a_boot() -> None:
+    """overlayfs is a module, and SELinux has none loaded for what libvirt starts."""
+    prepare()
+    based = Small("based")
+    virtsec("base", "create", "of-based", "--from", str(BUSYBOX))
+    virtsec("define", based.name, "--base", "of-based", *ALIKE)
+    try:
+        run("modprobe", "--remove", "overlay")
+        assert "No such device" in virsh("start", based.name, check=False).stderr
+        run("systemctl", "restart", "systemd-modules-load")
+        virsh("start", based.name)
+        assert based.confined()
+    finally:
+        virsh("destroy", based.name, check=False)
+        virtsec("undefine", based.name, "--storage")
+        virtsec("base", "remove", "of-based")
 
 
 def test_virt_xml_changes_them_and_they_start(small: Small) -> None:

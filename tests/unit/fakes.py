@@ -213,6 +213,7 @@ class FakeMac:
     running: dict[int, str] = field(default_factory=dict)
     fails: bool = False
     exposed: list[PurePosixPath] = field(default_factory=list)
+    astray: set[PurePosixPath] = field(default_factory=set)  #: what has not the label it should
     denied: list[Weighed] = field(default_factory=list)
     reaching: FakeReach = field(default_factory=FakeReach)
     traffic: Traffic = field(default_factory=Traffic)
@@ -326,7 +327,12 @@ class FakeMac:
         return ()
 
     def restore(self, paths: Sequence[PurePosixPath]) -> None:
-        """Nothing."""
+        """Remembers it."""
+        self.astray -= {*paths}
+
+    def mislabelled(self, paths: Sequence[PurePosixPath]) -> Sequence[PurePosixPath]:
+        """What the test gave."""
+        return [path for path in paths if path in self.astray]
 
     def overlaps(self, process: str, label: Label) -> bool:
         """Only the same label does."""

@@ -18,7 +18,7 @@ from virtsec.domain.links import links_of, with_links
 from virtsec.domain.metadata import Container, readable
 from virtsec.domain.records import DomainRecord
 from virtsec.errors import Failed, NotFound, VirtsecError
-from virtsec.fleet.difference import CONTAINER, Action, Difference
+from virtsec.fleet.difference import BASE, CONTAINER, Action, Difference
 from virtsec.fleet.wanted import Fleet
 from virtsec.mac.protocol import Policy
 from virtsec.mac.steps import LoadPolicies
@@ -270,7 +270,14 @@ class Rollout:
         return tuple(known.get(link) or labelled(link, self._host.mac) for link in asked)
 
     def _newest(self, spec: ContainerSpec) -> ContainerSpec:
-        return spec if spec.base is None else replace(spec, base=bases.newest_base(spec.base.name))
+        if spec.base is None:
+            return spec
+        if isinstance(self.outcomes.get((BASE, spec.base.name)), VirtsecError):
+            raise Failed(
+                f"{spec.name} was not made, since its base {spec.base.name} was not.",
+                "Apply the file again when that is mended.",
+            )
+        return replace(spec, base=bases.newest_base(spec.base.name))
 
     def _finish_one(self, name: str) -> None:
         _, container = find_ours(name, self._host)

@@ -16,7 +16,7 @@ from virtsec.host.daemon import ReloadDaemon, running_unit
 from virtsec.host.files import check_ancestors, find
 from virtsec.host.lock import host_lock
 from virtsec.host.places import Places
-from virtsec.host.setup import STORE_MODE, as_installed, is_as_made, setup
+from virtsec.host.setup import STORE_MODE, as_installed, installed_paths, is_as_made, setup
 from virtsec.mac.protocol import Enforcement
 from virtsec.runtime import CONTROLLER_MODULES, HOOK_MODULES
 from virtsec.spec import Traffic
@@ -120,8 +120,19 @@ def host_checks(host: Host, places: Places) -> list[Check]:
             "Mount it without, in /etc/fstab and now.",
         )
 
+    def labels() -> Fault | None:
+        wrong = host.mac.mislabelled(installed_paths(places))
+        if not wrong:
+            return None
+        more = f", and {len(wrong) - 1} more have not" if wrong[1:] else ""
+        return Fault(f"{wrong[0]} has not the label that the policy gives it{more}.", SETUP, set_up)
+
     hook = (checks.hook(places), *checks.modules(places, HOOK_MODULES))
-    controller = (checks.controller(places), *checks.modules(places, CONTROLLER_MODULES))
+    controller = (
+        checks.controller(places),
+        checks.kernel_modules(places),
+        *checks.modules(places, CONTROLLER_MODULES),
+    )
     first = [
         Check("enforcing", f"{host.mac.model} runs and enforces.", enforcing),
         Check("libvirt", "libvirt can keep hooks for LXC.", lambda: _version(host.libvirt)),
@@ -145,6 +156,7 @@ def host_checks(host: Host, places: Places) -> list[Check]:
             "The controller is as installed, and only root may change it.",
             lambda: _as_installed(places, controller, set_up),
         ),
+        Check("labels", "What virtsec installed has the labels it should have.", labels),
         Check("hook-in-force", "libvirt asks the hook at each start.", lambda: _in_force(host)),
         left_check(host),
     ]

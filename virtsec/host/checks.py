@@ -124,9 +124,18 @@ def modules(
     ]
 
 
+def kernel_modules(places: Places) -> Part:
+    """What has the kernel have overlayfs before a container on a base starts.
+
+    The controller mounts it, and SELinux lets none that libvirt starts have a module loaded.
+    """
+    content = marked(b"# Bases of containers are mounted by it.\noverlay\n")
+    return Part("the list of kernel modules", places.kernel_modules, content, READABLE)
+
+
 def runtime(places: Places) -> list[Part]:
     """All that has to be there, as this version has it, for a container to start."""
-    return [hook(places), controller(places), *modules(places)]
+    return [hook(places), controller(places), kernel_modules(places), *modules(places)]
 
 
 def kept_compiled(places: Places) -> list[Part]:

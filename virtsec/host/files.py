@@ -193,7 +193,7 @@ class MakeDirectory:
         """See `Step.apply`."""
         try:
             with contextlib.suppress(FileExistsError):
-                self.path.mkdir(mode=0o700)
+                self.path.mkdir(mode=self.mode)
             os.chown(self.path, self.uid, self.gid, follow_symlinks=False)
             self.path.chmod(self.mode)
         except OSError as error:

@@ -70,6 +70,11 @@ class Places:
         return self.at("/etc/virtsec")
 
     @property
+    def kernel_modules(self) -> Path:
+        """What the host's kernel loads at each boot for containers (modules-load.d(5))."""
+        return self.at("/etc/modules-load.d/virtsec.conf")
+
+    @property
     def network_template(self) -> Path:
         """libvirt's shipped definition of its network `default`."""
         return self.at("/usr/share/libvirt/networks/default.xml")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from virtsec.domain.links import traffic_of
@@ -35,6 +35,7 @@ from virtsec.host.files import (
 from virtsec.host.lock import host_lock, remove_lock
 from virtsec.host.network import look, plan_network, plan_network_removal
 from virtsec.host.places import Places
+from virtsec.mac.steps import RestoreLabels
 from virtsec.step import Host, Step, execute
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ def plan_setup(
         steps.append(RemoveFile(places.controller, found))
         controller = _fresh(places, checks.controller(places))
     steps += _modules(places)
+    steps += _relabelling(mac, places)
     steps += [hook] if hook else []
     if controller:
         if controller.before is None:
@@ -150,11 +152,11 @@ def plan_remove(
     if controller:
         steps.append(RemoveFile(places.controller, controller))
     parts = (*checks.modules(places), *checks.kept_compiled(places))
-    imported = [part.path for part in parts]
-    for path in dict.fromkeys((*imported, *_importable(places))):
+    others = [places.kernel_modules, *(part.path for part in parts)]
+    for path in dict.fromkeys((*others, *_importable(places))):
         if found := _own(path):
             steps.append(RemoveFile(path, found))
-    for target in (places.hook, places.controller, *imported):
+    for target in (places.hook, places.controller, *others):
         if left := find(staging_of(target)):  # of a setup that was killed
             steps.append(RemoveFile(staging_of(target), left))
     going = {step.target for step in steps if isinstance(step, RemoveFile)}
@@ -180,10 +182,24 @@ def _ours(xml: str) -> bool:
         return True
 
 
-def _modules(places: Places) -> list[Step]:
-    """What puts there what hook and controller import, and takes away what they do not any more."""
+def installed_paths(places: Places) -> list[PurePosixPath]:
+    """Where all is that setup installs or makes, its modules' own files left out."""
     parts = (*checks.modules(places), *checks.kept_compiled(places))
-    wanted = [_install(places, part) for part in parts]
+    programs = [places.hook, places.controller]
+    files = [*programs, places.kernel_modules, *(part.path for part in parts)]
+    return [PurePosixPath(path) for path in (*own_directories(places), *files)]
+
+
+def _relabelling(mac: MacModule, places: Places) -> list[Step]:
+    """What labels those that a run before this one was cut off before it labelled them."""
+    astray = mac.mislabelled(installed_paths(places))
+    return [RestoreLabels(tuple(astray))] if astray else []
+
+
+def _modules(places: Places) -> list[Step]:
+    """What puts there what a start needs besides, and takes away what none imports any more."""
+    parts = (*checks.modules(places), *checks.kept_compiled(places))
+    wanted = [_install(places, part) for part in (*parts, checks.kernel_modules(places))]
     steps: list[Step] = [step for step in wanted if step]
     for path in _importable(places) - {part.path for part in parts}:
         if found := _own(path):
@@ -264,7 +280,8 @@ def is_as_made(path: Path, mode: int, places: Places) -> bool:
 
 def _directories(places: Places) -> list[tuple[Path, int]]:
     """Every directory setup needs, parents first, with the mode of those it makes."""
-    shared = [places.hook_directory.parent, places.controller.parent.parent]
+    files = (places.hook_directory, places.modules, places.kernel_modules)
+    shared = [each.parent for each in files]
     return [
         *((path, _DIRECTORY) for path in shared),
         *(

@@ -188,3 +188,9 @@ class MacModule(Protocol):
 
     def restore(self, paths: Sequence[PurePosixPath]) -> None:
         """Put the policy's own label on files virtsec installed; raises `PolicyFailed`."""
+
+    def mislabelled(self, paths: Sequence[PurePosixPath]) -> Sequence[PurePosixPath]:
+        """Those of `paths`, and of the module's own files, that `restore` would label otherwise.
+
+        Such is left of what was cut off before it was labelled. Raises `PolicyFailed`.
+        """

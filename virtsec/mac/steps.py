@@ -3,10 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from virtsec.mac.protocol import Policy
 from virtsec.spec import Egress, Traffic
 from virtsec.step import Host, shown
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreLabels:
+    """Put the policy's own labels on files of ours that have others."""
+
+    paths: tuple[PurePosixPath, ...]
+
+    def describe(self) -> str:
+        """See `Step.describe`."""
+        more = f" and {len(self.paths) - 1} more" if self.paths[1:] else ""
+        return f"restore the label of {self.paths[0]}{more}"
+
+    def apply(self, host: Host) -> None:
+        """See `Step.apply`."""
+        host.mac.restore(self.paths)
+
+    def undo(self, host: Host) -> None:
+        """See `Step.undo`. What they should have they keep."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -300,21 +300,22 @@ class PartRun(threading.Thread):
             for index in range(len(self._items)):
                 self._at = self._items[index].nodeid, time.monotonic()
                 try:
-                    outcome = self._outcome(self._items[index:])
+                    outcome = self._outcome(index)
                 except BaseException as error:  # the other thread must not wait for ever
                     outcome = LabError(f"the laboratory failed: {error!r}")
                 self._outcomes.put(outcome)
             self._end()
 
-    def _outcome(self, rest: Sequence[pytest.Item]) -> list[Any] | LabError:
+    def _outcome(self, index: int) -> list[Any] | LabError:
+        item = self._items[index]
         while self._dead is None:
             if self._stopped:
                 self._dead = LabError("the run was stopped")
                 break
             try:
                 if self._guest is None:
-                    self._guest = self._boot(rest)
-                reports = self._guest.reports(rest[0])
+                    self._guest = self._boot(self._items[self._beginning(index) :])
+                reports = self._guest.reports(item)
             except GuestDied as error:
                 self._end(dead=True)
                 if error.blameless and self._faults < FAULTS:
@@ -331,6 +332,11 @@ class PartRun(threading.Thread):
             self._failed = self._failed or any(data["outcome"] == "failed" for data in reports)
             return reports
         return LabError(f"not run: {self._dead}")
+
+    def _beginning(self, index: int) -> int:
+        """From which test on a fresh guest goes, to come to this one: what lost power before it."""
+        before = self._items[index - 1] if index else None
+        return index - 1 if before and before.get_closest_marker(POWER_LOST) else index
 
     def _end(self, *, dead: bool = False) -> None:
         guest, self._guest = self._guest, None

@@ -217,6 +217,22 @@ def test_a_base_and_a_container_of_one_name_are_told_apart(
     }
 
 
+def test_one_whose_base_was_not_made_is_said_to_wait_for_it(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise Failed("The disk is read-only.")
+
+    monkeypatch.setattr(bases, "make_first", fail)
+    path = tmp_path / "fleet.yaml"
+    containers = [{"name": "based", "base": "web"}]
+    document = {"version": 1, "bases": {"web": {"from": "/etc/hostname"}}, "containers": containers}
+    path.write_text(yaml.safe_dump(document))
+    outcomes = fleet.apply_fleet(path, host)
+    assert came(outcomes) == {"web": Failed, "based": Failed}
+    assert "since its base web was not" in str(outcomes[CONTAINER, "based"])
+
+
 def came(outcomes: Outcomes) -> dict[str, type]:
     """What came of each, by name."""
     return {name: type(each) for (_, name), each in outcomes.items()}

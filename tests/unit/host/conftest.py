@@ -17,7 +17,11 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     """A Debian host as its packages leave it: libvirt's network there, but not started."""
     prefix = tmp_path / "host"
     places = Places(prefix, os.getuid(), os.getgid())
-    for directory in ("etc/libvirt/hooks", "usr/libexec", "usr/sbin", "var/lib", "etc", "run"):
+    for directory in (
+        "etc/libvirt/hooks",
+        "etc/modules-load.d",
+        *("usr/libexec", "usr/sbin", "var/lib", "etc", "run"),
+    ):
         (prefix / directory).mkdir(parents=True, exist_ok=True, mode=0o755)
     for path, text in (
         (places.forwarding, "0\n"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -91,6 +91,7 @@ class FakeMac:
 
     loaded: bool = False
     restored: list[PurePosixPath] = field(default_factory=list)
+    astray: set[PurePosixPath] = field(default_factory=set)  #: what has not the label it should
     protecting: Callable[[], None] = lambda: None
 
     def ready(self) -> str | None:
@@ -102,9 +103,13 @@ class FakeMac:
     def remove_steps(self) -> list[Step]:
         return [PolicyStep(False, self)] if self.loaded else []
 
-    def restore(self, paths: list[PurePosixPath]) -> None:
+    def restore(self, paths: Sequence[PurePosixPath]) -> None:
         assert self.loaded, "files get the policy's labels, so it has to be there first"
         self.restored += paths
+        self.astray -= {*paths}
+
+    def mislabelled(self, paths: Sequence[PurePosixPath]) -> list[PurePosixPath]:
+        return [path for path in paths if path in self.astray]
 
     def protect(self, *, check: bool) -> list[PurePosixPath]:
         assert not check

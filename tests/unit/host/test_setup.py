@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 import subprocess
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -21,7 +21,7 @@ from virtsec.runtime import CONTROLLER_MODULES, HOOK_MODULES
 from virtsec.step import Step, execute
 
 MODULES = sorted({*HOOK_MODULES, *CONTROLLER_MODULES})
-STEPS = range(2 * len(MODULES) + 13)  # each of what setup plans
+STEPS = range(2 * len(MODULES) + 14)  # each of what setup plans
 
 
 def canonical(xml: str) -> str:
@@ -109,6 +109,16 @@ def test_policy_comes_before_the_files_it_labels(machine: Machine) -> None:
     assert steps[0] == "load the base policy"
     assert str(machine.places.hook) in map(str, machine.mac.restored)
     assert str(machine.places.controller) in map(str, machine.mac.restored)
+
+
+def test_what_was_cut_off_before_it_was_labelled_is_labelled(machine: Machine) -> None:
+    run(machine)
+    astray = {PurePosixPath(path) for path in (machine.places.controller, machine.places.settings)}
+    machine.mac.astray |= astray
+    first = PurePosixPath(machine.places.settings)
+    assert run(machine) == [f"restore the label of {first} and 1 more"]
+    assert machine.mac.astray == set()
+    assert run(machine) == []
 
 
 def test_a_second_setup_plans_nothing_and_changes_nothing(machine: Machine) -> None:
@@ -336,6 +346,7 @@ def test_readiness_names_what_is_missing_and_setup_provides_it(machine: Machine)
         "the base policy is not loaded",
         "libvirt's hook is not installed",
         "the controller is not installed",
+        "the list of kernel modules is not installed",
         "what hook and controller import is not installed",
     ]
     with pytest.raises(HostNotReady, match=r"^This host is not set up for containers yet\.$"):

@@ -42,6 +42,11 @@ def files(root: Path, labels: PacketLabels) -> dict[Path, tuple[str, int]]:
     }
 
 
+def paths(root: Path, labels: PacketLabels) -> list[PurePosixPath]:
+    """Where all is that is written to have packets labelled."""
+    return [PurePosixPath(path) for path in (*files(root, labels), root / traffic.FILE)]
+
+
 def missing(root: Path, labels: PacketLabels) -> list[Path]:
     """Those of `files` that are not there as this version has them."""
     found = [path for path, (text, _) in files(root, labels).items() if read(path) != text]

@@ -233,21 +233,13 @@ class SELinux:
 
     def restore(self, paths: Sequence[PurePosixPath]) -> None:
         """See the protocol."""
-        there = [str(path) for path in paths if Path(path).exists()]
-        if not there:
-            return
-        done = subprocess.run(
-            [RESTORECON, "-F", *there],
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise Failed(
-                f"{', '.join(there)} could not be labelled: {done.stderr.strip()}",
-                "Run `virtsec setup` again.",
-            )
+        _restorecon(paths, "-F")
+
+    def mislabelled(self, paths: Sequence[PurePosixPath]) -> Sequence[PurePosixPath]:
+        """See the protocol."""
+        asked = [*paths, *packets.paths(self._root, PACKETS)]
+        told = _restorecon(asked, "-F", "-n", "-v")
+        return [path for path in asked if any(f" {path} from " in line for line in told)]
 
     def setup_steps(self, traffic: Traffic) -> Sequence[Step]:
         """See the protocol."""
@@ -291,3 +283,23 @@ class SELinuxLabels:
                     )
         self._pairs.add(pair)
         return label_of(SHARED if apart_by is ApartBy.CATEGORY else name, pair)
+
+
+def _restorecon(paths: Sequence[PurePosixPath], *options: str) -> list[str]:
+    """What restorecon(8) prints, asked about those that are there; raises `Failed`."""
+    there = [str(path) for path in paths if Path(path).exists()]
+    if not there:
+        return []
+    done = subprocess.run(
+        [RESTORECON, *options, *there],
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise Failed(
+            f"{', '.join(there)} could not be labelled: {done.stderr.strip()}",
+            "Run `virtsec setup` again.",
+        )
+    return done.stdout.splitlines()

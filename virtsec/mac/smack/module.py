@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from virtsec.errors import BadInput, PolicyFailed, VirtsecError
@@ -200,16 +200,15 @@ class Smack:
 
     def restore(self, paths: Sequence[PurePosixPath]) -> None:
         """See the protocol."""
-        listed = {entry.pattern for entry in self._place.entries()}
-        for path in paths:
-            if not os.path.lexists(path):
-                continue
-            # What is listed in host-files.conf hands its label down to what is made in it.
-            secret = str(path) in listed or self.file_label(path.parent) == HOST
-            label = HOST if secret else FLOOR
-            if self.file_label(path) != label:
-                with failing(Path(path)):
-                    xattrs.put(str(path), ATTRIBUTE, label.encode())
+        for path, label in self._astray(paths):
+            with failing(Path(path)):
+                xattrs.put(str(path), ATTRIBUTE, label.encode())
+
+    def mislabelled(self, paths: Sequence[PurePosixPath]) -> Sequence[PurePosixPath]:
+        """See the protocol."""
+        own = [PurePosixPath(path) for path in self._place.files()]
+        packet = packets.paths(self._place.root, setup.PACKETS)
+        return [path for path, _ in self._astray([*paths, *own, *packet])]
 
     def setup_steps(self, traffic: Traffic) -> Sequence[Step]:
         """See the protocol."""
@@ -220,6 +219,18 @@ class Smack:
         steps = setup.remove_steps(self._place)
         left = tuple(Policy(name, text) for name, text in self._store.containers().items())
         return [UnloadPolicies(left), *steps] if left else steps
+
+    def _astray(self, paths: Sequence[PurePosixPath]) -> Iterator[tuple[PurePosixPath, str]]:
+        """Those that have not the label that they should, with that."""
+        listed = {entry.pattern for entry in self._place.entries()}
+        for path in paths:
+            if not os.path.lexists(path):
+                continue
+            # What is listed in host-files.conf hands its label down to what is made in it.
+            secret = str(path) in listed or self.file_label(path.parent) == HOST
+            label = HOST if secret else FLOOR
+            if self.file_label(path) != label:
+                yield path, label
 
     def _holds(self, line: str) -> bool:
         """Whether a line of a file of rules is loaded, or is no rule."""
