@@ -15,7 +15,7 @@ from virtsec.host.places import Places
 #: Of the day on which what the manual says last changed much.
 _DATE = "2026-11-28"
 #: Which of `Places` somebody may want to look at.
-_PLACES = ("settings", "store", "hook", "controller", "runtime")
+_PLACES = ("settings", "store", "hook", "controller", "kernel_modules", "runtime")
 
 
 def virtsec(commands: tuple[Command, ...]) -> str:
