@@ -34,6 +34,7 @@ from virtsec.host.files import (
 )
 from virtsec.host.lock import host_lock, remove_lock
 from virtsec.host.network import look, plan_network, plan_network_removal
+from virtsec.host.overlay import LoadOverlay
 from virtsec.host.places import Places
 from virtsec.mac.steps import RestoreLabels
 from virtsec.step import Host, Step, execute
@@ -115,6 +116,8 @@ def plan_setup(
         steps.append(RemoveFile(places.controller, found))
         controller = _fresh(places, checks.controller(places))
     steps += _modules(places)
+    if listed := _install(places, checks.kernel_modules(places)):
+        steps += [listed, LoadOverlay()]
     steps += _relabelling(mac, places)
     steps += [hook] if hook else []
     if controller:
@@ -197,9 +200,9 @@ def _relabelling(mac: MacModule, places: Places) -> list[Step]:
 
 
 def _modules(places: Places) -> list[Step]:
-    """What puts there what a start needs besides, and takes away what none imports any more."""
+    """What puts there what hook and controller import, and takes away what they do not any more."""
     parts = (*checks.modules(places), *checks.kept_compiled(places))
-    wanted = [_install(places, part) for part in (*parts, checks.kernel_modules(places))]
+    wanted = [_install(places, part) for part in parts]
     steps: list[Step] = [step for step in wanted if step]
     for path in _importable(places) - {part.path for part in parts}:
         if found := _own(path):

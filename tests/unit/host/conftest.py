@@ -42,4 +42,5 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
         return Done("inactive\nactive\n")
 
     monkeypatch.setattr("virtsec.host.daemon._systemctl", systemctl)
+    monkeypatch.setattr("virtsec.host.overlay.MODPROBE", "/none")
     return found

@@ -21,7 +21,7 @@ from virtsec.runtime import CONTROLLER_MODULES, HOOK_MODULES
 from virtsec.step import Step, execute
 
 MODULES = sorted({*HOOK_MODULES, *CONTROLLER_MODULES})
-STEPS = range(2 * len(MODULES) + 14)  # each of what setup plans
+STEPS = range(2 * len(MODULES) + 15)  # each of what setup plans
 
 
 def canonical(xml: str) -> str:
