@@ -93,7 +93,8 @@ def lay_out() -> None:
     FLEET.write_text(
         f"version: 1\ndefaults: {{memory: 64M, from: {BUSYBOX}, confinement: category}}\n"
         f"bases:\n  {BASE}: {{from: {BUSYBOX}}}\n"
-        f"containers:\n  - {{name: f1, base: {BASE}}}\n  - {{name: f2}}\n"
+        # The one on the base is last: where that fails the other has the ids that it has else.
+        f"containers:\n  - {{name: f2}}\n  - {{name: f1, base: {BASE}}}\n"
         "links:\n  - {from: f1, to: f2, port: 80/tcp}\n"
     )
     if virsh("domuuid", "theirs", check=False).returncode != 0:
