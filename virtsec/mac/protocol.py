@@ -192,5 +192,5 @@ class MacModule(Protocol):
     def mislabelled(self, paths: Sequence[PurePosixPath]) -> Sequence[PurePosixPath]:
         """Those of `paths`, and of the module's own files, that `restore` would label otherwise.
 
-        Such is left of what was cut off before it was labelled. Raises `PolicyFailed`.
+        Such is left of what was cut off before it was labelled. Raises `Failed`.
         """
