@@ -44,9 +44,10 @@ def obeyed(text: str) -> tuple[list[tuple[int, int]], list[list[str]]]:
         patch.setattr(posix, "posix_spawn", spawn)
         patch.setattr(posix, "waitpid", lambda *_: (0, 0))
         patch.setattr(resource, "setrlimit", lambda _what, limit: limits.append(limit))
-        before = os.listdir("/proc/self/fd")
+        before = {*os.listdir("/proc/self/fd")}
         view.obey(own)
-        assert os.listdir("/proc/self/fd") == before  # the fuzzer calls it ten thousands of times
+        # None stays open: the fuzzer calls it ten thousands of times.
+        assert {*os.listdir("/proc/self/fd")} <= before
     return limits, called
 
 
