@@ -11,12 +11,14 @@ from points import Point, Watch, read
 from traces import seen
 
 WORK = Path("/srv/faults")
-TREE, ARCHIVE, FLEET = WORK / "tree", WORK / "f1.tar.zst", WORK / "fleet.yaml"
+TREE, ARCHIVE = WORK / "tree", WORK / "f1.tar.zst"
+FLEET, CHANGED = WORK / "fleet.yaml", WORK / "changed.yaml"
 BASE = "faulty"
 NAMES = ("f1", "f2", "f3", BASE)
 STORE = Path("/var/lib/virtsec")
 BASES = STORE / "_bases"
 CONTROLLER = Path("/usr/libexec/virtsec/controller")
+LIMITS = Path("/etc/systemd/system.control")
 #: Labels of other files, by the module whose attribute it is.
 OTHERS = {"security.selinux": b"system_u:object_r:bin_t:s0\0", "security.SMACK64": b"other"}
 FOREIGN = f"""<domain type='lxc'><name>theirs</name><memory>65536</memory>
@@ -26,33 +28,46 @@ FOREIGN = f"""<domain type='lxc'><name>theirs</name><memory>65536</memory>
 
 @dataclass(frozen=True)
 class Scenario:
-    """A command, and those that come before it."""
+    """A command, and those that come before it, of virtsec's or of the host's."""
 
     words: str
     before: tuple[str, ...] = ()
     stays: bool = False  #: what is done by the time that a call fails
     amiss: bool = False  #: what setup made is not as it made it; see `spoil`
 
+    @property
+    def runs(self) -> bool:
+        """Whether what it is about runs by then."""
+        return self.words.startswith("start ") or START in self.before
+
     def __str__(self) -> str:
         return self.words.split(" /")[0].replace(" ", "-")
 
 
 OWN = f"define f1 --from {BUSYBOX} --memory 64M"
+PRISTINE = f"{OWN} --init-policy pristine"
+EXPOSED = f"{OWN} --address 192.168.122.91/24 --expose 8091:80"
 #: Without a policy of its own, which takes half a minute to load under SELinux.
 DEFINE = f"{OWN} {' '.join(ALIKE)}"
+START = "start f1"
 OTHER = f"define f2 --from {BUSYBOX} --memory 64M {' '.join(ALIKE)}"
 MAKE = f"base create {BASE} --from {BUSYBOX}"
 REFRESH = f"base refresh {BASE} --from {BUSYBOX}"
+NO_NETWORK = (
+    *("virsh net-destroy default", "virsh net-undefine default"),
+    "sysctl -qw net.ipv4.ip_forward=0",
+)
+KNOWN_NETWORK = (*NO_NETWORK, "virsh net-define /usr/share/libvirt/networks/default.xml")
 SCENARIOS = (
-    Scenario(
-        f"{OWN} --address 192.168.122.91/24 --expose 8091:80 --egress lan --pids 99 --autostart"
-    ),
-    Scenario("undefine f1 --storage", (OWN,), stays=True),
+    Scenario(f"{EXPOSED} --init-policy pristine --egress lan --pids 99 --autostart"),
+    Scenario("undefine f1 --storage", (PRISTINE,), stays=True),
     Scenario("undefine f1", (DEFINE,)),
     Scenario("label f1", (DEFINE,)),
     Scenario("set f1 --memory 80M --files 99", (DEFINE,)),
+    Scenario("set f1 --memory 80M --pids 99", (DEFINE, START)),
     Scenario("set f1 --egress none", (DEFINE,)),
-    Scenario("start f1", (DEFINE,)),
+    Scenario("set f1 --privileged", (OWN,)),
+    Scenario(START, (DEFINE,)),
     Scenario("link f1 f2 --port 80/tcp", (DEFINE, OTHER)),
     Scenario("unlink f1 f2", (DEFINE, OTHER, "link f1 f2 --port 80/tcp")),
     Scenario(MAKE),
@@ -75,12 +90,17 @@ SCENARIOS = (
     Scenario("release theirs", ("adopt theirs",)),
     # By the command itself: test_whole_fleet ends those that make containers for it.
     Scenario(f"fleet apply --parallel 1 {FLEET}", stays=True),
+    Scenario(f"fleet apply --parallel 1 {CHANGED}", (f"fleet apply {FLEET}",), stays=True),
     Scenario(f"fleet destroy {FLEET}", (f"fleet apply {FLEET}",), stays=True),
-    Scenario("verify f1", (DEFINE, "start f1")),
+    Scenario("verify f1", (DEFINE, START)),
     Scenario("doctor --fix", stays=True, amiss=True),
+    # What setup has defined itself it undefines, and what was there it leaves as it was.
+    Scenario("setup", ("setup", *NO_NETWORK)),
     # Last: the others need a host that is set up.
-    Scenario("setup --remove", ("setup",)),
-    Scenario("setup", ("setup --remove",)),
+    Scenario("setup --remove", ("setup", *NO_NETWORK, "setup")),
+    # What it took away that was left of f1, which is gone, it does not put back.
+    Scenario("setup --remove", (*KNOWN_NETWORK, "setup", EXPOSED, "virsh undefine f1"), stays=True),
+    Scenario("setup", (*KNOWN_NETWORK, "setup --remove")),
 )
 
 
@@ -97,6 +117,8 @@ def lay_out() -> None:
         f"containers:\n  - {{name: f2}}\n  - {{name: f1, base: {BASE}}}\n"
         "links:\n  - {from: f1, to: f2, port: 80/tcp}\n"
     )
+    others = "{name: f2, memory: 80M, pids: 99, egress: lan, autostart: true}"
+    CHANGED.write_text(FLEET.read_text().replace("{name: f2}", others).replace("80/tcp", "81/tcp"))
     if virsh("domuuid", "theirs", check=False).returncode != 0:
         virsh("define", "/dev/stdin", stdin=FOREIGN)
 
@@ -128,13 +150,22 @@ def clear() -> None:
     # What `undefine` leaves without --storage, and what a test left that was cut off itself.
     run("rm", "-rf", *(str(BASES.parent / each) for each in ("f1", "f2", "f3", f"_bases/{BASE}")))
     ARCHIVE.unlink(missing_ok=True)
+    slices = [f"machine-{name}.slice" for name in NAMES]
+    if limited := [each for each in slices if LIMITS.joinpath(f"{each}.d").exists()]:
+        run("systemctl", "revert", *limited)  # those that virsh undefined have them still
 
 
 def begin(scenario: Scenario) -> None:
     """Come to the state it begins in."""
     clear()
-    for words in scenario.before:
-        virtsec(*words.split())
+    for command in scenario.before:
+        program, *words = command.split()
+        if program == "virsh":
+            virsh(*words, check=False)  # what is to be taken away may not be there
+        elif program == "sysctl":
+            run(program, *words)
+        else:
+            virtsec(program, *words)
     if scenario.amiss:
         spoil()
 
@@ -172,10 +203,9 @@ def undisturbed(scenario: Scenario, tmp_path: Path) -> Course:
 
 def settled(scenario: Scenario) -> list[str]:
     """What there is once it is done; what was started is seen to be confined, and stopped."""
-    if scenario.words.startswith(("start", "verify")):
-        name = scenario.words.split()[1]
-        assert Small(name).confined(), virsh("domstate", "--reason", name, check=False)
-        virsh("destroy", name)
+    if scenario.runs:
+        assert Small("f1").confined(), virsh("domstate", "--reason", "f1", check=False)
+        virtsec("destroy", "f1")
         forget_inodes()
     found = seen(*NAMES)
     if scenario.words == REFRESH:  # done again it makes another generation, and keeps that alone

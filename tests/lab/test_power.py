@@ -16,7 +16,17 @@ import pytest
 from demo.shell import run, virsh, virtsec
 from drawn import Chance
 from points import Watch
-from scenarios import SCENARIOS, Scenario, begin, lay_out, settled, take_away, undisturbed, warm_up
+from scenarios import (
+    SCENARIOS,
+    START,
+    Scenario,
+    begin,
+    lay_out,
+    settled,
+    take_away,
+    undisturbed,
+    warm_up,
+)
 from traces import FORWARDING, differences
 
 from virtsec.domain.connection import Libvirt
@@ -38,8 +48,8 @@ def write_nothing_by_itself() -> None:
 
 def have_tables() -> None:
     """Have libvirt make the tables that it leaves where its network ran once since the boot."""
-    network, routing = Libvirt.connect().networks()["default"], FORWARDING.read_text()
-    if not network.active:
+    network, routing = Libvirt.connect().networks().get("default"), FORWARDING.read_text()
+    if network is not None and not network.active:
         virsh("net-start", "default")
         virsh("net-destroy", "default")
         FORWARDING.write_text(routing)
@@ -73,8 +83,8 @@ class TestEach:
         assert lost == str(scenario), "power did not fail on its way"
         lay_out()
         words = scenario.words.split()
-        if words[0] == "verify":  # what ran does not run any more
-            virtsec("start", words[1])
+        if START in scenario.before:  # what ran does not run any more
+            virtsec(*START.split())
         again = virtsec(*words, check=False)
         said = virtsec("doctor", "--fix", check=False)
         have_tables()

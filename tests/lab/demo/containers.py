@@ -5,7 +5,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -210,13 +210,13 @@ class Container:
 
     def init_pid(self) -> int:
         """The host's process id of its init: the child of the controller, once there is one."""
-        record = self.record()
-        assert record, f"there is no {self.name}"
-        children = Path(f"/proc/{record.pid}/task/{record.pid}/children")
         for _ in range(MOMENTS):
-            found = children.read_text().split()
-            if found:
-                return int(found[0])
+            record = self.record()
+            assert record, f"there is no {self.name}"
+            children = Path(f"/proc/{record.pid}/task/{record.pid}/children")
+            with suppress(FileNotFoundError, ProcessLookupError):  # a reboot has another controller
+                if found := children.read_text().split():
+                    return int(found[0])
             time.sleep(0.5)
         raise AssertionError(f"{self.name} has no init")
 
