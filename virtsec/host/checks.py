@@ -138,12 +138,17 @@ def runtime(places: Places) -> list[Part]:
     return [hook(places), controller(places), kernel_modules(places), *modules(places)]
 
 
+def kept_at(places: Places, module: Path) -> Path:
+    """Where Python keeps the compiled form of a module."""
+    return places.compiled / f"{module.stem}.{sys.implementation.cache_tag}.pyc"
+
+
 def kept_compiled(places: Places) -> list[Part]:
     """What spares Python the compiling of `modules` at each start; nothing depends on it."""
     return [
         Part(
             f"{part.what}, compiled",
-            places.compiled / f"{part.path.stem}.{sys.implementation.cache_tag}.pyc",
+            kept_at(places, part.path),
             compiled(part.content, part.path),
             READABLE,
         )

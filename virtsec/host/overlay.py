@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 from contextlib import suppress
 from dataclasses import dataclass
 
+from virtsec.mac.install import call
 from virtsec.step import Host
 
 MODPROBE = "/usr/sbin/modprobe"
@@ -25,12 +25,7 @@ class LoadOverlay:
     def apply(self, host: Host) -> None:  # noqa: ARG002
         """See `Step.apply`."""
         with suppress(OSError):
-            subprocess.run(
-                [MODPROBE, "--quiet", "overlay"],
-                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
-                stdin=subprocess.DEVNULL,
-                check=False,
-            )
+            call(MODPROBE, "--quiet", "overlay")
 
     def undo(self, host: Host) -> None:
         """See `Step.undo`. It stays: others may use it by now."""

@@ -154,12 +154,12 @@ def plan_remove(
         steps.append(ReloadDaemon(unit()))
     if controller:
         steps.append(RemoveFile(places.controller, controller))
-    parts = (*checks.modules(places), *checks.kept_compiled(places))
-    others = [places.kernel_modules, *(part.path for part in parts)]
-    for path in dict.fromkeys((*others, *_importable(places))):
-        if found := _own(path):
+    files = _files(places)
+    programs = {places.hook, places.controller}
+    for path in dict.fromkeys((*files, *_importable(places))):
+        if path not in programs and (found := _own(path)):
             steps.append(RemoveFile(path, found))
-    for target in (places.hook, places.controller, *others):
+    for target in files:
         if left := find(staging_of(target)):  # of a setup that was killed
             steps.append(RemoveFile(staging_of(target), left))
     going = {step.target for step in steps if isinstance(step, RemoveFile)}
@@ -187,10 +187,14 @@ def _ours(xml: str) -> bool:
 
 def installed_paths(places: Places) -> list[PurePosixPath]:
     """Where all is that setup installs or makes, its modules' own files left out."""
-    parts = (*checks.modules(places), *checks.kept_compiled(places))
-    programs = [places.hook, places.controller]
-    files = [*programs, places.kernel_modules, *(part.path for part in parts)]
-    return [PurePosixPath(path) for path in (*own_directories(places), *files)]
+    return [PurePosixPath(path) for path in (*own_directories(places), *_files(places))]
+
+
+def _files(places: Places) -> list[Path]:
+    """Every file that setup installs itself."""
+    modules = [part.path for part in checks.modules(places)]
+    kept = [checks.kept_at(places, path) for path in modules]
+    return [places.hook, places.controller, places.kernel_modules, *modules, *kept]
 
 
 def _relabelling(mac: MacModule, places: Places) -> list[Step]:

@@ -200,13 +200,18 @@ def test_a_plan_links_those_that_the_same_file_brings_to_one_network(tmp_path: P
     assert fields == {"vs1": {"links"}, "vs3": {"network"}}
 
 
-def test_a_base_and_a_container_of_one_name_are_told_apart(
-    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def no_base(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No base can be made."""
+
     def fail(*_: object) -> None:
-        raise Failed("The base vs1 was not made.")
+        raise Failed("The disk is read-only.")
 
     monkeypatch.setattr(bases, "make_first", fail)
+
+
+@pytest.mark.usefixtures("no_base")
+def test_a_base_and_a_container_of_one_name_are_told_apart(host: Host, tmp_path: Path) -> None:
     path = tmp_path / "fleet.yaml"
     document = rewritten(path, host, {"vs1": {"pids": 99}})
     path.write_text(yaml.safe_dump({**document, "bases": {"vs1": {"from": "/srv/vs1.tar"}}}))
@@ -217,13 +222,8 @@ def test_a_base_and_a_container_of_one_name_are_told_apart(
     }
 
 
-def test_one_whose_base_was_not_made_is_said_to_wait_for_it(
-    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object) -> None:
-        raise Failed("The disk is read-only.")
-
-    monkeypatch.setattr(bases, "make_first", fail)
+@pytest.mark.usefixtures("no_base")
+def test_one_whose_base_was_not_made_is_said_to_wait_for_it(host: Host, tmp_path: Path) -> None:
     path = tmp_path / "fleet.yaml"
     containers = [{"name": "based", "base": "web"}]
     document = {"version": 1, "bases": {"web": {"from": "/etc/hostname"}}, "containers": containers}

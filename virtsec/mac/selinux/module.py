@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime
 import os
-import subprocess
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from virtsec.errors import BadInput, Failed, HostNotReady
 from virtsec.mac.denial import Weighed
+from virtsec.mac.install import call
 from virtsec.mac.packets import steps as packets
 from virtsec.mac.packets.traffic import in_force as traffic_in_force
 from virtsec.mac.protocol import Enforcement, Policy, TreeMarks
@@ -290,13 +290,7 @@ def _restorecon(paths: Sequence[PurePosixPath], *options: str) -> list[str]:
     there = [str(path) for path in paths if Path(path).exists()]
     if not there:
         return []
-    done = subprocess.run(
-        [RESTORECON, *options, *there],
-        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = call(RESTORECON, *options, *there)
     if done.returncode != 0:
         raise Failed(
             f"{', '.join(there)} could not be labelled: {done.stderr.strip()}",
