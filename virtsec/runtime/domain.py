@@ -44,7 +44,7 @@ class Element:
         return self.only(*path).attributes.get(attribute, "")
 
     def text(self, *path: str) -> str:
-        """The text of the one element at `path`."""
+        """The text of the one element at `path`, that of elements in it too, as libvirt has it."""
         return "".join(self.only(*path).texts)
 
 
@@ -65,7 +65,8 @@ def parse(data: bytes) -> Element:
         nesting.append(element)
 
     def end(_: str) -> None:
-        nesting.pop()
+        ended = nesting.pop()
+        nesting[-1].texts += ended.texts
 
     def text(data: str) -> None:
         nesting[-1].texts.append(data)

@@ -130,6 +130,7 @@ FOUND: dict[str, tuple[str, Hook]] = {
                                    Hook.REFUSED),
     "blanks about a text": (vs1(("<init>/sbin/init<", "<init> /sbin/init<")), Hook.REFUSED),
     "a comment in a text": (vs1(("<name>vs1", "<name>v<!-- x -->s1")), Hook.FINE),
+    "an element in a text": (vs1(("<name>vs1", "<name>vs1<b>deny</b>")), Hook.REFUSED),
     "another encoding than its own": (
         "<?xml version='1.0' encoding='iso-8859-1'?>"
         + vs1(("</devices>", f"{MOUNT}</devices>"), ("/srv/data", "/srv/é")), Hook.FINE),
