@@ -195,10 +195,16 @@ def undisturbed(scenario: Scenario, tmp_path: Path) -> Course:
     if scenario not in COURSES:
         begin(scenario)
         before = seen(*NAMES)
-        file = tmp_path / "points"
-        virtsec(*scenario.words.split(), watched=Watch(file))
-        COURSES[scenario] = Course(before, settled(scenario), read(file))
+        points = watched(scenario, tmp_path)
+        COURSES[scenario] = Course(before, settled(scenario), points)
     return COURSES[scenario]
+
+
+def watched(scenario: Scenario, tmp_path: Path) -> list[Point]:
+    """Do it from the state it begins in, and return the points on its way."""
+    file = tmp_path / "points"
+    virtsec(*scenario.words.split(), watched=Watch(file))
+    return read(file)
 
 
 def settled(scenario: Scenario) -> list[str]:
