@@ -13,14 +13,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from demo.containers import ALIKE
 from demo.shell import run, virsh, virtsec
 from drawn import Chance
 from points import Watch
 from scenarios import (
+    BASE,
+    BASES,
+    MAKE,
+    OTHER,
+    REFRESH,
     SCENARIOS,
     START,
+    STORE,
     Scenario,
     begin,
+    clear,
     lay_out,
     settled,
     take_away,
@@ -28,7 +36,7 @@ from scenarios import (
     warm_up,
     watched,
 )
-from traces import FORWARDING, differences
+from traces import FORWARDING, differences, inodes
 
 from virtsec.domain.connection import Libvirt
 
@@ -94,6 +102,39 @@ class TestEach:
         came = settled(scenario)
         left = differences(undisturbed(scenario, tmp_path).after, came)
         assert left == [], f"{left[:6]} at {point}; again: {again}; doctor: {said.stdout}"
+
+
+#: The last is a base, which nothing is defined after that would have the disk have it too.
+MADE = (MAKE, f"define f1 --base {BASE} {' '.join(ALIKE)}", OTHER, "clone f2 f3", REFRESH)
+
+
+def trees() -> list[str]:
+    """All that is in the trees that those commands made."""
+    return [
+        line
+        for path in (BASES / BASE, *(STORE / name for name in ("f1", "f2", "f3")))
+        for line in inodes(path)
+    ]
+
+
+@pytest.mark.power_lost
+def test_power_fails_once_trees_were_made() -> None:
+    virtsec("setup")
+    lay_out()
+    clear()
+    write_nothing_by_itself()
+    for command in MADE:
+        virtsec(*command.split())
+    with LOST.open("w") as file:
+        json.dump(trees(), file)
+        file.flush()
+        os.fsync(file.fileno())  # what is no data goes to the disk with it
+
+
+def test_trees_that_were_made_have_their_files_data() -> None:
+    made = json.loads(LOST.read_text())
+    assert sum("/bin/busybox " in line for line in made) == len(MADE)
+    assert differences(made, trees()) == []
 
 
 def test_in_the_end_nothing_is_wrong() -> None:

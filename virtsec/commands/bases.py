@@ -20,7 +20,7 @@ from virtsec.rootfs.debian import default
 from virtsec.rootfs.follow import RemoveBeside, beside
 from virtsec.rootfs.layers import base_of
 from virtsec.rootfs.sources import DEFAULT_INIT, check_root, inspect_source
-from virtsec.rootfs.steps import FillTree, KeepTree, MakeBase, RemoveBase
+from virtsec.rootfs.steps import FillTree, FlushTree, KeepTree, MakeBase, RemoveBase
 from virtsec.rootfs.trouble import explained
 from virtsec.rootfs.unfinished import is_unfinished
 from virtsec.rootfs.walk import Root, directories, opened
@@ -207,6 +207,7 @@ def _make(base: Base, source: str, host: Host, watch: Watcher | None) -> Made:
     steps = (
         MakeBase(base),
         FillTree(tree, source, None, DEFAULT_INIT, base.name, marks, found),
+        FlushTree(tree),
         KeepTree(tree, made=True),
     )
     execute(steps, host, watch)

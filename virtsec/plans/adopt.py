@@ -19,6 +19,7 @@ from virtsec.plans.host import HostFacts, Roots, check_stopped, order, policy_of
 from virtsec.plans.reach import expose, going, plan_unlink, set_traffic
 from virtsec.plans.undefine import without
 from virtsec.rootfs.owners import AdoptTree, Owner, ReleaseTree
+from virtsec.rootfs.steps import FlushTree
 from virtsec.spec import ApartBy
 from virtsec.step import Step
 
@@ -54,6 +55,7 @@ def plan_adopt(record: DomainRecord, facts: HostFacts, mac: MacModule) -> AdoptP
         AdoptTree(spec.rootfs, owner, spec.init),
         *order(record.name, None, container),
         LimitSlice(spec.name, None, spec.limits),
+        FlushTree(spec.rootfs),
         RedefineDomain(record.name, record.xml, after),
     )
     return AdoptPlan(container, record.xml, after, steps)
@@ -83,6 +85,7 @@ def plan_release(
         *order(record.name, container, None),
         ForgetSlices(((record.name, spec.limits),)),
         UnloadPolicies((policy_of(container, mac),)),
+        FlushTree(spec.rootfs),
         RedefineDomain(record.name, record.xml, before),
         *set_traffic([*going(everybody, left), *left], left),
     )

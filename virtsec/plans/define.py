@@ -27,7 +27,7 @@ from virtsec.plans.host import (
 )
 from virtsec.plans.offer import Offer
 from virtsec.plans.reach import check_exposed_apart, expose, set_traffic
-from virtsec.rootfs.steps import plan_keep, plan_root
+from virtsec.rootfs.steps import FlushTree, plan_keep, plan_root
 from virtsec.spec import (
     ApartBy,
     ContainerSpec,
@@ -123,8 +123,8 @@ def plan_making(
     if spec.init_policy is InitPolicy.PRISTINE:
         steps.append(seen(spec, KeepInit(spec.name, spec.rootfs, spec.init)))
     steps += order(spec.name, None, container)
-    steps += [LimitSlice(spec.name, None, spec.limits), DefineDomain(spec.name, xml)]
-    steps += plan_last(spec)
+    steps += [LimitSlice(spec.name, None, spec.limits), FlushTree(spec.rootfs)]
+    steps += [DefineDomain(spec.name, xml), *plan_last(spec)]
     return Making(xml, tuple(steps))
 
 
@@ -153,6 +153,7 @@ def plan_from_xml(xml: str, facts: HostFacts, mac: MacModule) -> DefinePlan:
         *plan_root(spec, container.identity, mac.marks(label)),
         *order(name, None, container),
         LimitSlice(name, None, spec.limits),
+        FlushTree(spec.rootfs),
         DefineDomain(name, after),
         *plan_keep(spec),
     )

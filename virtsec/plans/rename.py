@@ -24,7 +24,7 @@ from virtsec.plans.host import HostFacts, check_name_is_free, check_stopped, pol
 from virtsec.plans.reach import expose, plan_link, set_traffic
 from virtsec.rootfs.follow import RemoveBeside, beside
 from virtsec.rootfs.owners import GiveTree, Owner
-from virtsec.rootfs.steps import MoveStore
+from virtsec.rootfs.steps import FlushTree, MoveStore
 from virtsec.spec import STORE
 from virtsec.step import Step
 
@@ -74,6 +74,7 @@ def plan_rename(
             MoveStore(own, target),
             seen(after.spec, GiveTree(after.spec.rootfs, *owners, after.spec.init)),
             LimitSlice(new, None, limits),
+            FlushTree(after.spec.rootfs),
             DefineDomain(new, xml),
         ]
     if record.autostart and not (finished and finished.spec.autostart):

@@ -16,7 +16,7 @@ from virtsec.plans.host import HostFacts, check_stopped, choose_ids, policy_of, 
 from virtsec.rootfs.follow import CarryChanges, RemoveBeside, TakePlace, beside
 from virtsec.rootfs.layers import InView, lay
 from virtsec.rootfs.owners import GiveTree, LabelTree, Owner
-from virtsec.rootfs.steps import KeepTree, MakeStore
+from virtsec.rootfs.steps import FlushTree, KeepTree, MakeStore
 from virtsec.spec import Base
 from virtsec.step import Step
 
@@ -53,6 +53,7 @@ def plan_follow(
             *lay(target, newest, label, scratch=spec.scratch),
             CarryChanges(spec.rootfs, target, spec.base, identity.ids),
             InView(target, label),
+            FlushTree(target),
             TakePlace(spec.rootfs, target, newest),
         ]
     return (*steps, SetMetadata(container, after), KeepTree(spec.rootfs, made=True))
@@ -82,6 +83,7 @@ def plan_kind(
     owners = Owner(container.identity.ids, marks), Owner(ids, marks)
     steps = (
         seen(spec, GiveTree(spec.rootfs, *owners, spec.init)),
+        FlushTree(spec.rootfs),
         RedefineDomain(record.name, record.xml, of_other_kind(record.xml, after)),
     )
     return after, (*steps, policies) if privileged else (policies, *steps)

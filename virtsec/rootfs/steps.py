@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from virtsec.errors import Refused
+from virtsec.kernel.flush import flush
 from virtsec.kernel.rmdir import remove_empty
 from virtsec.mac.protocol import TreeMarks
 from virtsec.rootfs import unfinished
@@ -25,6 +26,7 @@ from virtsec.rootfs.remove import refuse_mounts, remove_tree
 from virtsec.rootfs.sources import Source, check_place
 from virtsec.rootfs.trouble import explained
 from virtsec.rootfs.trust import check_parents
+from virtsec.rootfs.walk import opened
 from virtsec.spec import STORE, Base, ContainerSpec, Identity, IdRange
 from virtsec.step import Host, Step, shown
 
@@ -147,6 +149,29 @@ def _remove_unfinished(path: PurePosixPath, host: Host) -> bool:
         return False
     remove_tree(path, host.progress)
     return True
+
+
+@dataclass(frozen=True, slots=True)
+class FlushTree:
+    """Have a tree be on its disk before anything says that it is there.
+
+    File systems may keep names, owners and labels and lose the data of new files when power fails:
+    libvirt's definition, which libvirt has synced, would be of a container whose files are empty.
+    """
+
+    rootfs: PurePosixPath
+
+    def describe(self) -> str:
+        """See `Step.describe`."""
+        return f"have {self.rootfs} be on the disk"
+
+    def apply(self, host: Host) -> None:  # noqa: ARG002 - the protocol's
+        """See `Step.apply`."""
+        with explained("write", self.rootfs), opened(self.rootfs) as root:
+            flush(root.descriptor)
+
+    def undo(self, host: Host) -> None:
+        """See `Step.undo`."""
 
 
 @dataclass(frozen=True, slots=True)

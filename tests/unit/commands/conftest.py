@@ -27,6 +27,7 @@ from virtsec.commands import (
 )
 from virtsec.domain.records import NetworkState
 from virtsec.host import lock
+from virtsec.rootfs.steps import FlushTree
 from virtsec.step import Host
 
 
@@ -94,6 +95,7 @@ def log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[str]]:
 
     monkeypatch.setattr(virtsec.plans.define, "plan_root", steps("root"))
     monkeypatch.setattr(virtsec.plans.define, "plan_keep", steps("keep"))
+    monkeypatch.setattr(FlushTree, "apply", lambda *_: None)
     monkeypatch.setattr(virtsec.plans.tree, "LabelTree", step("LabelTree"))
     for name in ("RestTree", "LeaveTree", "RemoveTree"):
         monkeypatch.setattr(virtsec.plans.undefine, name, step(name))

@@ -104,7 +104,8 @@ def test_what_its_layer_was_does_not_come_back_when_a_part_of_it_is_gone(
         kind = Removal if word == "RemoveBeside" else Tree
         return lambda *_args, **_words: kind(done, word)
 
-    for name in ("MakeStore", "CarryChanges", "InView", "TakePlace", "KeepTree", "RemoveBeside"):
+    followed = ("MakeStore", "CarryChanges", "InView", "FlushTree", "TakePlace", "KeepTree")
+    for name in (*followed, "RemoveBeside"):
         monkeypatch.setattr(tree, name, step(name))
     monkeypatch.setattr(tree, "lay", lambda *_args, **_words: ())
     monkeypatch.setattr(bases, "RemoveBeside", step("RemoveBeside"))

@@ -18,6 +18,7 @@ from virtsec.mac.steps import ReplacePolicies
 from virtsec.plans.host import HostFacts
 from virtsec.plans.tree import plan_kind
 from virtsec.rootfs.owners import GiveTree
+from virtsec.rootfs.steps import FlushTree
 from virtsec.spec import IdRange
 
 
@@ -77,11 +78,11 @@ def test_its_policy_allows_more_last_and_less_first() -> None:
     one = SAMPLES["unprivileged"]
     there = record(one.spec.name, one.xml)
     _, steps = plan_kind(one.container, there, facts(one), mac, privileged=True)
-    assert [type(each) for each in steps] == [GiveTree, RedefineDomain, ReplacePolicies]
+    assert [type(each) for each in steps] == [GiveTree, FlushTree, RedefineDomain, ReplacePolicies]
     other = SAMPLES["privileged"]
     there = record(other.spec.name, other.xml)
     after, steps = plan_kind(other.container, there, facts(other), mac, privileged=False)
-    assert [type(each) for each in steps] == [ReplacePolicies, GiveTree, RedefineDomain]
+    assert [type(each) for each in steps] == [ReplacePolicies, GiveTree, FlushTree, RedefineDomain]
     assert after.identity.ids is not None
     assert after.identity.label == other.identity.label
 

@@ -23,10 +23,11 @@ from virtsec.plans.adopt import plan_adopt
 from virtsec.plans.define import plan_define, plan_from_xml
 from virtsec.plans.host import HostFacts
 from virtsec.plans.reach import plan_link, plan_unlink
-from virtsec.plans.tree import plan_label
+from virtsec.plans.rename import plan_rename
+from virtsec.plans.tree import plan_follow, plan_kind, plan_label
 from virtsec.plans.undefine import plan_undefine
 from virtsec.rootfs.follow import RemoveBeside, beside
-from virtsec.spec import ContainerSpec, IdRange, InitPolicy, Link, Network, NetworkKind
+from virtsec.spec import Base, ContainerSpec, IdRange, InitPolicy, Link, Network, NetworkKind
 from virtsec.step import Step
 
 DEFAULT = NetworkState("default", True, True, "virbr0", (ip_interface("192.168.122.1/24"),))
@@ -69,10 +70,30 @@ def test_the_domain_comes_after_all_it_needs() -> None:
         "FillTree",
         "LabelTree",
         "LimitSlice",
+        "FlushTree",
         "DefineDomain",
         "SetAutostart",
         "KeepTree",
     ]
+
+
+def test_a_tree_is_on_the_disk_before_anything_says_that_it_is_there() -> None:
+    """libvirt has what it is told synced, and power may fail just after."""
+    one, theirs = SAMPLES["unprivileged"].container, foreign("theirs")
+    based = sample("vs2", base=Base("web", 1)).container
+    of_based = record("vs2", sample("vs2", base=Base("web", 1)).xml)
+    named = replace(ours(), xml=ours().xml.replace("</name>", f"</name><uuid>{ours().uuid}</uuid>"))
+    for steps in (
+        plan_define(spec(source="/srv/x.tar"), facts(), FakeMac()).steps,
+        plan_from_xml(foreign("vs9").xml, facts(), FakeMac()).steps,
+        plan_adopt(theirs, facts(theirs), FakeMac()).steps,
+        plan_kind(one, ours(), facts(ours()), FakeMac(), privileged=True)[1],
+        plan_rename(one, named, [], "vs9", facts=facts(named), mac=FakeMac()),
+        plan_follow(based, of_based, Base("web", 2), Base("web", 1), FakeMac()),
+    ):
+        found = names(steps)
+        said = found[found.index("FlushTree") + 1]
+        assert said in ("DefineDomain", "RedefineDomain", "TakePlace")
 
 
 def test_a_pristine_init_is_kept_before_the_domain_is_there() -> None:
