@@ -57,7 +57,8 @@ NO_NETWORK = (
     *("virsh net-destroy default", "virsh net-undefine default"),
     "sysctl -qw net.ipv4.ip_forward=0",
 )
-KNOWN_NETWORK = (*NO_NETWORK, "virsh net-define /usr/share/libvirt/networks/default.xml")
+NETWORK = "/usr/share/libvirt/networks/default.xml"
+KNOWN_NETWORK = (*NO_NETWORK, f"virsh net-define {NETWORK}")
 SCENARIOS = (
     Scenario(f"{EXPOSED} --init-policy pristine --egress lan --pids 99 --autostart"),
     Scenario("undefine f1 --storage", (PRISTINE,), stays=True),
