@@ -119,7 +119,7 @@ def lay_out() -> None:
         "links:\n  - {from: f1, to: f2, port: 80/tcp}\n"
     )
     others = "{name: f2, memory: 80M, pids: 99, egress: lan, autostart: true}"
-    CHANGED.write_text(FLEET.read_text().replace("{name: f2}", others).replace("80/tcp", "81/tcp"))
+    CHANGED.write_text(FLEET.read_text().replace("{name: f2}", others).replace("80/tcp", "443/tcp"))
     if virsh("domuuid", "theirs", check=False).returncode != 0:
         virsh("define", "/dev/stdin", stdin=FOREIGN)
 

@@ -11,6 +11,8 @@ import pytest
 from _pytest.terminal import TerminalReporter
 from hypothesis import HealthCheck, settings
 
+from virtsec.kernel import private
+
 #: In what Hypothesis says of a test: how many examples it ran.
 _RUN = re.compile(r"(\d+) passing examples, (\d+) failing examples")
 _EXAMPLES = pytest.StashKey[Counter[str]]()
@@ -44,6 +46,12 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
             f"{sum(found.values()):,} random examples ({parts}); "
             f"the same again with --hypothesis-seed={config.option.hypothesis_seed}"
         )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _notes_are_ours(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Have what is temporary be noted where anybody may."""
+    private.NOTES = tmp_path_factory.mktemp("notes")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from virtsec.errors import Refused
+from virtsec.kernel.private import sweep
 from virtsec.kernel.rmdir import remove_empty
 from virtsec.step import Progress, shown
 
@@ -20,6 +21,7 @@ _NAME = "lock"
 def host_lock(progress: Progress, directory: Path = DIRECTORY) -> Iterator[None]:
     """Hold the host's lock, waiting for whoever has it; the kernel frees it when we die.
 
+    What is temporary of those who were killed is removed first.
     Raises `Refused` when `directory` is not ours alone, since its owner could hold us up.
     """
     while True:
@@ -32,6 +34,7 @@ def host_lock(progress: Progress, directory: Path = DIRECTORY) -> Iterator[None]
             _take(lock, progress)
             if not _is_at(lock, directory):  # likewise: who comes next takes another one
                 continue
+            sweep(directory)
             yield
             return
         finally:

@@ -184,7 +184,6 @@ def test_whatever_runs_a_program_says_what_environment_it_has() -> None:
 
 #: Where what is temporary is made, and why nobody else gets at it.
 TEMPORARY = {
-    "private.py": "a directory of root's alone, in one that only root can exchange",
     "copy.py": "beside what it becomes: a directory of root's alone, as mkdtemp(3) makes it",
     "calls.py": "inside, as the container's own root",
     "devices.py": "inside, as the container's own root",
