@@ -19,7 +19,7 @@ from virtsec.domain.steps import DefineDomain, RedefineDomain, SetMetadata
 from virtsec.domain.verdict import differences
 from virtsec.errors import BadInput, NotFound, Refused
 from virtsec.mac.steps import SetTraffic
-from virtsec.plans.adopt import plan_adopt
+from virtsec.plans.adopt import plan_adopt, plan_release
 from virtsec.plans.define import plan_define, plan_from_xml
 from virtsec.plans.host import HostFacts
 from virtsec.plans.reach import plan_link, plan_unlink
@@ -80,16 +80,19 @@ def test_the_domain_comes_after_all_it_needs() -> None:
 def test_a_tree_is_on_the_disk_before_anything_says_that_it_is_there() -> None:
     """libvirt has what it is told synced, and power may fail just after."""
     one, theirs = SAMPLES["unprivileged"].container, foreign("theirs")
-    based = sample("vs2", base=Base("web", 1)).container
-    of_based = record("vs2", sample("vs2", base=Base("web", 1)).xml)
+    adopted = plan_adopt(theirs, facts(theirs), FakeMac())
+    based = sample("vs2", base=Base("web", 1))
     named = replace(ours(), xml=ours().xml.replace("</name>", f"</name><uuid>{ours().uuid}</uuid>"))
     for steps in (
         plan_define(spec(source="/srv/x.tar"), facts(), FakeMac()).steps,
         plan_from_xml(foreign("vs9").xml, facts(), FakeMac()).steps,
-        plan_adopt(theirs, facts(theirs), FakeMac()).steps,
+        adopted.steps,
+        plan_release(adopted.container, replace(theirs, xml=adopted.after), (), FakeMac()),
         plan_kind(one, ours(), facts(ours()), FakeMac(), privileged=True)[1],
         plan_rename(one, named, [], "vs9", facts=facts(named), mac=FakeMac()),
-        plan_follow(based, of_based, Base("web", 2), Base("web", 1), FakeMac()),
+        plan_follow(
+            based.container, record("vs2", based.xml), Base("web", 2), based.spec.base, FakeMac()
+        ),
     ):
         found = names(steps)
         said = found[found.index("FlushTree") + 1]
