@@ -27,11 +27,16 @@ def keep(directory: PurePosixPath, file: str, content: bytes) -> None:
         with suppress(FileExistsError):
             Path(directory).mkdir(0o700)
     with explained("write", directory / file):
-        write_whole(Path(directory, file), content, Path(directory, f"{file}.new"))
+        write_whole(Path(directory, file), content, _staging(directory, file))
 
 
 def drop(directory: PurePosixPath, file: str) -> None:
     """Remove it, if it is there; the directory goes with it when nothing else is in it."""
     with explained("remove", directory / file):
         Path(directory, file).unlink(missing_ok=True)
+        _staging(directory, file).unlink(missing_ok=True)
         remove_empty(directory)
+
+
+def _staging(directory: PurePosixPath, file: str) -> Path:
+    return Path(directory, f"{file}.new")

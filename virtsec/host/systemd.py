@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-from virtsec.mac.install import SYSTEMCTL, active, failing, read, replace, run
+from virtsec.mac.install import SYSTEMCTL, active, read, remove, replace, run
 from virtsec.runtime.view import CGROUPS
 
 _UNITS = Path("/etc/systemd/system")
@@ -71,8 +71,7 @@ class Systemd:
         if there := [unit for unit in services if (_UNITS / unit).exists()]:
             run(SYSTEMCTL, "stop", *there)
         for unit in gone:
-            with failing(_UNITS / unit):
-                (_UNITS / unit).unlink(missing_ok=True)
+            remove(_UNITS / unit)
         for unit, text in texts.items():
             replace(_UNITS / unit, text)
         restore([PurePosixPath(_UNITS / unit) for unit in texts])

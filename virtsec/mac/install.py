@@ -15,11 +15,21 @@ SYSTEMCTL = "/usr/bin/systemctl"
 
 def replace(path: Path, text: str, mode: int = 0o644) -> None:
     """Write `text` at `path`, all at once or not at all; raises `PolicyFailed`."""
-    # systemd passes over names that begin with a dot.
-    staging = path.with_name(f".{path.name}.new")
     with failing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, text.encode(errors="surrogateescape"), staging, mode)
+        write_whole(path, text.encode(errors="surrogateescape"), _staging(path), mode)
+
+
+def remove(path: Path) -> None:
+    """Have nothing at `path`, nor what a `replace` that was killed left; raises `PolicyFailed`."""
+    with failing(path):
+        path.unlink(missing_ok=True)
+        _staging(path).unlink(missing_ok=True)
+
+
+def _staging(path: Path) -> Path:
+    # systemd passes over names that begin with a dot.
+    return path.with_name(f".{path.name}.new")
 
 
 @contextmanager

@@ -42,6 +42,14 @@ def test_undo_and_drop_leave_nothing_and_may_be_repeated(tmp_path: Path) -> None
     assert not (tmp_path / "store/vs1").exists()
 
 
+def test_drop_takes_away_what_one_that_was_killed_left(tmp_path: Path) -> None:
+    step = tree(tmp_path)
+    step.apply(fake_host())
+    (tmp_path / "store/vs1" / f"{PRISTINE}.new").write_bytes(b"prog")
+    DropInit("vs1", step.store).apply(fake_host())
+    assert not (tmp_path / "store/vs1").exists()
+
+
 def test_the_former_copy_is_back_when_another_is_undone(tmp_path: Path) -> None:
     step = tree(tmp_path)
     step.apply(fake_host())

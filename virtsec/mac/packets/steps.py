@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from virtsec.kernel.rmdir import remove_empty
-from virtsec.mac.install import SYSTEMCTL, active, failing, read, replace, run
+from virtsec.mac.install import SYSTEMCTL, active, failing, read, remove, replace, run
 from virtsec.mac.packets import keeper, traffic
 from virtsec.resources import resource
 from virtsec.spec import Traffic
@@ -109,8 +109,7 @@ class LabelPackets:
         """See `Step.undo`. Where packets were labelled they are: containers may be running."""
         if self.root / _UNIT in self.before:
             for path in files(self.root, self.labels).keys() - self.before.keys():
-                with failing(path):
-                    path.unlink(missing_ok=True)
+                remove(path)
             self._start(self.before, host)
             return
         if (self.root / _UNIT).exists():
@@ -118,8 +117,7 @@ class LabelPackets:
             for family in ("bridge", "inet"):
                 run(traffic.NFT, "destroy", "table", family, "virtsec")
         for path in (self.root / traffic.FILE, *files(self.root, self.labels)):
-            with failing(path):
-                path.unlink(missing_ok=True)
+            remove(path)
         for ours in (_KEEPER, _TABLE):
             with failing((self.root / ours).parent):
                 remove_empty((self.root / ours).parent)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from virtsec.errors import BadInput, PolicyFailed
 from virtsec.kernel.rmdir import remove_empty
-from virtsec.mac.install import SYSTEMCTL, active, failing, read, replace, run
+from virtsec.mac.install import SYSTEMCTL, active, failing, read, remove, replace, run
 from virtsec.mac.packets import steps as packets
 from virtsec.mac.smack import hostfiles, policy
 from virtsec.mac.smack.kernel import Smackfs
@@ -201,8 +201,7 @@ class LoadBase:
             if path in self.before:
                 replace(path, self.before[path], mode)
                 continue
-            with failing(path):
-                path.unlink(missing_ok=True)
+            remove(path)
         run(SYSTEMCTL, "daemon-reload")
         if self.place.unit(CHANGES) in self.before:
             run(SYSTEMCTL, "try-restart", CHANGES)
@@ -297,7 +296,7 @@ class ProtectHost:
                 hostfiles.protect(self.before, self.place.root)
                 _note(record, self.before)
             else:
-                record.unlink(missing_ok=True)
+                remove(record)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
-from virtsec.mac.install import failing, read, replace
+from virtsec.mac.install import read, remove, replace
 
 RULES = "etc/smack/accesses.d"
 _PREFIX = "virtsec-"
@@ -44,6 +44,4 @@ class Store:
 
     def forget(self, container: str) -> None:
         """Take a container's rules away, if they are there; raises `PolicyFailed`."""
-        path = self.directory / kept_as(container)
-        with failing(path):
-            path.unlink(missing_ok=True)
+        remove(self.directory / kept_as(container))
