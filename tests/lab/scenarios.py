@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from demo.containers import ALIKE, BUSYBOX, Small, prepare
-from demo.shell import run, virsh, virtsec
+from demo.shell import run, stopped, virsh, virtsec
 from points import Point, Watch, read
 from traces import seen
 
@@ -143,7 +143,7 @@ def clear() -> None:
     """Take away all that a scenario makes."""
     there = virsh("list", "--all", "--name").stdout.split()
     for name in set(NAMES) & set(there):
-        virsh("destroy", name, check=False)
+        stopped(name)
         virtsec("undefine", name, "--storage")
     virtsec("release", "theirs", check=False)
     if BASES.joinpath(BASE).exists():

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from complained import complained
 from demo.containers import BUSYBOX, Small
-from demo.shell import run, virsh, virtsec
+from demo.shell import run, stopped, virsh, virtsec
 from inodes import inodes
 from machine.qemu import Lsm
 
@@ -36,7 +36,7 @@ def theirs(lsm: Lsm) -> Iterator[Small]:
     )
     virsh("define", "/dev/stdin", stdin=run(*words).stdout)
     yield Small(NAME)
-    virsh("destroy", NAME, check=False)
+    stopped(NAME)
     virtsec("release", NAME, check=False)
     virsh("undefine", NAME, check=False)
     shutil.rmtree(ROOT)
@@ -50,7 +50,7 @@ def definition() -> str:
 def starts() -> bool:
     """Whether libvirt starts it; under SELinux Debian's policy does not let it."""
     done = virsh("start", NAME, check=False)
-    virsh("destroy", NAME, check=False)
+    stopped(NAME)
     return done.returncode == 0
 
 

@@ -18,7 +18,7 @@ import pytest
 from asked import allowed
 from complained import complained
 from demo.containers import ALIKE, BUSYBOX, Small, prepare
-from demo.shell import run, virsh, virtsec, wait_for
+from demo.shell import run, stopped, virsh, virtsec, wait_for
 from inodes import inodes
 from killed import killed_before
 from machine.qemu import Lsm
@@ -62,7 +62,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     virtsec("base", "create", BASE, "--from", str(image))
     yield image
     for name in (*TEN, "fleeting"):
-        virsh("destroy", name, check=False)
+        stopped(name)
     virtsec("undefine", "--storage", *TEN, "fleeting", check=False)
     virtsec("base", "remove", BASE)
     assert not TREE.exists()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from demo.containers import ALIKE, Container, Small
-from demo.shell import run, virsh, virtsec, wait_for
+from demo.shell import run, stopped, virtsec, wait_for
 
 pytestmark = pytest.mark.once
 
@@ -94,7 +94,7 @@ def test_a_fork_bomb_ends_at_its_limit_and_others_serve_on(greedy: Small, vs2: C
     wait_for("the bomb", lambda: int((SLICE / "pids.peak").read_text()) == 60)
     assert vs2.page() == "This is vs2.\n"
     assert int((SLICE / "pids.current").read_text()) <= 60
-    virsh("destroy", greedy.name)
+    stopped(greedy.name)
     greedy.start()
 
 

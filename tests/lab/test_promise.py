@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from demo import attacks
 from demo.containers import Container
-from demo.shell import run, virsh, wait_for
+from demo.shell import run, stopped, wait_for
 
 Outcomes = dict[str, str]
 
@@ -147,5 +147,5 @@ def test_killing_everything_inside_hurts_nothing_outside(
         assert "vs2" in vs2.page()
     for container in (vs1, vs3):
         # systemd brings back what was killed; what it gave up on comes with a new start.
-        virsh("destroy", container.name, check=False)
+        stopped(container.name)
         container.start()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from demo.containers import Container, load_policies
-from demo.shell import run, virsh, virtsec
+from demo.shell import run, stopped, virtsec
 from machine.qemu import Lsm
 from tutorial import Typed, difference, section
 
@@ -33,7 +33,7 @@ def clear() -> None:
     """Take away what the tutorial makes, as far as it is there."""
     there = [name for name in MADE if Container(name).record() is not None]
     for name in there:
-        virsh("destroy", name, check=False)
+        stopped(name)
     if there:
         virtsec("undefine", "--storage", *there)
     while HANDED_IN.is_mount():

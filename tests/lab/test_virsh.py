@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from demo.containers import ALIKE, BUSYBOX, Container, Small, prepare
-from demo.shell import run, virsh, virtsec, wait_for
+from demo.shell import run, stopped, virsh, virtsec, wait_for
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -53,7 +53,7 @@ def test_virsh_starts_one_on_a_base_as_it_is_after_a_boot() -> None:
         virsh("start", based.name)
         assert based.confined()
     finally:
-        virsh("destroy", based.name, check=False)
+        stopped(based.name)
         virtsec("undefine", based.name, "--storage")
         virtsec("base", "remove", "of-based")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from demo import attacks
 from demo.containers import ALIKE, Container, Control, controls, let_controls_start
-from demo.shell import virsh, virtsec, wait_for
+from demo.shell import stopped, virsh, virtsec
 from left import OWN_PLACES, left_of_policy
 
 pytestmark = pytest.mark.last
@@ -47,19 +47,11 @@ class Foreign:
         self.xml = self.start()
 
     def start(self) -> str:
-        """Start and stop it; returns its XML, as libvirt says it and as it keeps it.
-
-        libvirt reads its cgroups while it stops it, and fails when one of them is gone before that.
-        """
+        """Start and stop it; returns its XML, as libvirt says it and as it keeps it."""
         virsh("start", self.NAME)
-        wait_for("it to stop", self.stopped)
+        stopped(self.NAME)
         kept = Path(f"/etc/libvirt/lxc/{self.NAME}.xml").read_text()
         return virsh("dumpxml", self.NAME).stdout + kept
-
-    def stopped(self) -> bool:
-        """Stop it; whether it is stopped."""
-        virsh("destroy", self.NAME, check=False)
-        return virsh("domstate", self.NAME).stdout.strip() == "shut off"
 
     def starts_throughout(self, *command: str) -> str:
         """Run a virtsec command and start the domain again and again until that ends, and after.
@@ -104,7 +96,7 @@ def foreign(bites: set[str]) -> Iterator[Foreign]:
     """A domain that virtsec did not make."""
     del bites
     yield Foreign()
-    virsh("destroy", Foreign.NAME, check=False)
+    stopped(Foreign.NAME)
     virsh("undefine", Foreign.NAME)
 
 
@@ -143,7 +135,7 @@ def test_removed_and_set_up_again_nothing_foreign_is_changed(foreign: Foreign, l
     ]
     assert "vs2" in ours
     for name in ours:
-        virsh("destroy", name, check=False)
+        stopped(name)
     virtsec("undefine", "--storage", *ours)
     foreign.starts_throughout("setup", "--remove")
     for path in OWN_PLACES:

@@ -19,7 +19,7 @@ from virtsec.plans.define import plan_define
 from virtsec.spec import STORE, ContainerSpec
 from virtsec.step import Silent
 
-from .shell import Result, run, virsh, virtsec, wait_for
+from .shell import Result, run, stopped, virsh, virtsec, wait_for
 
 IMAGE = Path("/srv/images/debian.tar")
 BUSYBOX = Path("/srv/images/busybox.tar")
@@ -283,7 +283,7 @@ class Control:
             virsh("start", self.name)
             yield int(virsh("domid", self.name).stdout)
         finally:
-            virsh("destroy", self.name, check=False)
+            stopped(self.name)
             virsh("undefine", self.name, check=False)
 
     def xml(self) -> str:

@@ -118,6 +118,21 @@ def _command(
         os._exit(status)
 
 
+def stopped(name: str) -> None:
+    """Have libvirt stop a domain now, where it is there and runs.
+
+    It reads the domain's cgroups meanwhile and fails, now and then, where one of them vanishes: the
+    domain runs on then, and what is tried next is tried on that one.
+    """
+    wait_for(f"{name} to stop", lambda: not _runs_on(name), 5)
+
+
+def _runs_on(name: str) -> bool:
+    if virsh("destroy", name, check=False).returncode == 0:
+        return False
+    return virsh("domstate", name, check=False).stdout.strip() == "running"
+
+
 def wait_for(what: str, holds: Callable[[], object], attempts: int = 120) -> None:
     """Wait until `holds()` is true, a second or more between attempts; AssertionError otherwise."""
     for _ in range(attempts):
