@@ -81,8 +81,9 @@ def confined(
                 preexec_fn=lambda: _enter(place, ids),  # noqa: PLW1509 - system calls only
             )
     except (OSError, subprocess.SubprocessError) as error:
+        why = str(error).removesuffix(".")  # Python's own is a sentence
         raise HostNotReady(
-            f"The kernel does not give tar a place of its own to unpack in: {error}.",
+            f"The kernel does not give tar a place of its own to unpack in: {why}.",
             "Check that /proc/sys/user/max_user_namespaces and max_mnt_namespaces are not 0.",
         ) from error
     try:
