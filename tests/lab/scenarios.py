@@ -33,6 +33,8 @@ class Scenario:
     words: str
     before: tuple[str, ...] = ()
     stays: bool = False  #: what is done by the time that a call fails
+    #: Part of a line of what there is once nothing is undone any more; empty: always all is.
+    moved: str = ""
     amiss: bool = False  #: what setup made is not as it made it; see `spoil`
 
     @property
@@ -82,6 +84,8 @@ SCENARIOS = (
             f"define f1 --base {BASE} {' '.join(ALIKE)}",
             REFRESH,
         ),
+        # That what it was on is not removed does not bring it back there.
+        moved=f'tree="../_bases/{BASE}/2/tree"',
     ),
     Scenario("clone f1 f3", (DEFINE,)),
     Scenario("rename f1 f3", (DEFINE,)),

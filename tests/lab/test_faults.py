@@ -5,7 +5,8 @@ what the host is then, and which points there are: calls that change something, 
 points.py). Then it is done again and again, and SIGKILL ends it at one of them, or that call fails.
 Where it was killed, the same command once more, and `doctor --fix`, lead to what the undisturbed
 one led to. Where it failed, it says so and the host is as before, or, of a fleet and of what was to
-be removed, what was done by then stays. Then the same once more leads there.
+be removed, what was done by then stays. Then the same once more leads there. The same is done at
+system calls that Python does not tell of, those of the programs that it runs among them (calls.py).
 
 So many points of each as --points says are drawn by a seed; they are some fifty.
 """
@@ -18,7 +19,8 @@ from pathlib import Path
 
 import libvirtd
 import pytest
-from demo.shell import virtsec
+from calls import Call, calls, disturbed
+from demo.shell import Result, virtsec
 from drawn import Chance
 from machine.qemu import Lsm
 from points import Fails, Point, Watch, die, read, steps
@@ -38,6 +40,12 @@ from traces import differences, seen
 
 pytestmark = [pytest.mark.stress, pytest.mark.empty]
 
+#: Of each scenario the system calls that were made, by processes that Python tells nothing of too.
+CALLS: dict[Scenario, list[Call]] = {}
+#: Those that something happened at.
+DISTURBED: list[Call] = []
+#: How many system calls are drawn for each that is to be met.
+ATTEMPTS = 5
 FAILURES = (errno.ENOSPC, errno.EIO, errno.EPERM, errno.ENOMEM, errno.EROFS)
 
 
@@ -51,11 +59,14 @@ def place() -> Iterator[None]:
 
 
 @pytest.fixture
-def points(
-    scenario: Scenario, chance: Chance, tmp_path: Path, request: pytest.FixtureRequest
-) -> list[Point]:
+def most(request: pytest.FixtureRequest) -> int:
+    """At how many points it is tried."""
+    return int(request.config.getoption("--points"))
+
+
+@pytest.fixture
+def points(scenario: Scenario, chance: Chance, tmp_path: Path, most: int) -> list[Point]:
     """Those of the scenario's points that are drawn, at least one."""
-    most = int(request.config.getoption("--points"))
     drawn = chance.some(undisturbed(scenario, tmp_path).points, most)
     assert drawn
     return drawn
@@ -69,30 +80,65 @@ def cut_off(scenario: Scenario, point: Point, tmp_path: Path) -> None:
     words = scenario.words.split()
     done = virtsec(*words, check=False, watched=Watch(tmp_path / "again", point, die))
     assert done.returncode == -signal.SIGKILL, f"{point} was not met: {done}"
-    again = virtsec(*words, check=False)
+    done_again(scenario, f"killed at {point}", tmp_path)
+
+
+def done_again(scenario: Scenario, how: str, tmp_path: Path) -> None:
+    """After it was killed: the same command and the doctor lead where it would have led."""
+    again = virtsec(*scenario.words.split(), check=False)
     said = virtsec("doctor", "--fix", check=False)
-    left = differences(course.after, settled(scenario))
-    assert left == [], f"{left[:6]} killed at {point}; again: {again}; doctor: {said.stdout}"
+    left = differences(undisturbed(scenario, tmp_path).after, settled(scenario))
+    assert left == [], f"{left[:6]} {how}; again: {again}; doctor: {said.stdout}"
 
 
 def fail(scenario: Scenario, point: Point, number: int, tmp_path: Path) -> None:
     """Have the call fail there; it says so and undoes, or does without it."""
-    course = undisturbed(scenario, tmp_path)
+    undisturbed(scenario, tmp_path)
     begin(scenario)
     words = scenario.words.split()
     # The connection is gone by the time of such a call.
     what = libvirtd.restart if point.call.startswith("libvirt ") else Fails(number)
     done = virtsec(*words, check=False, watched=Watch(tmp_path / "again", point, what))
-    assert "Traceback" not in done.stderr, f"{point}: {done.stderr}"
     met = {(each.call, each.place) for each in read(tmp_path / "again") if each.time >= point.time}
     assert (point.call, point.place) in met, f"{point} was not met: {done}"
+    undone(scenario, done, f"{os.strerror(number)} at {point}", tmp_path)
+
+
+def undone(scenario: Scenario, done: Result, how: str, tmp_path: Path) -> None:
+    """After something failed: it said so and undid, and leads there the next time."""
+    course = undisturbed(scenario, tmp_path)
+    assert "Traceback" not in done.stderr, f"{how}: {done.stderr}"
     if done.returncode != 0:
-        assert done.returncode == 1, f"{point}: {done}"
+        assert done.returncode == 1, f"{how}: {done}"
         left = differences(course.before, seen(*NAMES))
-        assert scenario.stays or left == [], f"{left[:6]} {os.strerror(number)} at {point}: {done}"
-        virtsec(*words)
+        moved = scenario.moved and any(scenario.moved in line for line in left)
+        assert scenario.stays or moved or left == [], f"{left[:6]} {how}: {done}"
+        virtsec(*scenario.words.split())
     left = differences(course.after, settled(scenario))
-    assert left == [], f"{left[:6]} {os.strerror(number)} at {point}: {done}"
+    assert left == [], f"{left[:6]} {how}: {done}"
+
+
+def disturb(
+    scenario: Scenario, what: str, chance: Chance, most: int, tmp_path: Path
+) -> Iterator[tuple[str, Result]]:
+    """Have it happen at so many system calls that are drawn: what happened, and how that ended."""
+    file, words = tmp_path / "calls", scenario.words.split()
+    if scenario not in CALLS:
+        begin(scenario)
+        CALLS[scenario] = calls(words, file)
+        settled(scenario)
+    met = 0
+    drawn = chance.some(CALLS[scenario], ATTEMPTS * most)
+    for call in chance.random.sample(drawn, len(drawn)):
+        begin(scenario)
+        done = disturbed(words, file, call, what)
+        if done is None:  # what runs beside something else does not always take as many calls
+            continue
+        DISTURBED.append(call)
+        yield f"{what} at {call}", done
+        met += 1
+        if met == most:
+            return
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
@@ -122,6 +168,39 @@ class TestEach:
             fail(scenario, point, chance.random.choice(FAILURES), tmp_path)
         counted(f"{len(points)} of {len(COURSES[scenario].points)} points failed")
 
+    def test_killed_at_a_system_call_and_done_again(
+        self,
+        scenario: Scenario,
+        chance: Chance,
+        counted: Callable[[str], None],
+        tmp_path: Path,
+        most: int,
+    ) -> None:
+        """Which of its processes it is that is killed is as it comes."""
+        undisturbed(scenario, tmp_path)
+        number = 0
+        for how, done in disturb(scenario, "signal=SIGKILL", chance, most, tmp_path):
+            assert "Traceback" not in done.stderr, f"{how}: {done.stderr}"
+            done_again(scenario, how, tmp_path)
+            number += 1
+        counted(f"killed at {number} of {len(CALLS[scenario])} system calls")
+
+    def test_a_system_call_fails_and_it_is_undone(
+        self,
+        scenario: Scenario,
+        chance: Chance,
+        counted: Callable[[str], None],
+        tmp_path: Path,
+        most: int,
+    ) -> None:
+        undisturbed(scenario, tmp_path)
+        what = f"error={errno.errorcode[chance.random.choice(FAILURES)]}"
+        number = 0
+        for how, done in disturb(scenario, what, chance, most, tmp_path):
+            undone(scenario, done, how, tmp_path)
+            number += 1
+        counted(f"{number} of {len(CALLS[scenario])} system calls failed")
+
 
 def test_every_step_is_among_them(lsm: Lsm, tmp_path: Path) -> None:
     met = {each.call for scenario in SCENARIOS for each in undisturbed(scenario, tmp_path).points}
@@ -130,3 +209,12 @@ def test_every_step_is_among_them(lsm: Lsm, tmp_path: Path) -> None:
         f"step {each.__name__}" for each in steps() if f".mac.{other}." not in each.__module__
     }
     assert wanted - met == set()
+
+
+def test_system_calls_are_among_them() -> None:
+    """Some scenarios make none but those that Python tells of; together they make these."""
+    if not CALLS:
+        pytest.skip("no scenario was chosen whose system calls are disturbed")
+    names = {each.name for made in CALLS.values() for each in made}
+    assert len(CALLS) < len(SCENARIOS) or {"fsync", "syncfs", "unshare", "write"} <= names
+    assert len(DISTURBED) >= sum(1 for made in CALLS.values() if made)
