@@ -104,9 +104,7 @@ class Place:
 
 def _note(record: Path, entries: Iterable[hostfiles.Entry]) -> None:
     """Keep which paths are gone through."""
-    text = "".join(f"{line}\n" for line in dict.fromkeys(entry.line for entry in entries))
-    if read(record) != text:
-        replace(record, text)
+    replace(record, "".join(f"{line}\n" for line in dict.fromkeys(each.line for each in entries)))
 
 
 def missing_rules(place: Place) -> list[Rule]:
