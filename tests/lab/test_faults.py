@@ -119,10 +119,19 @@ def undone(scenario: Scenario, done: Result, how: str, tmp_path: Path) -> None:
 
 
 def disturb(
-    scenario: Scenario, what: str, chance: Chance, most: int, tmp_path: Path
-) -> Iterator[tuple[str, Result]]:
-    """Have it happen at so many system calls that are drawn: what happened, and how that ended."""
+    scenario: Scenario,
+    what: str,
+    then: Callable[[str, Result], None],
+    chance: Chance,
+    most: int,
+    tmp_path: Path,
+) -> str:
+    """Have it happen at so many system calls that are drawn, and `then` look each time; how many.
+
+    `then` is given what happened and how the command ended.
+    """
     file, words = tmp_path / "calls", scenario.words.split()
+    undisturbed(scenario, tmp_path)  # `then` compares, when it is too late to begin anew
     if scenario not in CALLS:
         begin(scenario)
         CALLS[scenario] = calls(words, file)
@@ -135,10 +144,11 @@ def disturb(
         if done is None:  # what runs beside something else does not always take as many calls
             continue
         DISTURBED.append(call)
-        yield f"{what} at {call}", done
+        then(f"{what} at {call}", done)
         met += 1
         if met == most:
-            return
+            break
+    return f"{met} of {len(CALLS[scenario])} system calls"
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
@@ -177,13 +187,13 @@ class TestEach:
         most: int,
     ) -> None:
         """Which of its processes it is that is killed is as it comes."""
-        undisturbed(scenario, tmp_path)
-        number = 0
-        for how, done in disturb(scenario, "signal=SIGKILL", chance, most, tmp_path):
+
+        def then(how: str, done: Result) -> None:
             assert "Traceback" not in done.stderr, f"{how}: {done.stderr}"
             done_again(scenario, how, tmp_path)
-            number += 1
-        counted(f"killed at {number} of {len(CALLS[scenario])} system calls")
+
+        at = disturb(scenario, "signal=SIGKILL", then, chance, most, tmp_path)
+        counted(f"killed at {at}")
 
     def test_a_system_call_fails_and_it_is_undone(
         self,
@@ -193,13 +203,11 @@ class TestEach:
         tmp_path: Path,
         most: int,
     ) -> None:
-        undisturbed(scenario, tmp_path)
-        what = f"error={errno.errorcode[chance.random.choice(FAILURES)]}"
-        number = 0
-        for how, done in disturb(scenario, what, chance, most, tmp_path):
+        def then(how: str, done: Result) -> None:
             undone(scenario, done, how, tmp_path)
-            number += 1
-        counted(f"{number} of {len(CALLS[scenario])} system calls failed")
+
+        what = f"error={errno.errorcode[chance.random.choice(FAILURES)]}"
+        counted(f"{disturb(scenario, what, then, chance, most, tmp_path)} failed")
 
 
 def test_every_step_is_among_them(lsm: Lsm, tmp_path: Path) -> None:
