@@ -2,17 +2,26 @@
 
 import base64
 import json
+import re
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from demo.containers import Container
-from demo.shell import virsh, virtsec, wait_for
+import pytest
+from demo.containers import Container, Small
+from demo.shell import run, virsh, virtsec, wait_for
 
 #: What a privileged container's systemd may not mount: file systems of the host's kernel.
 PRIVILEGED_FAILS = {
     "dev-hugepages.mount",
     "sys-fs-fuse-connections.mount",
 }
+#: What udev is told of each interface that libvirt makes for a container: by itself it does the
+#: like, at the same time as libvirt, to one that has no address of its own yet.
+LATE_RULES = Path("/run/udev/rules.d/10-late.rules")
+LATE = """SUBSYSTEM=="net", ACTION=="add", KERNEL=="vnet*", \
+PROGRAM="/bin/sh -c 'sleep 0.1; ip link set dev %k address 02:00:00:00:00:01'"
+"""
 
 
 def started_everything(container: Container) -> bool:
@@ -65,6 +74,26 @@ def test_addresses_are_static_or_by_dhcp(vs1: Container, vs2: Container) -> None
     assert vs2.address() == "192.168.122.12"
     assert vs1.address().startswith("192.168.122.")
     assert vs1.address() != vs2.address()
+
+
+@pytest.fixture
+def late_udev() -> Iterator[None]:
+    """Have udev give a container's interface an address after libvirt has."""
+    LATE_RULES.parent.mkdir(exist_ok=True)
+    LATE_RULES.write_text(LATE)
+    run("udevadm", "control", "--reload")
+    yield
+    LATE_RULES.unlink()
+    run("udevadm", "control", "--reload")
+
+
+@pytest.mark.usefixtures("late_udev")
+def test_its_ethernet_address_is_that_of_its_xml_though_udev_writes_another(small: Small) -> None:
+    """Else it is at another address by DHCP than `virtsec info` and libvirt say."""
+    small.stop()
+    small.start()
+    (named,) = re.findall("<mac address='([^']+)'", virsh("dumpxml", small.name).stdout)
+    assert small.inside("cat /sys/class/net/eth0/address").stdout.strip() == named
 
 
 def test_list_and_info_say_label_state_and_addresses(vs1: Container, vs2: Container) -> None:

@@ -12,6 +12,7 @@ In this order it
   - limits open files and maps the ids of what is mounted, as the container's orders say (`view`);
   - mounts the container's own layer on the base it shares with others, where it has one: in this
     mount namespace, which nobody else sees and which is gone when the container stops;
+  - has the interfaces that it is to get the addresses that its XML names (`ethernet`);
   - under Smack takes on the container's label, which is the container's name, so that init, /dev,
     devpts and tmpfs are born with it: stock libvirt has no driver for Smack;
   - refuses, for itself and for all it starts, the system calls in `seccomp`;
@@ -22,6 +23,7 @@ Whatever fails, the container does not start. Standard library only.
 
 import posix
 
+from .ethernet import keep_addresses
 from .refusal import SELINUX, SMACK, STORE, is_name, require
 from .seccomp import refuse_calls
 from .system import PATH, close_all_but, exists, program
@@ -100,6 +102,7 @@ def become_libvirt_lxc(arguments: list[str]) -> None:
     own = f"{STORE}/{name}"
     obey(own)
     mount_layers(own, exists(f"{own}/scratch"), name if exists(SMACK) else "")
+    keep_addresses(name, options["--veth"])
     take_confinement(name, options["--security"][0])
     refuse_calls()
     dropped = ",".join(f"-{capability}" for capability in DROPPED)

@@ -13,10 +13,9 @@ from .checks import LIBVIRT_MOUNTS
 from .domain import PUT_BACK, parts
 from .refusal import BY_OTHERS, S_IFMT, S_IFREG, STORE, Refused, require
 from .start import TRUSTED_IDS, Start
-from .system import errno, exists, function
+from .system import errno, exists, function, read
 
 PACKETS = "/run/virtsec-packets"  # is there while virtsec-packets.service runs
-ORDERS_LIMIT = 1 << 20  # bytes
 MEND = "mend the tree or unpack it anew"
 
 # Kernel constants, and the headers they stand in.
@@ -111,8 +110,7 @@ def check_orders(start: Start) -> None:
     path, found = f"{start.own}/orders", ""
     if exists(path):
         entry = open_trusted(path, S_IFREG, TRUSTED_IDS[0])
-        file = posix.open(f"/proc/self/fd/{entry}", posix.O_RDONLY)
-        found = posix.read(file, ORDERS_LIMIT).decode(errors="surrogateescape")
+        found = read(f"/proc/self/fd/{entry}")
     same = sorted(found.split("\n")) == sorted(start.orders.split("\n"))  # in whatever order
     remedy = "run 'virtsec doctor --fix'"
     require(same, f"{path} says {found!r}, not {start.orders!r}; {remedy}")

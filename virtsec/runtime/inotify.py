@@ -10,7 +10,7 @@ import posix
 
 from .domain import Element
 from .start import INOTIFY, NAMESPACE
-from .system import call, write
+from .system import call, read, write
 
 WATCHES = 128  # for each instance
 CLONE_NEWUSER = 0x10000000  # linux/sched.h
@@ -26,8 +26,7 @@ def limit(domain: Element) -> None:
 
 def write_limits(controller: int, instances: int) -> None:
     """Enter the user namespace of the controller's container, for good, and limit it there."""
-    children = posix.open(f"/proc/{controller}/task/{controller}/children", posix.O_RDONLY)
-    init = int(posix.read(children, 4096).split()[0])
+    init = int(read(f"/proc/{controller}/task/{controller}/children").split()[0])
     call("setns", posix.open(f"/proc/{init}/ns/user", posix.O_RDONLY), CLONE_NEWUSER)
     for what, number in (("instances", instances), ("watches", instances * WATCHES)):
         write(f"/proc/sys/user/max_inotify_{what}", str(number))

@@ -13,6 +13,7 @@ from .refusal import BY_OTHERS, S_IFMT, S_IFREG, require
 
 LAST_DESCRIPTOR = 1 << 30  # above fs.nr_open's highest value
 errno = _ctypes.get_errno  # of the last call
+READ_LIMIT = 1 << 20  # bytes
 PATH = b"/usr/sbin:/usr/bin:/sbin:/bin"  # of programs that are run; libvirt_lxc calls ip(8)
 
 
@@ -34,6 +35,14 @@ def exists(path: str) -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def read(path: str) -> str:
+    """All of a file of at most `READ_LIMIT` bytes, whatever characters are in it."""
+    file = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+    content = posix.read(file, READ_LIMIT)
+    posix.close(file)
+    return content.decode(errors="surrogateescape")
 
 
 def write(path: str, text: str) -> None:

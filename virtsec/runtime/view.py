@@ -9,7 +9,7 @@ import posix
 import time
 
 from .refusal import ID_COUNT, NAME_LETTERS, Refused, require
-from .system import PATH, call, errno, exists, function, program, write
+from .system import PATH, call, errno, exists, function, program, read, write
 
 CGROUPS = "/sys/fs/cgroup"
 CLONE_NEWNS, CLONE_NEWCGROUP = 0x00020000, 0x02000000  # linux/sched.h
@@ -106,11 +106,9 @@ def obey(own: str) -> None:
     of another user namespace can (mount_namespaces(7)).
     """
     try:
-        file = posix.open(f"{own}/{ORDERS}", posix.O_RDONLY | posix.O_CLOEXEC)
+        text = read(f"{own}/{ORDERS}")
     except FileNotFoundError:
         return
-    text = posix.read(file, posix.fstat(file).st_size).decode(errors="surrogateescape")
-    posix.close(file)
     for line in text.split("\n")[:-1]:  # and at no other character: a path may have any
         order, _, rest = line.partition(" ")
         if order == "files":
@@ -124,8 +122,7 @@ def obey(own: str) -> None:
                 options = f"X-mount.idmap=b:0:{int(start)}:{ID_COUNT},nosuid,nodev"
             require(order in ("idmap", "ro") and path, f"there is no order {order!r}")
             command = [program(MOUNT), "--bind", "-o", options, "--", path, path]
-            child = posix.posix_spawn(command[0], command, {b"PATH": PATH})
-            status = posix.waitpid(child, 0)[1]
+            status = posix.waitpid(posix.posix_spawn(command[0], command, {b"PATH": PATH}), 0)[1]
             require(status == 0, f"{path} cannot be mounted {options}; see what mount says above")
 
 

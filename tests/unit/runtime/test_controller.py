@@ -149,6 +149,7 @@ def become(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ran]:
     monkeypatch.setattr(posix, "execve", execve)
     monkeypatch.setattr(confine, "close_all_but", lambda _: None)
     monkeypatch.setattr(confine, "enter_slice", lambda _: None)  # tests/lab sees it done
+    monkeypatch.setattr(confine, "keep_addresses", lambda *_: None)  # test_ethernet, and tests/lab
     monkeypatch.setattr(confine, "refuse_calls", lambda: None)  # not for the tests as well
     monkeypatch.setattr(confine, "SELINUX", "/")
     monkeypatch.setattr(confine, "program", lambda *paths: paths[0])
@@ -351,7 +352,9 @@ def program(tmp_path: Path) -> Path:
     exchanges = {
         '"/usr/lib/libvirt/libvirt_lxc"': repr(str(stub)),
         '"/sys/fs/selinux/enforce"': repr("/"),
-        "    enter_slice(name)\n": "",  # needs libvirt's host; tests/lab sees it done
+        # These need libvirt's host; tests/lab sees them done.
+        "    enter_slice(name)\n": "",
+        '    keep_addresses(name, options["--veth"])\n': "",
     }
     return installed("controller.py", tmp_path, exchanges)
 
