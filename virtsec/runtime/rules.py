@@ -10,7 +10,6 @@ import posix
 
 from .refusal import Refused, require
 from .start import Smack
-from .system import read, write
 
 QUERY = "/sys/fs/smackfs/access2"
 
@@ -18,13 +17,14 @@ QUERY = "/sys/fs/smackfs/access2"
 def load_rules(name: str) -> None:
     """Load the rules kept for container `name`, and see that they hold."""
     try:
-        kept = read(Smack.rules + name)
+        file = posix.open(Smack.rules + name, posix.O_RDONLY)
+        kept = posix.read(file, posix.fstat(file).st_size)
     except FileNotFoundError as error:
         missing = error.filename
         raise Refused(f"{missing} is not there; undefine it and define it again") from None
-    for rule in kept.split("\n"):
-        if rule[:1] not in ("", "#"):
-            write(Smack.running, rule)
+    for rule in kept.splitlines():
+        if rule[:1] not in (b"", b"#"):
+            posix.write(posix.open(Smack.running, posix.O_WRONLY), rule)
     for subject, thing, access, expected in (
         ("_", name, "rwx", b"1"),
         (name, "_", "w", b"0"),

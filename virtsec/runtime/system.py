@@ -13,7 +13,7 @@ from .refusal import BY_OTHERS, S_IFMT, S_IFREG, require
 
 LAST_DESCRIPTOR = 1 << 30  # above fs.nr_open's highest value
 errno = _ctypes.get_errno  # of the last call
-READ_LIMIT = 1 << 20  # bytes
+READ_LIMIT = 1 << 22  # bytes: what libvirt writes of a domain is longer than its XML
 PATH = b"/usr/sbin:/usr/bin:/sbin:/bin"  # of programs that are run; libvirt_lxc calls ip(8)
 
 
