@@ -171,8 +171,23 @@ class Container:
 
     def wait(self) -> None:
         """Wait until its page comes and ssh lets us in."""
-        wait_for(f"the page of {self.name}", lambda: self.name in self.page())
-        wait_for(f"ssh to {self.name}", lambda: self.ssh("true", check=False).returncode == 0)
+        try:
+            wait_for(f"the page of {self.name}", lambda: self.name in self.page())
+            wait_for(f"ssh to {self.name}", lambda: self.ssh("true", check=False).returncode == 0)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self._condition()}") from None
+
+    def _condition(self) -> str:
+        """What there is to know of one that does not answer, from outside and from inside."""
+        inside = "ip address; systemctl --failed; journalctl -b --no-pager -n 40"
+        asked = (
+            ("virsh", "-c", "lxc:///", "net-dhcp-leases", "default"),
+            ("ip", "neighbour"),
+            ("virtsec", "info", self.name),
+            ("virtsec", "exec", self.name, "--", "/bin/sh", "-c", inside),
+        )
+        said = (run(*words, check=False) for words in asked)
+        return "\n".join(f"{each.args}\n{each.stdout}{each.stderr}" for each in said)
 
     def ssh(self, command: str, check: bool = True, stdin: str | None = None) -> Result:
         """Run a command inside by ssh, as its root.
