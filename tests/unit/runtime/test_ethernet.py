@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import pyexpat
 import time
 from pathlib import Path
 
@@ -117,3 +118,18 @@ def test_other_interfaces_than_the_xml_names_are_none(
 ) -> None:
     with pytest.raises(ValueError, match="zip"):
         keep_addresses("vs1", interfaces)
+
+
+@pytest.mark.parametrize(
+    "text", ["", STATUS[:-20], "<!-- -->", STATUS.replace("address='52", "a='")]
+)
+def test_a_status_that_says_nothing_starts_nothing(text: str, kernel: Kernel) -> None:
+    (kernel.base / "vs1.xml").write_text(text)
+    with pytest.raises((pyexpat.ExpatError, KeyError)):
+        keep_addresses("vs1", ["vnet6", "vnet8"])
+
+
+def test_without_one_nothing_starts(kernel: Kernel) -> None:
+    (kernel.base / "vs1.xml").unlink()
+    with pytest.raises(FileNotFoundError):
+        keep_addresses("vs1", ["vnet6", "vnet8"])
