@@ -24,6 +24,10 @@ TARGETS = {
     ],
     "tests.unit.runtime.test_controller": ["test_whatever_comes_in_no_namespace_is_shared"],
     "tests.unit.runtime.test_any_orders": ["test_what_is_ordered_is_done"],
+    "tests.unit.runtime.test_any_status": [
+        "test_they_are_those_of_its_interfaces_and_no_others",
+        "test_what_is_no_document_names_none",
+    ],
     "tests.unit.fleet.test_any_fleet": [
         "test_yaml_and_toml_ask_for_the_same",
         "test_however_a_file_is_edited",
