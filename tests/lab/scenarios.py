@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import thinned
 from demo.containers import ALIKE, BUSYBOX, Small, prepare
 from demo.shell import run, stopped, virsh, virtsec
 from points import Point, Watch, read
@@ -112,6 +113,7 @@ SCENARIOS = (
 def lay_out() -> None:
     """Make what scenarios need on the host, as far as it is not there."""
     prepare()
+    thinned.leave_out()
     if not TREE.exists():
         TREE.mkdir(parents=True)
         run("tar", "xpf", str(BUSYBOX), "-C", str(TREE))
@@ -140,6 +142,7 @@ def take_away() -> None:
     clear()
     virsh("undefine", "theirs")
     run("rm", "-rf", str(WORK))
+    thinned.put_back()
     virtsec("setup")
 
 
