@@ -6,8 +6,7 @@ package imports their tables, and their verdict on a definition. What goes in la
 is not installed.
 """
 
-_SHARED = ("refusal", "system")  # by hook and controller
 #: Whether a definition may start: looks at the XML alone, and is what planner and doctor ask too.
 VERDICT_MODULES = ("refusal", "domain", "start", "checks")
 HOOK_MODULES = ("judgement", *VERDICT_MODULES, "disk", "rules", "init", "inotify", "system")
-CONTROLLER_MODULES = ("confine", "view", "ethernet", "seccomp", *_SHARED)
+CONTROLLER_MODULES = ("confine", "view", "ethernet", "seccomp", "refusal", "system")
